@@ -1,0 +1,45 @@
+# `make validate` and `make test` do all set-up on a machine with python3, a C++ compiler and make, then run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu)
+
+.PHONY: validate test slow lint generate bench clean
+
+validate: $(STAMP)
+	$(BIN)/ematheory validate --tier smoke --out report
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The updates and gradients, traced from Python into csrc/core/generated.h.
+generate: $(STAMP)
+	$(BIN)/python -m ematheory.simulation.tracing csrc/core/generated.h
+
+bench: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/noisy_quadratic.py
+
+$(STAMP): $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "make: Python 3.10 or newer is needed; set PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "make: this Python has no venv or ensurepip; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' || \
+	  echo "make: no Python.h (on Debian: apt-get install python3-dev); the NumPy reference will serve"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check torch -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[torch,test,dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf build $(VENV) *.egg-info ematheory/simulation/*.so

@@ -1,0 +1,205 @@
+"""Problems: where gradients come from, on models whose answer can be known.
+
+A problem is a record with `gradient(xp, weight, noise, c)`, under the same rules as an optimizer's `update`;
+`c` holds one value per coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from .records import FINITE, NON_NEGATIVE, POSITIVE, Interval, Record, as_field, as_vector, check_values
+from .typing import Field, Value
+
+
+class Problem(Record):
+    """What every problem record provides.
+
+    `Coefficients` (a NamedTuple) holds what `gradient` needs of each coordinate; `observables` are the names that
+    `simulate` and `predict` can return for it, the first being the default.
+    """
+
+    Coefficients: ClassVar[type[Any]]
+    name: ClassVar[str]
+    observables: ClassVar[tuple[str, ...]]
+
+    init: Any
+
+    @property
+    def coordinates(self) -> int:
+        """d, the number of weights."""
+        raise NotImplementedError
+
+    def coefficients(self, xp: Any) -> Any:
+        """Everything the gradient needs of a coordinate, in float64 on the host, or on symbols."""
+        raise NotImplementedError
+
+    def gradient(self, xp: Any, weight: Value, noise: Value, c: Any) -> Value:
+        """The stochastic gradient at `weight`, given one standard normal per coordinate."""
+        raise NotImplementedError
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Problem]:
+        """One record for each gradient function, by its name: the native engine's kernels."""
+        raise NotImplementedError
+
+
+def common_length(record: Problem, names: tuple[str, ...]) -> int:
+    """The number of coordinates that the vector fields agree on (1 when all are scalars)."""
+    lengths = {
+        name: value.sizes["coordinate"]
+        for name in names
+        if isinstance(value := getattr(record, name), xr.DataArray) and "coordinate" in value.dims
+    }
+    if len(set(lengths.values())) > 1:
+        seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"{type(record).__name__}: vector fields must have one length, but {seen}")
+    return next(iter(lengths.values()), 1)
+
+
+class NoisyQuadraticCoefficients(NamedTuple):
+    """Per coordinate: h_i, θ*_i and the noise's standard deviation √(c_i/B)."""
+
+    curvature: Value
+    optimum: Value
+    noise_scale: Value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NoisyQuadratic(Problem):
+    """The noisy quadratic model (Zhang et al., arXiv 1907.04164): g_i = h_i (w_i − θ*_i) + √(c_i/B)·n, n ~ N(0, 1).
+
+    Parameters
+    ----------
+    curvature : h_i ≥ 0, one per coordinate (a number: one coordinate).
+    noise : c_i ≥ 0, the gradient-noise variances at batch size 1, or ``"curvature"`` for c_i = h_i, the paper's choice.
+    optimum : θ*_i.
+    init : the starting weights w_0, the same in every replica.
+    batch_size : B > 0; may be a sweep axis.
+
+    The risk is ½ Σ h_i E(w_i − θ*_i)².
+
+    Raises
+    ------
+    ValueError : NaN or a value outside its range, vectors of different lengths, an empty axis.
+    TypeError : a value that is not a number.
+
+    Example
+    -------
+    >>> NoisyQuadratic(curvature=[1.0, 0.5, 0.25], batch_size=8).coordinates
+    3
+    """
+
+    curvature: Any
+    noise: Any = "curvature"
+    optimum: Any = 0.0
+    init: Any = 1.0
+    batch_size: Field = 1.0
+
+    Coefficients = NoisyQuadraticCoefficients
+    name = "noisy_quadratic"
+    observables = (
+        "risk", "weight_mean", "weight_variance", "weight_mean_square", "weight_norm", "rotation", "update_cosine",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curvature", as_vector("curvature", self.curvature, NON_NEGATIVE))
+        if isinstance(self.noise, str):
+            if self.noise != "curvature":
+                raise ValueError(f"noise must be variances or the word 'curvature', got {self.noise!r}")
+            object.__setattr__(self, "noise", self.curvature)
+        for name, allowed in (("noise", NON_NEGATIVE), ("optimum", FINITE), ("init", FINITE)):
+            object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
+        object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
+        common_length(self, ("curvature", "noise", "optimum", "init"))
+
+    @property
+    def coordinates(self) -> int:
+        return common_length(self, ("curvature", "noise", "optimum", "init"))
+
+    def coefficients(self, xp: Any) -> NoisyQuadraticCoefficients:
+        return NoisyQuadraticCoefficients(
+            curvature=self.curvature,
+            optimum=self.optimum,
+            noise_scale=xp.sqrt(self.noise / self.batch_size),
+        )
+
+    def gradient(self, xp: Any, weight: Value, noise: Value, c: NoisyQuadraticCoefficients) -> Value:
+        return c.curvature * (weight - c.optimum) + c.noise_scale * noise
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Problem]:
+        return {cls.name: cls(curvature=1.0)}
+
+
+class RandomWalkCoefficients(NamedTuple):
+    """Per coordinate: the gradient's standard deviation."""
+
+    noise_scale: Value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RandomWalk(Problem):
+    """Gradients that are pure noise, g_i = √(c_i/B)·n (Kosson et al., arXiv 2305.17212): no loss, only a walk.
+
+    Parameters
+    ----------
+    size : the number of coordinates C ≥ 1 of the one weight vector.
+    noise : c_i ≥ 0, the gradient variances at batch size 1.
+    init : the starting weights w_0, the same in every replica.
+    batch_size : B > 0; may be a sweep axis.
+
+    Raises
+    ------
+    ValueError : NaN or a value outside its range, vectors of a length other than `size`, an empty axis.
+    TypeError : a value that is not a number.
+
+    Example
+    -------
+    >>> RandomWalk(size=1024).coordinates
+    1024
+    """
+
+    size: int = 1
+    noise: Any = 1.0
+    init: Any = 0.0
+    batch_size: Field = 1.0
+
+    Coefficients = RandomWalkCoefficients
+    name = "random_walk"
+    observables = (
+        "weight_mean_square", "weight_mean", "weight_variance", "weight_norm", "rotation", "update_cosine",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, bool) or not isinstance(self.size, int | np.integer):
+            raise TypeError(f"size must be a whole number of coordinates, got {self.size!r}")
+        check_values("size", self.size, Interval(1))
+        object.__setattr__(self, "noise", as_vector("noise", self.noise, NON_NEGATIVE))
+        object.__setattr__(self, "init", as_vector("init", self.init, FINITE))
+        object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
+        length = common_length(self, ("noise", "init"))
+        if length not in (1, self.size):
+            raise ValueError(f"RandomWalk: noise and init must have one value or size={self.size} values, got {length}")
+
+    @property
+    def coordinates(self) -> int:
+        return int(self.size)
+
+    def coefficients(self, xp: Any) -> RandomWalkCoefficients:
+        return RandomWalkCoefficients(noise_scale=xp.sqrt(self.noise / self.batch_size))
+
+    def gradient(self, xp: Any, weight: Value, noise: Value, c: RandomWalkCoefficients) -> Value:
+        return c.noise_scale * noise
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Problem]:
+        return {cls.name: cls()}
+
+
+RECORDS: tuple[type[Problem], ...] = (NoisyQuadratic, RandomWalk)

@@ -1,0 +1,85 @@
+"""Training recipes: the hyperparameters of a run with its batch, data and schedule; the published ones are in recipes.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .optimizers.adaptive import resolve_betas
+from .records import NON_NEGATIVE, POSITIVE, Interval, Record, as_field, check_choice
+from .schedules import Constant, Schedule
+from .typing import Field
+
+UNITS = ("tokens", "samples")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recipe(Record):
+    """An AdamW training run, as far as its timescale goes.
+
+    Parameters
+    ----------
+    lr : the peak learning rate η, > 0.
+    weight_decay : λ ≥ 0, per-LR decay (PyTorch: the old weight is multiplied by 1 − η_t λ).
+    batch_size, dataset_size : in `unit`, > 0; `dataset_size` is one epoch's data.
+    epochs : passes over the data, > 0; the run is epochs·dataset_size/batch_size steps.
+    unit : ``"tokens"`` or ``"samples"``.
+    width, depth : relative to the base model, > 0.
+    parameters : the number of weights, or None.
+    betas, eps : as for `AdamW`.
+    schedule : of the learning rate, over the whole run.
+
+    Numbers may be sequences (sweep axes), as for `AdamW`.
+
+    Raises
+    ------
+    ValueError : a value outside its range, a batch larger than the run, an unknown unit.
+    TypeError : a value that is not a number, a schedule that is none.
+
+    Example
+    -------
+    >>> Recipe(lr=3e-4, weight_decay=0.1, batch_size=4e6, dataset_size=2e12).steps
+    500000.0
+    """
+
+    lr: Field
+    weight_decay: Field
+    batch_size: Field
+    dataset_size: Field
+    epochs: Field = 1.0
+    unit: str = "tokens"
+    width: Field = 1.0
+    depth: Field = 1.0
+    parameters: Any = None
+    betas: Any = (0.9, 0.999)
+    eps: Field = 1e-8
+    schedule: Schedule = Constant()
+    beta1: Any = None
+    beta2: Any = None
+
+    def __post_init__(self) -> None:
+        check_choice("unit", self.unit, UNITS)
+        if not isinstance(self.schedule, Schedule):
+            raise TypeError(f"schedule must be a schedule such as Cosine(final=0.1), got {self.schedule!r}")
+        resolve_betas(self)
+        numbers: dict[str, Interval] = {"weight_decay": NON_NEGATIVE, "eps": NON_NEGATIVE}
+        for name in ("lr", "batch_size", "dataset_size", "epochs", "width", "depth", "parameters"):
+            if getattr(self, name) is not None:
+                numbers[name] = POSITIVE
+        for name, allowed in numbers.items():
+            object.__setattr__(self, name, as_field(name, getattr(self, name), allowed))
+        if bool((self.steps < 1) if isinstance(self.steps, float) else (self.steps < 1).any()):
+            raise ValueError(
+                f"the run has less than one step: epochs·dataset_size/batch_size = {self.steps}; "
+                f"batch_size and dataset_size are both in {self.unit}"
+            )
+
+    @property
+    def steps(self) -> Any:
+        """T = epochs·dataset_size/batch_size, the steps of the run (not rounded)."""
+        return self.epochs * self.dataset_size / self.batch_size  # type: ignore[operator]
+
+    @property
+    def steps_per_epoch(self) -> Any:
+        """M = dataset_size/batch_size."""
+        return self.dataset_size / self.batch_size  # type: ignore[operator]

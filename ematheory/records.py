@@ -1,0 +1,236 @@
+"""Frozen records whose fields may be sweep axes, and the grid that several records span together.
+
+Optimizers and problems are records. A scalar field may be given as a 1-D sequence (a sweep axis named after the
+field) or as an `xarray.DataArray`, which names its own dims; fields that share a dim are zipped.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from .typing import FloatArray
+
+Self = TypeVar("Self", bound="Record")
+
+# The dims that belong to a value itself (one per weight; one per member of the pair of betas) and are not sweep axes.
+VALUE_DIMS = ("coordinate", "betas")
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """The values a field may take: from `low` to `high`, each end included or not."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    closed_low: bool = True
+    closed_high: bool = False
+
+    def contains(self, values: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        above = values >= self.low if self.closed_low else values > self.low
+        below = values <= self.high if self.closed_high else values < self.high
+        return np.asarray(above & below)
+
+    def __str__(self) -> str:
+        if self == FINITE:
+            return "finite"
+        if self.high == np.inf:
+            return f"finite and {'>=' if self.closed_low else '>'} {self.low:g}"
+        return f"in {'[' if self.closed_low else '('}{self.low:g}, {self.high:g}{']' if self.closed_high else ')'}"
+
+
+FINITE = Interval(closed_low=False)
+NON_NEGATIVE = Interval(0.0)
+POSITIVE = Interval(0.0, closed_low=False)
+UNIT = Interval(0.0, 1.0)
+
+
+def check_values(name: str, value: Any, allowed: Interval) -> None:
+    """Raise `ValueError` naming the first value of `value` outside `allowed` (NaN is outside every interval)."""
+    values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    wrong = ~(np.isfinite(values) & allowed.contains(values))
+    if wrong.any():
+        position = "" if values.size == 1 else f"[{', '.join(map(str, np.argwhere(wrong)[0]))}]"
+        raise ValueError(f"{name}{position} must be {allowed}, got {values[wrong][0]}")
+
+
+def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise `ValueError` listing the allowed words when `value` is not one of them."""
+    known = tuple(allowed)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def as_number_array(name: str, value: Any) -> FloatArray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number, a 1-D sequence of numbers or an xarray.DataArray, got {value!r}")
+    return array.astype(np.float64)
+
+
+def as_field(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
+    """A scalar field in its one form: a float, or a DataArray whose dims are sweep axes.
+
+    Raises `TypeError` for what is not a number and `ValueError` for an empty axis, more than one dimension without
+    names, or a value outside `allowed`.
+    """
+    if isinstance(value, xr.DataArray):
+        field = value.astype(np.float64)
+        for dim in field.dims:
+            if dim not in field.coords:
+                field = field.assign_coords({dim: np.arange(field.sizes[dim])})
+    else:
+        array = as_number_array(name, value)
+        if array.ndim == 0:
+            check_values(name, array, allowed)
+            return float(array)
+        if array.ndim > 1:
+            raise ValueError(
+                f"{name} has {array.ndim} dimensions without names; give a 1-D sequence (a sweep axis named "
+                f"{name!r}) or an xarray.DataArray, which names its dims"
+            )
+        field = xr.DataArray(array, dims=(name,), coords={name: array})
+    if field.size == 0:
+        raise ValueError(f"{name}: a sweep axis needs at least one value, got none")
+    check_values(name, field.values, allowed)
+    return float(field) if field.ndim == 0 else field
+
+
+def as_vector(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
+    """A vector field (one value per weight) in its one form: a float, or a DataArray with the dim `coordinate`.
+
+    A DataArray may have further dims, which are sweep axes; one without `coordinate` is the same for every weight.
+    Raises as `as_field` does.
+    """
+    if not isinstance(value, xr.DataArray):
+        array = as_number_array(name, value)
+        if array.ndim == 0:
+            check_values(name, array, allowed)
+            return float(array)
+        if array.ndim > 1:
+            raise ValueError(f"{name} must be a number or one number per coordinate, got shape {array.shape}")
+        if array.size == 0:
+            raise ValueError(f"{name} needs at least one coordinate, got none")
+        check_values(name, array, allowed)
+        return xr.DataArray(array, dims=("coordinate",))
+    return as_field(name, value.drop_vars("coordinate", errors="ignore"), allowed)
+
+
+class Record:
+    """Base of the nouns: equality by value, and copies with fields replaced unchecked."""
+
+    def substituted(self: Self, **values: Any) -> Self:
+        """A copy with fields set as given, unchecked: for SymPy symbols and for flattened arrays."""
+        twin = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(twin, name, value)
+        return twin
+
+    def field_values(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={short(value)}" for name, value in self.field_values().items() if value is not None)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        mine, theirs = self.field_values(), vars(other)
+        return all(equal_values(value, theirs[name]) for name, value in mine.items())
+
+    def __hash__(self) -> int:
+        # repr abridges long arrays, so equal records hash alike and unlike ones may collide.
+        return hash((type(self), repr(self)))
+
+
+def short(value: Any) -> str:
+    """A field's value in one line: arrays as lists, long ones abridged."""
+    if isinstance(value, xr.DataArray | np.ndarray):
+        text = np.array2string(np.asarray(value), separator=", ", threshold=8, edgeitems=2)
+        return " ".join(text.split())
+    if isinstance(value, tuple):
+        return f"({', '.join(map(short, value))})"
+    return repr(value)
+
+
+def equal_values(x: Any, y: Any) -> bool:
+    if isinstance(x, xr.DataArray) or isinstance(y, xr.DataArray):
+        return isinstance(x, xr.DataArray) and x.identical(y)
+    return bool(x == y)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The points spanned by the sweep axes of some records: dims in the order met, C order when flattened."""
+
+    coords: Mapping[str, FloatArray]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return tuple(self.coords)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(values) for values in self.coords.values())
+
+    @property
+    def points(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def flat(self, value: float | xr.DataArray) -> FloatArray:
+        """The field's value at every point: shape (points,), or (points, d) for one with a `coordinate` dim."""
+        if not isinstance(value, xr.DataArray):
+            return np.full(self.points, float(value))
+        own = tuple(dim for dim in VALUE_DIMS if dim in value.dims)
+        missing = {dim: size for dim, size in zip(self.dims, self.shape, strict=True) if dim not in value.dims}
+        full = value.expand_dims(missing).transpose(*self.dims, *own)
+        return np.ascontiguousarray(full.values.reshape(self.points, *(value.sizes[dim] for dim in own)))
+
+    def dataset(self, variables: Mapping[str, tuple[tuple[str, ...], Any]], **coords: Any) -> xr.Dataset:
+        """A Dataset from arrays whose first dimension is the flattened grid.
+
+        `variables` maps a name to (further dims, array of shape (points, …)).
+        """
+        unfolded = {
+            name: (self.dims + dims, np.asarray(array).reshape(self.shape + np.shape(array)[1:]))
+            for name, (dims, array) in variables.items()
+        }
+        return xr.Dataset(unfolded, coords={**self.coords, **coords})
+
+
+def grid(*records: Record) -> Grid:
+    """The grid that the records' sweep axes span. Raises `ValueError` when two fields disagree on a shared dim."""
+    coords: dict[str, FloatArray] = {}
+    for record in records:
+        for name, value in record.field_values().items():
+            if not isinstance(value, xr.DataArray):
+                continue
+            for dim in map(str, value.dims):
+                if dim in VALUE_DIMS:
+                    continue
+                values = np.asarray(value[dim].values)
+                if not np.array_equal(coords.setdefault(dim, values), values):
+                    raise ValueError(
+                        f"{type(record).__name__}.{name} has other coordinates on the shared dim {dim!r} "
+                        f"than another field: {values} against {coords[dim]}"
+                    )
+    return Grid(coords)
+
+
+def flattened(record: Self, over: Grid) -> Self:
+    """The record with every numeric field as an array over the grid's points, shape (points, 1) or (points, d)."""
+    columns: dict[str, Any] = {}
+    for name, value in record.field_values().items():
+        if isinstance(value, float | xr.DataArray):
+            array = over.flat(value)
+            columns[name] = array if array.ndim == 2 else array[:, None]
+    return record.substituted(**columns)

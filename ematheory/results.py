@@ -1,0 +1,67 @@
+"""What `predict`, `simulate` and `train` return in common: the attributes of their Datasets."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import __version__
+from .records import Record
+
+# The attribute that says what ran a result; left out of equality and of content keys.
+RUN = "run"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON: records by type and fields, arrays as lists with their dims."""
+    if isinstance(value, Record):
+        return {"type": type(value).__name__, **{name: plain(item) for name, item in value.field_values().items()}}
+    if isinstance(value, xr.DataArray):
+        return {"dims": list(value.dims), "values": value.values.tolist()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+def attributes(**settings: Any) -> dict[str, Any]:
+    """Everything that can change an answer, as JSON strings and numbers (None is left out)."""
+    return {
+        name: value
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+        else json.dumps(plain(value))
+        for name, value in settings.items()
+        if value is not None
+    }
+
+
+def run_attribute(**what: Any) -> dict[str, str]:
+    """The one attribute `run`: backend, instruction set, threads, seconds, and the date and versions, as JSON."""
+    common = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "ematheory": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    return {RUN: json.dumps({**plain(what), **common})}
+
+
+def same_result(x: xr.Dataset, y: xr.Dataset) -> bool:
+    """Whether two results are equal in every bit of data and in all attributes but `run` (NaN equals NaN)."""
+    return x.drop_attrs().identical(y.drop_attrs()) and without_run(x) == without_run(y)
+
+
+def without_run(result: xr.Dataset) -> dict[str, Any]:
+    return {str(name): value for name, value in result.attrs.items() if name != RUN}
