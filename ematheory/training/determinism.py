@@ -1,0 +1,29 @@
+"""Running torch so that the same call gives the same bits, and leaving its global state as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+@contextmanager
+def deterministic(threads: int = 1) -> Iterator[None]:
+    """Deterministic algorithms, `threads` threads and recorded gradients inside; the old settings come back after.
+
+    One thread by default: how torch splits a sum depends on their number, and networks this small gain nothing from
+    more. Random numbers come from generators of their own, so the global random state is not touched.
+    """
+    before_threads = torch.get_num_threads()
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_num_threads(before_threads)
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
