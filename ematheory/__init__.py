@@ -35,7 +35,7 @@ FACE = {
     "compare": "comparison",
     "isas": "simulation",
     "train": "training",
-    "validate": "claims",
+    "validate": "validation",
 }
 MODULES = {"tasks": "training.tasks"}
 

@@ -1,0 +1,137 @@
+"""What a level found, as data: comparisons of a prediction with what was seen, and figures of them.
+
+Each comparison is of one kind, which says how it will be judged (`verdict.py`). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A derivation whose steps were checked by machine.
+
+    what : the derivation's name.
+    steps : how many steps it has.
+    failed : one sentence for each check that did not come out true (a check that cannot decide counts).
+    samples : at how many points that satisfy the assumptions the result was evaluated; 0 is vacuous.
+    """
+
+    what: str
+    steps: int
+    failed: tuple[str, ...]
+    samples: int
+
+
+@dataclass(frozen=True)
+class Exact:
+    """An equation that holds up to rounding: `residual` ≤ `bound`; `reason` says what arithmetic gives the bound."""
+
+    what: str
+    residual: float
+    bound: float
+    n: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fails:
+    """A control: an equation that must *not* hold, so `residual` > `bound`; it shows that the check can fail."""
+
+    what: str
+    residual: float
+    bound: float
+    n: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """An inequality: the largest of `values` stays at or below `limit`, up to a relative `rounding`."""
+
+    what: str
+    values: Sequence[float] | FloatArray
+    limit: float
+    rounding: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """An error that vanishes as a power of a size: error ∝ sizeᵖ with p = `claimed` as size → 0.
+
+    sizes : decreasing, in a constant ratio.
+    errors : the error at each size, positive.
+    standard_errors : of `errors`, where they were sampled.
+    """
+
+    what: str
+    sizes: Sequence[float] | FloatArray
+    errors: Sequence[float] | FloatArray
+    claimed: float
+    standard_errors: Sequence[float] | FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Means over `n` independent replicas, with their standard errors, against their predicted values.
+
+    resolution : the difference that would matter, in the measurement's unit; a wider interval decides nothing.
+    allowance : a bound on what the prediction is known to leave out (0 for an exact one).
+    """
+
+    what: str
+    measured: Any
+    predicted: Any
+    standard_errors: Any
+    n: int
+    resolution: Any
+    allowance: Any = 0.0
+
+    def arrays(self) -> tuple[FloatArray, ...]:
+        """measured, predicted, standard_errors, resolution and allowance, broadcast and flat."""
+        fields = (self.measured, self.predicted, self.standard_errors, self.resolution, self.allowance)
+        broadcast = np.broadcast_arrays(*(np.asarray(field, dtype=np.float64) for field in fields))
+        return tuple(np.ravel(array) for array in broadcast)
+
+
+Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A prediction and a measurement of one quantity at the same places, up to a few hundred."""
+
+    label: str
+    x: Any
+    predicted: Any
+    measured: Any
+    standard_errors: Any = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Curves on one axis; the report draws prediction and measurement together and residuals below."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a level found: comparisons, the seeds they came from, figures, and the instruction set that ran."""
+
+    findings: tuple[Finding, ...]
+    seeds: tuple[int, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    isa: str | None = None

@@ -1,0 +1,112 @@
+"""Examining claims: their levels run one after another, and each gives a judgement that records can be made of."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from ..records import check_choice
+from .claim import LEVELS, TIERS, Claim, Level
+from .evidence import Evidence
+from .verdict import Outcome, deciding, judge
+
+NOT_RUN, ERROR = "not run", "error"
+DECIDED = ("confirmed", "refuted", "vacuous")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One level of one claim: its verdict (or ``"not run"``, ``"error"``, and why) beside the expected one."""
+
+    claim: Claim
+    level: str
+    verdict: str
+    why: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    evidence: Evidence = Evidence(())
+    seconds: float = 0.0
+    trace: str = ""
+
+    @property
+    def expected(self) -> str:
+        return self.claim.levels[self.level].expected
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the level came to another decision than expected, or to an error; undecided is no contradiction."""
+        return self.verdict == ERROR or (self.verdict in DECIDED and self.verdict != self.expected)
+
+    @property
+    def deciding(self) -> Outcome | None:
+        return deciding(self.verdict, self.outcomes)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What `progress` is told before a level runs: `position` of `total`."""
+
+    claim: Claim
+    level: str
+    position: int
+    total: int
+
+
+Progress = Callable[["Started | Judgement"], None]
+
+
+def examine(
+    claims: Iterable[Claim], levels: Sequence[str] | None = None, tier: str = "quick", progress: Progress | None = None
+) -> tuple[Judgement, ...]:
+    """Run the claims' levels and judge them.
+
+    Parameters
+    ----------
+    levels : of symbolic, numeric, simulated, trained; None for all that a claim has.
+    tier : smoke (seconds per level), quick (at most 15 minutes) or full.
+    progress : called with a `Started` before and a `Judgement` after each level that runs.
+
+    Raises `ValueError` for an unknown level or tier. An exception inside a level is a judgement of its own, "error".
+    """
+    check_choice("tier", tier, TIERS)
+    for level in levels or ():
+        check_choice("level", level, LEVELS)
+    tell = progress or (lambda event: None)
+    plan = [(claim, level) for claim in claims for level in LEVELS if level in claim.levels]
+    reasons = [reason_not_to_run(claim.levels[level], level, levels, tier) for claim, level in plan]
+    position, judgements = 0, []
+    for (claim, level), reason in zip(plan, reasons, strict=True):
+        if reason:
+            judgements.append(Judgement(claim, level, NOT_RUN, why=reason))
+            continue
+        position += 1
+        tell(Started(claim, level, position, reasons.count("")))
+        judgements.append(examined(claim, level, tier))
+        tell(judgements[-1])
+    return tuple(judgements)
+
+
+def reason_not_to_run(level: Level, name: str, levels: Sequence[str] | None, tier: str) -> str:
+    """Why a level is left out, empty when it runs."""
+    if levels is not None and name not in levels:
+        return "level not chosen"
+    if tier not in level.tiers:
+        return f"runs in tier {' and '.join(level.tiers)}, this is {tier}"
+    missing = [module for module in level.needs if find_spec(module) is None]
+    return f"needs {', '.join(missing)}: pip install 'ematheory[torch]'" if missing else ""
+
+
+def examined(claim: Claim, level: str, tier: str) -> Judgement:
+    """Run one level and judge what it found."""
+    start = time.perf_counter()
+    try:
+        evidence = claim.levels[level].run(tier)
+        verdict, outcomes = judge(evidence)
+    # A level may fail in any way at all; whichever it is, the run goes on and the error is reported as one.
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        seconds = time.perf_counter() - start
+        return Judgement(claim, level, ERROR, why, seconds=seconds, trace=traceback.format_exc())
+    return Judgement(claim, level, verdict, "", outcomes, evidence, time.perf_counter() - start)

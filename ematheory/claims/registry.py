@@ -1,0 +1,41 @@
+"""Where claims are found, by paper or by id: one module per paper, imported when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+
+from .claim import Claim
+
+# Each paper's key, which is also its module here, and its title.
+PAPERS = {
+    "wang2025": "How to set AdamW's weight decay as you scale model and dataset size (arXiv 2405.13698)",
+    "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",
+}
+
+
+def claims_of(paper: str) -> tuple[Claim, ...]:
+    """The claims judged under one paper, in order of id."""
+    claims: tuple[Claim, ...] = import_module(f".{paper}", __package__).CLAIMS
+    return claims
+
+
+def find(*names: str) -> tuple[Claim, ...]:
+    """The claims that the names stand for (a paper's key or a claim's id); all of them without names.
+
+    Raises `ValueError` listing the known names for one that is neither.
+    """
+    claims = [claim for paper in PAPERS for claim in claims_of(paper)]
+    check_names(names, claims)
+    wanted = set(names or PAPERS)
+    return tuple(claim for claim in claims if claim.id in wanted or claim.paper in wanted)
+
+
+def check_names(names: Iterable[str], claims: Iterable[Claim]) -> None:
+    known = [*PAPERS, *(claim.id for claim in claims)]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name.lower(), [word.lower() for word in known], n=1)
+            meant = next((f"; did you mean {word!r}?" for word in known if [word.lower()] == near), "")
+            raise ValueError(f"no claim or paper {name!r}; known are {', '.join(known)}{meant}")

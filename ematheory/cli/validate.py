@@ -1,0 +1,95 @@
+"""`ematheory validate`: examine claims, print their verdicts, write the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Json
+
+if TYPE_CHECKING:
+    from ..claims.judging import Judgement, Progress, Started
+    from ..validation import Validation
+
+
+def validate(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Papers (wang2025) or claims (C01); all of them without names.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Levels joined by commas: symbolic,numeric,simulated,trained. Default: all.")
+    ] = None,
+    tier: Annotated[
+        str, typer.Option(help="smoke (3 minutes in all), quick (15 minutes a level at most) or full.")
+    ] = "quick",
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json and index.html, written at the end.")] = None,
+    json: Json = False,
+) -> None:
+    """Judge claims: confirmed, refuted, inconclusive or vacuous, with the evidence.
+
+    Exits with 1 when a level comes to another verdict than expected, or to an error.
+    """
+    from ..validation import validate
+
+    chosen = levels.split(",") if levels is not None else None
+    with progress() as tell:
+        result = validate(*(names or ()), levels=chosen, tier=tier, out=out, progress=tell)
+    show(result, json, out)
+    if result.contradictions:
+        raise typer.Exit(1)
+
+
+def show(result: Validation, json: bool, out: Path | None) -> None:
+    """The verdict table, or the record as JSON, on stdout; what is wrong, and where the report lies, on stderr."""
+    from rich.console import Console
+
+    from .. import report
+
+    if json:
+        typer.echo(report.as_json(result.record), nl=False)
+    else:
+        Console(width=None if sys.stdout.isatty() else 140).print(report.verdict_table(result.verdicts))
+    for line in result.contradictions:
+        typer.echo(f"contradicts: {line}", err=True)
+    if out is not None:
+        typer.echo(f"report: {out / 'index.html'} and {out / 'report.json'}", err=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """What tells of levels as they run, on stderr: a live line on a terminal, else one plain line per level."""
+    if not sys.stderr.isatty():
+        yield tell_plainly
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting", spinner="dots") as status:
+
+        def tell(event: Started | Judgement) -> None:
+            from ..claims.judging import Judgement
+
+            if isinstance(event, Judgement):
+                console.print(finished(event), highlight=False, markup=False)
+            else:
+                status.update(f"{event.claim.id} {event.level} ({event.position} of {event.total})")
+
+        yield tell
+
+
+def tell_plainly(event: Started | Judgement) -> None:
+    from ..claims.judging import Judgement
+
+    if isinstance(event, Judgement):
+        typer.echo(finished(event), err=True)
+
+
+def finished(judgement: Judgement) -> str:
+    name = f"{judgement.claim.id} {judgement.level}"
+    why = f"  {judgement.why}" if judgement.why else ""
+    return f"{name:<15} {judgement.verdict:<12} {judgement.seconds:6.1f} s{why}"

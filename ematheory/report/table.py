@@ -1,0 +1,46 @@
+"""The verdict table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .numbers import interval, number
+from .record import Record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLOURS = {
+    "confirmed": "green",
+    "refuted": "red",
+    "error": "bold red",
+    "inconclusive": "yellow",
+    "vacuous": "magenta",
+    "not run": "dim",
+}
+
+
+def verdict_table(rows: Sequence[Record]) -> Table:
+    """One line per level; a verdict other than expected is marked."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("claim", "paper", "level", "verdict", "expected"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("residual", "bound", "n", "interval", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=heading != "interval")
+    for row in rows:
+        table.add_row(*cells(row))
+    return table
+
+
+def cells(row: Record) -> list[str]:
+    colour = COLOURS[row["verdict"]]
+    mark = " ≠" if row["contradicts"] else ""
+    words = [row["claim"], row["paper"], row["level"], f"[{colour}]{row['verdict']}{mark}[/]", row["expected"]]
+    if row["verdict"] in ("not run", "error"):
+        return [*words, "", "", "", "", "" if row["verdict"] == "not run" else f"{row['seconds']:.1f}"]
+    numbers = [number(row[name]) for name in ("residual", "bound", "n")]
+    return [*words, *numbers, interval(row["interval"]), f"{row['seconds']:.1f}"]

@@ -1,0 +1,72 @@
+"""`validate`: run the claims, judge them, and record it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import report
+from .claims import find
+from .claims.judging import Judgement, Progress, examine
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What `validate` returns: a judgement for every level, and the record that reports are made of.
+
+    `contradictions` holds a sentence for each level that came out other than expected.
+    """
+
+    judgements: tuple[Judgement, ...]
+    record: dict[str, Any]
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """One dict per level: claim, paper, level, verdict, expected, residual, n, interval, seconds, seeds, …"""
+        rows: list[dict[str, Any]] = self.record["verdicts"]
+        return rows
+
+    @property
+    def contradictions(self) -> list[str]:
+        return report.contradictions(self.record)
+
+
+def validate(
+    *names: str,
+    levels: Sequence[str] | None = None,
+    tier: str = "quick",
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Validation:
+    """Judge the claims of papers (``"wang2025"``) or single claims (``"C01"``); all without names.
+
+    Parameters
+    ----------
+    levels : of symbolic, numeric, simulated, trained; None for all that a claim has. A level that is not run says so.
+    tier : smoke (seconds per level), quick (at most 15 minutes per level) or full.
+    out : a folder for `report.json` and `index.html`, written at the end; None writes nothing.
+    progress : called with a `claims.Started` before and a `claims.Judgement` after each level.
+
+    Raises
+    ------
+    ValueError : an unknown claim, paper, level or tier (listing the known ones).
+
+    Example
+    -------
+    >>> validate("C01", levels=["symbolic"], tier="smoke").verdicts[0]["verdict"]
+    'confirmed'
+    """
+    judgements = examine(find(*names), levels, tier, progress)
+    recorded = report.record(judgements, tier, instruction_sets())
+    if out is not None:
+        report.write(recorded, out)
+    return Validation(judgements, recorded)
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """What this CPU can run of the native engine."""
+    from .simulation import isas
+
+    return tuple(isas())
