@@ -1,0 +1,123 @@
+"""Each rule of judgement can come out each way, and its intervals hold what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ematheory.claims import Bounded, Evidence, Exact, Fails, Order, Proved, Sampled
+from ematheory.claims.verdict import CONFIDENCE, critical_value, deciding, judge
+
+
+def verdict(*findings):
+    return judge(Evidence(findings))[0]
+
+
+@pytest.mark.parametrize(
+    ("residual", "bound", "n", "expected"),
+    [(1e-16, 1e-15, 5, "confirmed"), (2e-15, 1e-15, 5, "refuted"), (math.nan, 1, 5, "refuted"), (0, 1, 0, "vacuous")],
+)
+def test_exact(residual, bound, n, expected):
+    assert verdict(Exact("w", residual, bound, n, "rounding")) == expected
+
+
+@pytest.mark.parametrize(
+    ("residual", "n", "expected"),
+    [(1.0, 5, "confirmed"), (1e-16, 5, "refuted"), (math.nan, 5, "refuted"), (1, 0, "vacuous")],
+)
+def test_a_control_has_to_fail(residual, n, expected):
+    assert verdict(Fails("w", residual, 1e-15, n, "not AdamW")) == expected
+
+
+@pytest.mark.parametrize(
+    ("failed", "samples", "expected"), [((), 9, "confirmed"), (("step 2",), 9, "refuted"), ((), 0, "vacuous")]
+)
+def test_proof(failed, samples, expected):
+    assert verdict(Proved("adamw-ema", 4, failed, samples)) == expected
+
+
+def test_bound():
+    assert verdict(Bounded("max|w|", [0.5, 1.0], 1.0, 0.0)) == "confirmed"
+    assert verdict(Bounded("max|w|", [0.5, 1.0 + 1e-9], 1.0, 1e-12)) == "refuted"
+    assert verdict(Bounded("max|w|", [math.nan], 1.0, 0.0)) == "refuted"
+    assert verdict(Bounded("max|w|", [], 1.0, 0.0)) == "vacuous"
+
+
+SIZES = 2.0 ** -np.arange(4, 9)
+
+
+@pytest.mark.parametrize(
+    ("errors", "claimed", "expected"),
+    [
+        (3 * SIZES * (1 + SIZES), 1, "confirmed"),
+        (3 * SIZES * (1 + SIZES), 2, "refuted"),
+        (3 * SIZES * (1 + SIZES), 1.5, "refuted"),
+        (SIZES**1.5, 1, "refuted"),
+        (SIZES * (1 + 9 * np.sqrt(SIZES)), 1, "inconclusive"),
+        (SIZES * 0, 1, "vacuous"),
+    ],
+)
+def test_order(errors, claimed, expected):
+    assert verdict(Order("p0", SIZES, errors, claimed)) == expected
+
+
+def test_an_order_covers_a_next_term_half_an_order_higher():
+    errors = SIZES * (1 + np.sqrt(SIZES))
+    (outcome,) = judge(Evidence((Order("p0", SIZES, errors, 1.0),)))[1]
+    assert outcome.interval[0] <= 1.0 <= outcome.interval[1]
+
+
+def test_sampling_error_widens_an_order():
+    noisy = Order("p0", SIZES, 3 * SIZES, 1.0, standard_errors=SIZES)
+    assert verdict(noisy) == "inconclusive"
+
+
+def sample(offset, resolution=0.2, n=400, allowance=0.0):
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(n, 30))
+    errors = values.std(axis=0, ddof=1) / math.sqrt(n)
+    return Sampled("risk", values.mean(axis=0) + offset, 0.0, errors, n, resolution, allowance)
+
+
+def test_intervals():
+    assert verdict(sample(0.0, resolution=0.3)) == "confirmed"
+    assert verdict(sample(0.0, resolution=0.05)) == "inconclusive"
+    assert verdict(sample(1.0, resolution=0.3)) == "refuted"
+    assert verdict(sample(1.0, resolution=0.3, allowance=1.0)) == "confirmed"
+    assert verdict(sample(0.0, n=400), sample(1.0)) == "refuted"
+
+
+def test_intervals_without_spread_or_replicas():
+    assert verdict(Sampled("w", [1.0], [1.0], [0.0], 10, 1.0)) == "confirmed"
+    assert verdict(Sampled("w", [1.1], [1.0], [0.0], 10, 1.0)) == "refuted"
+    assert verdict(Sampled("w", [math.nan], [1.0], [0.1], 10, 1.0)) == "refuted"
+    assert verdict(Sampled("w", [1.0], [1.0], [math.nan], 10, 1.0)) != "confirmed"
+    assert verdict(Sampled("w", [1.0], [1.0], [0.1], 1, 1.0)) == "vacuous"
+
+
+def test_intervals_cover_together():
+    """Of 2000 levels of 20 comparisons each, about 0.1 % are refuted by chance: 6 or more has probability 0.017."""
+    rng = np.random.default_rng(0)
+    critical = critical_value(20, 9)
+    values = rng.normal(size=(2000, 20, 10))
+    t = values.mean(axis=2) / (values.std(axis=2, ddof=1) / math.sqrt(10))
+    assert (np.abs(t).max(axis=1) > critical).sum() < 6 + 2000 * (1 - CONFIDENCE)
+
+
+def test_more_comparisons_need_wider_intervals():
+    assert critical_value(1, math.inf) == pytest.approx(3.2905267314919255, rel=1e-9)
+    assert critical_value(1000, 99) > critical_value(10, 99) > critical_value(10, math.inf)
+
+
+def test_the_worst_outcome_decides():
+    good, bad = Exact("a", 0.0, 1.0, 3, ""), Exact("b", 2.0, 1.0, 4, "")
+    word, outcomes = judge(Evidence((good, bad)))
+    assert word == "refuted"
+    assert deciding(word, outcomes).what == "b"
+    assert verdict() == "vacuous"
+    assert verdict(good, Exact("c", 0.0, 1.0, 0, "")) == "vacuous"
+    near = Exact("near", 0.9, 1.0, 3, "")
+    word, outcomes = judge(Evidence((good, near)))
+    assert deciding(word, outcomes).what == "near"

@@ -1,0 +1,85 @@
+"""`ematheory validate`: exit codes, what goes to stdout and to stderr, and what is left on disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ematheory import validation
+from ematheory.claims import Claim, Evidence, Exact, Level
+from ematheory.cli import main
+
+VERDICTS = {"confirmed": 0.5, "refuted": 2.0}
+
+
+def fake(expected="confirmed", run=None):
+    numeric = Level(run or (lambda tier: Evidence((Exact("w", VERDICTS["confirmed"], 1.0, 3, "rounding"),))), expected)
+    return Claim("X01", "paper", "w = w.", "here", (), ("exact",), {"numeric": numeric})
+
+
+def run(monkeypatch, claim, *arguments):
+    """The exit code of `ematheory validate` on a registry of one claim."""
+    monkeypatch.setattr(validation, "find", lambda *names: (claim,))
+    monkeypatch.setattr(validation, "instruction_sets", lambda: ("portable",))
+    with pytest.raises(SystemExit) as stopped:
+        main(["validate", *arguments])
+    return stopped.value.code
+
+
+def test_expected_verdicts_exit_zero(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, fake(), "--tier", "smoke", "--out", str(tmp_path / "report")) == 0
+    shown = capsys.readouterr()
+    assert "X01" in shown.out
+    assert "confirmed" in shown.out
+    assert "X01 numeric     confirmed" in shown.err
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "report.json"]
+
+
+def test_a_contradiction_exits_one_and_still_reports(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, fake(expected="refuted"), "--out", str(tmp_path)) == 1
+    assert "contradicts: X01 numeric is confirmed, expected refuted" in capsys.readouterr().err
+    assert json.loads((tmp_path / "report.json").read_text())["verdicts"][0]["contradicts"] is True
+
+
+def test_an_error_exits_one(monkeypatch, capsys):
+    def broken(tier):
+        raise ValueError("no such thing")
+
+    assert run(monkeypatch, fake(run=broken)) == 1
+    assert "ValueError: no such thing" in capsys.readouterr().err
+
+
+def test_json_is_the_record(monkeypatch, capsys):
+    assert run(monkeypatch, fake(), "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [(row["claim"], row["verdict"]) for row in record["verdicts"]] == [("X01", "confirmed")]
+    assert record["isas"] == ["portable"]
+
+
+def test_an_interrupt_leaves_nothing(monkeypatch, capsys, tmp_path):
+    def interrupted(tier):
+        raise KeyboardInterrupt
+
+    assert run(monkeypatch, fake(run=interrupted), "--out", str(tmp_path / "report")) == 130
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tier", "fast"], "tier must be one of 'smoke', 'quick', 'full', got 'fast'"),
+        (["--levels", "symbolic,numbers"], "level must be one of"),
+    ],
+)
+def test_wrong_words_exit_two_in_one_sentence(monkeypatch, capsys, arguments, message):
+    assert run(monkeypatch, fake(), *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ematheory validate: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_levels_left_out_say_so(monkeypatch, capsys):
+    assert run(monkeypatch, fake(), "--levels", "symbolic") == 0
+    assert "not run" in capsys.readouterr().out
