@@ -1,0 +1,142 @@
+"""What advances a block of trajectories: the NumPy reference, or the native engine where it was built."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import optimizers, problems
+from ..optimizers import Optimizer
+from ..problems import Problem
+from ..records import check_choice
+from .reference import Reference
+
+BACKENDS = ("auto", "reference", "cpu", "cuda")
+
+
+class Backend(Protocol):
+    """One signature for every engine; blocks, snapshots, observables and statistics are the same code for all."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def isa(self) -> str: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def cells_per_block(self) -> int: ...
+
+    @property
+    def work_per_call(self) -> int:
+        """The most cell-steps that one `advance` may do, so that an interrupt is answered within half a second."""
+
+    def advance(
+        self,
+        *,
+        problem: Problem,
+        optimizer: Optimizer,
+        state: np.ndarray[Any, Any],
+        problem_coefficients: np.ndarray[Any, Any],
+        coefficients: np.ndarray[Any, Any],
+        first_step: int,
+        seed: int,
+        first_replica: int,
+        point_numbers: np.ndarray[Any, Any],
+        snapshots_at: np.ndarray[Any, Any],
+        snapshots: np.ndarray[Any, Any],
+    ) -> None:
+        """As `Reference.advance`."""
+
+
+class Native:
+    """The native engine at one instruction set and number of threads; neither changes a bit."""
+
+    name = "cpu"
+    cells_per_block = 2**20
+    work_per_call = 2**26
+
+    def __init__(self, isa: str, threads: int) -> None:
+        self.isa = isa
+        self.threads = threads
+
+    def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
+        import_module("._native", __package__).advance(
+            isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block
+        )
+
+
+def native_module() -> Any | None:
+    """The compiled module, or None where it was not built."""
+    try:
+        return import_module("._native", __package__)
+    except ImportError:
+        return None
+
+
+def isas() -> list[str]:
+    """The instruction sets of the native engine that this CPU runs, the fastest last; empty where it was not built.
+
+    >>> all(isinstance(name, str) for name in isas())
+    True
+    """
+    native = native_module()
+    return [] if native is None else list(native.isas())
+
+
+def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
+    """Whether the native engine holds the traced functions of both records."""
+    return type(problem) in problems.RECORDS and type(optimizer) in optimizers.RECORDS
+
+
+def check_threads(threads: Any) -> int:
+    """The number of threads, this process's CPUs when None. Raises `TypeError` or `ValueError`."""
+    if threads is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
+        raise TypeError(f"threads must be a whole number or None (all of this process's CPUs), got {threads!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    return int(threads)
+
+
+def native_backend(isa: str, threads: int) -> Native:
+    """The native engine. Raises `ValueError` for an instruction set that this CPU or build lacks."""
+    known = isas()
+    check_choice("isa", isa, ("auto", *known))
+    return Native(known[-1] if isa == "auto" else isa, threads)
+
+
+def choose(backend: str, isa: str, threads: int | None, problem: Problem, optimizer: Optimizer) -> Backend:
+    """The backend that a user's words ask for.
+
+    ``"auto"`` is the native engine where it was built and holds both records, else the reference. Raises `ValueError`
+    for an unknown word, and for a backend that cannot run this request, with the reason.
+    """
+    check_choice("backend", backend, BACKENDS)
+    if backend == "cuda":
+        raise ValueError("backend 'cuda': this build has no CUDA module; use 'cpu', 'reference' or 'auto'")
+    count = check_threads(threads)
+    built, generated = native_module() is not None, is_generated(problem, optimizer)
+    if backend == "cpu" and not built:
+        raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
+    if backend == "cpu" and not generated:
+        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS))
+        raise ValueError(
+            f"backend 'cpu' holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
+            "runs on backend='reference' or 'auto'"
+        )
+    if backend == "auto" and not built:
+        warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
+    if backend == "reference" or not (built and generated):
+        if isa != "auto":
+            raise ValueError(f"isa={isa!r} is for the native engine, but the NumPy reference runs; leave isa out")
+        return Reference()
+    return native_backend(isa, count)

@@ -1,0 +1,115 @@
+"""Everything that depends on time alone, for a block of points: an optimizer's coefficients in blocks of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..optimizers import Optimizer
+from ..problems import Problem
+from ..records import VALUE_DIMS, Grid, Record
+from ..typing import FloatArray
+from . import arrays
+
+Self = TypeVar("Self", bound=Record)
+
+
+def at_points(record: Self, over: Grid, points: range) -> Self:
+    """`records.flattened` for some of the grid's points: fields of shape (points or 1, 1 or d), 1 where none varies.
+
+    A sweep over a vector problem is never flattened whole: that would take points × d numbers.
+    """
+    positions = dict(zip(over.dims, np.unravel_index(np.asarray(points), over.shape or (1,)), strict=False))
+    columns = {
+        name: field_at(value, positions)
+        for name, value in record.field_values().items()
+        if isinstance(value, float) or hasattr(value, "dims")
+    }
+    return record.substituted(**columns)
+
+
+def field_at(value: Any, positions: Mapping[str, Any]) -> FloatArray:
+    """A field's values at the points whose index on each sweep dim is given."""
+    if isinstance(value, float):
+        return np.full((1, 1), value)
+    own = [dim for dim in VALUE_DIMS if dim in value.dims]
+    swept = [dim for dim in value.dims if dim not in own]
+    values = value.transpose(*swept, *own).values
+    values = values[tuple(positions[dim] for dim in swept)] if swept else values[None]
+    return np.asarray(values if own else values[:, None], dtype=np.float64)
+
+
+class HostTime:
+    """The clock of a block of steps: arrays that broadcast to (points, steps of the block), in float64."""
+
+    def __init__(self, clock: Clock, first: int, last: int) -> None:
+        self.clock = clock
+        self.first = first
+        self.step = np.arange(first + 1, last + 1, dtype=np.float64)[None]
+        self.multiplier = clock.multipliers[None, first:last]
+        self.lr = clock.lr * self.multiplier
+        self.weight_decay = clock.weight_decay * clock.decay_multipliers[None, first:last]
+        self.powers: dict[bytes, FloatArray] = {}
+
+    def power(self, base: Any) -> FloatArray:
+        """base^k by a running product from k = 1, carried from block to block: any block size gives the same bits."""
+        column = np.array(np.broadcast_to(base, np.broadcast_shapes(np.shape(base), (1, 1))), dtype=np.float64)
+        key = column.tobytes()
+        if key not in self.powers:
+            factors = np.repeat(column, self.step.size, axis=1)
+            factors[:, :1] *= self.clock.carried(key, column, self.first)
+            self.powers[key] = np.multiply.accumulate(factors, axis=1)
+            if self.step.size:
+                self.clock.carry[key] = (self.first + self.step.size, self.powers[key][:, -1:])
+        return self.powers[key]
+
+
+class Clock:
+    """Gives the coefficients of one block of steps after another, for a block of points.
+
+    `multipliers` and `decay_multipliers` hold s_k and d_k, shape (T,); the optimizer's fields have shape
+    (points or 1, 1).
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, points: int, multipliers: FloatArray, decay_multipliers: FloatArray, dtype: Any
+    ) -> None:
+        self.optimizer = optimizer
+        self.points = points
+        self.lr = np.asarray(optimizer.lr)
+        self.weight_decay = np.asarray(optimizer.weight_decay)
+        self.multipliers = multipliers
+        self.decay_multipliers = decay_multipliers
+        self.dtype = dtype
+        self.carry: dict[bytes, tuple[int, FloatArray]] = {}
+
+    def carried(self, key: bytes, column: FloatArray, first: int) -> FloatArray:
+        """base^first, as the last block left it; a base first asked for in mid-run is multiplied up from k = 1."""
+        start = (0, np.ones_like(column))
+        done, power = self.carry.get(key, start)
+        if done > first:
+            done, power = start
+        for _ in range(first - done):
+            power = power * column
+        return power
+
+    def block(self, first: int, last: int) -> tuple[np.ndarray[Any, Any], FloatArray]:
+        """Of updates first+1 … last: the coefficients, shape (points, steps, K), and α_k in float64, (points, steps).
+
+        The coefficients are in the order of the optimizer's NamedTuple, computed in float64 and cast at the end.
+        """
+        time = HostTime(self, first, last)
+        shape = (self.points, last - first)
+        columns = self.optimizer.coefficients(arrays, time)
+        block = np.empty((*shape, len(columns)), dtype=self.dtype)
+        for number, column in enumerate(columns):
+            block[..., number] = column
+        return block, np.broadcast_to(np.asarray(self.optimizer.decay_per_step(time)), shape)
+
+
+def problem_columns(problem: Problem, shape: tuple[int, int]) -> FloatArray:
+    """The problem's coefficients in float64, shape (Q, points, d), from fields of shape (points or 1, 1 or d)."""
+    columns = problem.coefficients(arrays)
+    return np.stack([np.broadcast_to(np.asarray(column, dtype=np.float64), shape) for column in columns])

@@ -1,0 +1,84 @@
+"""The NumPy reference: the records' own `point`, `gradient` and `update`, step by step, in the state's dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..optimizers import Optimizer
+from ..problems import Problem
+from . import arrays
+from .normal import STEPS_PER_CALL, normals
+
+
+class Reference:
+    """Runs any record, a user's own too; the native engine gives the same bits, faster."""
+
+    name = "reference"
+    isa = "numpy"
+    threads = 1
+    # Small blocks stay in cache and let an interrupt through quickly.
+    cells_per_block = 2**17
+    work_per_call = 2**24
+
+    def advance(
+        self,
+        *,
+        problem: Problem,
+        optimizer: Optimizer,
+        state: np.ndarray[Any, Any],
+        problem_coefficients: np.ndarray[Any, Any],
+        coefficients: np.ndarray[Any, Any],
+        first_step: int,
+        seed: int,
+        first_replica: int,
+        point_numbers: np.ndarray[Any, Any],
+        snapshots_at: np.ndarray[Any, Any],
+        snapshots: np.ndarray[Any, Any],
+    ) -> None:
+        """Update `state`, shape (S, points, replicas, d), in place by the steps of `coefficients` (points, steps, K).
+
+        After the j-th of them, for the i-th j in `snapshots_at` (0 is before the first), the weight is copied into
+        `snapshots[i]`.
+        """
+        draw = Noise(seed, first_replica, state.shape[2], state.shape[3], point_numbers, state.dtype)
+        of_problem = problem.Coefficients(*problem_coefficients[:, :, None, :])
+        places = {int(step): place for place, step in enumerate(snapshots_at)}
+        current = optimizer.State(*state)
+        with np.errstate(all="ignore"):
+            for step in range(coefficients.shape[1] + 1):
+                if step in places:
+                    snapshots[places[step]] = current.weight
+                if step < coefficients.shape[1]:
+                    c = optimizer.Coefficients(*np.moveaxis(coefficients[:, step], -1, 0)[..., None, None])
+                    point = optimizer.point(arrays, current, c)
+                    gradient = problem.gradient(arrays, point, draw.at(first_step + step), of_problem)
+                    current = optimizer.update(arrays, current, gradient, c)
+        for place, member in enumerate(current):
+            state[place] = member
+
+
+class Noise:
+    """One standard normal per cell and step, shape (points or 1, replicas, d): one point's, where all share it."""
+
+    def __init__(
+        self, seed: int, first_replica: int, replicas: int, columns: int, points: np.ndarray[Any, Any], dtype: Any
+    ) -> None:
+        shared = bool((points == points[0]).all())
+        self.points = points[:1] if shared else points
+        self.seed, self.first_replica, self.replicas, self.columns = seed, first_replica, replicas, columns
+        self.dtype = dtype
+        self.block = -1
+
+    def at(self, step: int) -> np.ndarray[Any, Any]:
+        block, place = divmod(step, STEPS_PER_CALL)
+        if block != self.block:
+            self.block = block
+            self.four = self.draw(block)
+        return np.asarray(self.four[place], dtype=self.dtype)
+
+    def draw(self, block: int) -> np.ndarray[Any, Any]:
+        steps = range(block * STEPS_PER_CALL, (block + 1) * STEPS_PER_CALL)
+        replicas = range(self.first_replica, self.first_replica + self.replicas)
+        return normals(self.seed, steps, range(self.columns), replicas, self.points)

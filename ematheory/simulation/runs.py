@@ -1,0 +1,214 @@
+"""The verb `simulate`: specification → backend → moments over replicas → Dataset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..optimizers import Optimizer
+from ..prediction.stability import warn_if_unstable
+from ..problems import Problem
+from ..recording import Every
+from ..results import run_attribute
+from ..schedules import Schedule
+from ..typing import FloatArray
+from . import arrays
+from .backends import Backend, choose
+from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
+from .clock import Clock, at_points, problem_columns
+from .observables import measure, needs_previous, samples_of
+from .progress import Progress
+from .reductions import Moments, concatenated, joined, joined_tree
+from .specification import Specification, specify
+from .statistics import dataset
+
+Statistics = Mapping[str, Moments]
+
+
+def simulate(
+    problem: Problem,
+    optimizer: Optimizer,
+    *,
+    steps: int,
+    schedule: Schedule | Sequence[float] | FloatArray | None = None,
+    decay_schedule: Schedule | Sequence[float] | FloatArray | None = None,
+    record: Every | Sequence[int] | None = None,
+    observables: Sequence[str] | None = None,
+    replicas: int | range = 64,
+    seed: int = 0,
+    dtype: str = "float64",
+    random_numbers: str = "common",
+    backend: str = "auto",
+    isa: str = "auto",
+    threads: int | None = None,
+    progress: bool | Callable[[int, int], Any] | None = None,
+) -> xr.Dataset:
+    """Run an optimizer on a problem, many replicas at once, and return statistics over the replicas.
+
+    Parameters
+    ----------
+    problem, optimizer : records; their sweep axes span the grid, the optimizer's first.
+    steps : T ≥ 1, the updates of a run.
+    schedule, decay_schedule : multiply lr and weight_decay: a schedule, T multipliers, or None (1).
+    record : the recorded step counts: a list, `every(n)`, or None for the start and the end. Step 0 is the start.
+    observables : names among the problem's; default its first. See `ematheory.simulation.observables`.
+    replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
+    seed : the noise's key, in 0…2^64 − 1.
+    dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
+    random_numbers : ``"common"`` gives every point of the grid the same noise, ``"independent"`` its own.
+    backend : ``"auto"``, ``"cpu"`` (native), ``"reference"`` (NumPy).
+    isa, threads : one of `isas()`; a number, by default all of this process's CPUs. Neither they nor the backend
+        change a bit of the result.
+    progress : True for a line on a terminal, or a function of (done, total) particle-steps.
+
+    Returns
+    -------
+    Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
+    `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
+    needs. Memory is that of the result plus a block of about 100 MB, or of one point's 64 replicas if that is more.
+
+    Raises
+    ------
+    ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this.
+    TypeError : what is not a number, record or range where one is needed.
+
+    Warns UnstableWarning, with the bound, where the weights grow without bound at the peak rate.
+
+    Source: DESIGN.md §3, the Arithmetic, Reductions, Noise and Result contracts.
+
+    Example
+    -------
+    >>> import ematheory as em
+    >>> problem = em.NoisyQuadratic(curvature=[1.0, 0.5])
+    >>> result = em.simulate(problem, em.SGD(lr=[0.1, 0.2]), steps=10, backend="reference")
+    >>> dict(result.risk.sizes)
+    {'lr': 2, 'step': 2}
+    """
+    specification = specify(
+        problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
+        observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
+    )  # fmt: skip
+    engine = choose(backend, isa, threads, problem, optimizer)
+    warn_if_unstable(problem, optimizer)
+    started = time.monotonic()
+    with Progress(progress, work_of(specification)) as reported:
+        statistics = run(specification, engine, reported)
+    result = dataset(
+        specification.grid, specification.record, problem.coordinates, specification.observables, statistics
+    )
+    ran = run_attribute(backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started)
+    return result.assign_attrs({**specification.attributes, **ran})
+
+
+def work_of(specification: Specification) -> int:
+    """The particle-steps of the whole request."""
+    cells = specification.grid.points * len(specification.replicas) * specification.problem.coordinates
+    return cells * int(specification.record[-1])
+
+
+def run(specification: Specification, engine: Backend, progress: Progress) -> Statistics:
+    """The moments of every sample, arrays (points, records) or (points, records, d)."""
+    cut = layout(
+        specification.grid.points,
+        len(specification.replicas),
+        specification.problem.coordinates,
+        engine.cells_per_block,
+    )
+    blocks = [
+        run_points(specification, engine, cut, points, progress)
+        for points in point_blocks(specification.grid.points, cut.points)
+    ]
+    samples = samples_of(specification.observables)
+    return {name: swapped(concatenated([block[name] for block in blocks], axis=1)) for name in samples}
+
+
+def swapped(moments: Moments) -> Moments:
+    """Points before records, as the Dataset has them."""
+    return Moments(moments.replicas, np.swapaxes(moments.mean, 0, 1), np.swapaxes(moments.sums, 1, 2))
+
+
+def run_points(
+    specification: Specification, engine: Backend, cut: Layout, points: range, progress: Progress
+) -> Statistics:
+    """The moments over all replicas of a block of points, arrays (records, points, …)."""
+    size, replicas = cut.replicas, specification.replicas
+    numbers = range(replicas.start // size, (replicas.stop - 1) // size + 1)
+    block = PointBlock(specification, points)
+    return joined_tree(
+        numbers, lambda number: block.run(engine, replica_block(replicas, size, number), progress), joined_statistics
+    )
+
+
+def joined_statistics(x: Statistics, y: Statistics) -> Statistics:
+    with np.errstate(all="ignore"):
+        return {name: joined(x[name], y[name]) for name in x}
+
+
+class PointBlock:
+    """Some points of the grid, with what they need on every block of replicas."""
+
+    def __init__(self, specification: Specification, points: range) -> None:
+        self.specification = specification
+        self.points = points
+        self.dtype = np.dtype(specification.dtype)
+        self.problem = at_points(specification.problem, specification.grid, points)
+        self.optimizer = at_points(specification.optimizer, specification.grid, points)
+        self.columns = problem_columns(self.problem, (len(points), specification.problem.coordinates))
+        common = specification.random_numbers == "common"
+        self.numbers = np.zeros(len(points), np.uint32) if common else np.asarray(points, dtype=np.uint32)
+        self.samples = samples_of(specification.observables)
+        self.pairs = needs_previous(self.samples)
+
+    def start(self, replicas: int) -> np.ndarray[Any, Any]:
+        """The state before the first update, shape (S, points, replicas, d)."""
+        shape = (len(self.points), replicas, self.columns.shape[-1])
+        init = np.asarray(self.problem.init, dtype=self.dtype)
+        weight = np.broadcast_to(init[:, None, :], shape)
+        return np.stack(self.optimizer.initial(arrays, weight))
+
+    def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
+        """The moments over a block of replicas at every record."""
+        specification = self.specification
+        state = self.start(len(replicas))
+        clock = Clock(
+            self.optimizer, len(self.points), specification.multipliers, specification.decay_multipliers, self.dtype
+        )
+        cells = state[0].size
+        longest = longest_call(engine.work_per_call, cells, len(self.points), len(self.optimizer.Coefficients._fields))
+        advance = partial(
+            engine.advance,
+            problem=specification.problem,
+            optimizer=specification.optimizer,
+            state=state,
+            problem_coefficients=self.columns.astype(self.dtype),
+            seed=specification.seed,
+            first_replica=replicas.start,
+            point_numbers=self.numbers,
+        )
+        parts = []
+        for call in calls(specification.record, longest, max(2, SNAPSHOTS // cells), self.pairs):
+            coefficients, decay = clock.block(call.first, call.last)
+            snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
+            advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
+            if len(call.now):
+                parts.append(self.measured(call, snapshots, decay, replicas.start))
+            progress.advance(cells * (call.last - call.first))
+        return {name: concatenated([part[name] for part in parts]) for name in self.samples}
+
+    def measured(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Statistics:
+        """The moments at one call's records; what compares two steps is NaN at step 0."""
+        of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
+        previous, share = None, None
+        if self.pairs:
+            previous = snapshots[call.before]
+            share = decay.T[call.at[call.before]] if decay.size else np.full((len(call.now), 1), np.nan)
+            previous[call.at[call.now] + call.first == 0] = np.nan
+        return {
+            name: measure(name, snapshots[call.now], previous, share, of_problem, first_replica)
+            for name in self.samples
+        }
