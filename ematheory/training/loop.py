@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from ..optimizers import Optimizer
 from ..recording import Every, check_steps, every, recorded_steps
-from ..records import check_choice, grid
+from ..records import Grid, check_choice, grid
 from ..results import attributes, run_attribute
-from ..typing import FloatArray
 from .determinism import DTYPES, deterministic
-from .optimizers import Plan, at_points, check_supported, plan
+from .optimizers import at_points, check_supported, plan
 from .run import Run, steps_per_epoch
 from .tasks import Task
 
@@ -89,36 +88,47 @@ def train(
     steps = check_epochs(epochs) * per_epoch
     recorded = recorded_steps(every(per_epoch) if record is None else record, steps)
     over = grid(optimizer)
-    settings: dict[str, Any] = {"batch_size": batch_size, "dtype": DTYPES[dtype], "foreach": foreach}
     report = Progress(over.points * len(seeds) * epochs, per_epoch, progress)
     start = time.perf_counter()
-    tables, norms, names = [], [], [""]
+    observed: list[Observed] = []
     with deterministic():
         for point in at_points(optimizer, over):
             schedules = plan(point, steps, schedule, decay_schedule)
             for seed in seeds:
-                run = Run(task, point, schedules, seed=seed, **settings)
-                table, norm = observe(run, recorded, report)
-                tables.append(table)
-                norms.append(norm)
-                names = run.names
+                run = Run(
+                    task, point, schedules, batch_size=batch_size, seed=seed, dtype=DTYPES[dtype], foreach=foreach
+                )
+                observed.append(observe(run, recorded, report))
     report.close()
-    shape = (over.points, len(seeds))
-    values = np.array(tables).reshape(*shape, len(recorded), len(OBSERVABLES))
+    result = assembled(observed, over, seeds, recorded, parameters)
+    settings = attributes(
+        task=task, optimizer=optimizer, epochs=epochs, batch_size=batch_size, schedule=schedule,
+        decay_schedule=decay_schedule, dtype=dtype, foreach=foreach,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    ran = run_attribute(backend="torch.optim", torch=torch.__version__, threads=1, seconds=seconds)
+    return result.assign_attrs(**settings, **ran)
+
+
+class Observed(NamedTuple):
+    """One run: per recorded step the observables and each parameter's norm; the parameters' names."""
+
+    table: list[list[float]]
+    norms: list[list[float]]
+    names: list[str]
+
+
+def assembled(observed: list[Observed], over: Grid, seeds: list[int], recorded: Any, parameters: bool) -> xr.Dataset:
+    """The runs, in order of grid point then seed, as one Dataset."""
+    shape = (over.points, len(seeds), len(recorded))
+    values = np.array([run.table for run in observed]).reshape(*shape, len(OBSERVABLES))
     variables: dict[str, Any] = {name: (("seed", "step"), values[..., i]) for i, name in enumerate(OBSERVABLES)}
     coords: dict[str, Any] = {"seed": np.array(seeds, dtype=np.int64), "step": recorded}
     if parameters:
-        variables["parameter_norm"] = (("seed", "step", "parameter"), np.array(norms).reshape(*shape, len(recorded), -1))
-        coords["parameter"] = names
-    result = over.dataset(variables, **coords)
-    attributed = attributes(
-        task=task, optimizer=optimizer, epochs=epochs, batch_size=batch_size, schedule=schedule,
-        decay_schedule=decay_schedule, dtype=dtype, foreach=None if foreach is None else int(foreach),
-    )  # fmt: skip
-    seconds = time.perf_counter() - start
-    return result.assign_attrs(
-        **attributed, **run_attribute(backend="torch.optim", torch=torch.__version__, threads=1, seconds=seconds)
-    )
+        norms = np.array([run.norms for run in observed]).reshape(*shape, -1)
+        variables["parameter_norm"] = (("seed", "step", "parameter"), norms)
+        coords["parameter"] = observed[0].names
+    return over.dataset(variables, **coords)
 
 
 def check_epochs(epochs: Any) -> int:
@@ -129,7 +139,7 @@ def check_epochs(epochs: Any) -> int:
 
 
 def checked_seeds(seeds: Any) -> list[int]:
-    """The seeds as a list. Raises `TypeError` or `ValueError` for none, a repeated one or what is no whole number ≥ 0."""
+    """The seeds as a list. Raises for none, a repeated one, or what is no whole number ≥ 0."""
     values = [seeds] if isinstance(seeds, int) else list(seeds)
     if not values or len(set(values)) < len(values):
         raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
@@ -139,8 +149,8 @@ def checked_seeds(seeds: Any) -> list[int]:
     return [int(seed) for seed in values]
 
 
-def observe(run: Run, recorded: Any, report: Progress) -> tuple[list[list[float]], list[list[float]]]:
-    """Advance a run to its end; per recorded step the observables in their order, and each parameter's norm."""
+def observe(run: Run, recorded: Any, report: Progress) -> Observed:
+    """Advance a run to its end, observing it at the recorded steps."""
     table: list[list[float]] = []
     norms: list[list[float]] = []
     left = np.concatenate([[1.0], np.cumprod(1 - run.plan.decay_per_step)])
@@ -154,7 +164,7 @@ def observe(run: Run, recorded: Any, report: Progress) -> tuple[list[list[float]
             motion = (math.nan, math.nan) if before is None else moved(before, run.weights(), run.update())
             table.append([*run.losses(), float(run.weights().norm()), *motion, float(left[k])])
             norms.append([float(parameter.detach().to(torch.float64).norm()) for parameter in run.parameters])
-    return table, norms
+    return Observed(table, norms, run.names)
 
 
 def moved(before: Tensor, after: Tensor, update: Tensor) -> tuple[float, float]:
@@ -180,5 +190,3 @@ class Progress:
     def close(self) -> None:
         if self.shown:
             print(file=sys.stderr)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class Perceptron(nn.Module):
         source = generator(seed)
         self.weights = nn.ParameterList(
             torch.randn(wide, fan_in, dtype=torch.float64, generator=source).mul_((2 / fan_in) ** 0.5).to(dtype)
-            for fan_in, wide in zip(sizes[:-1], sizes[1:], strict=True)
+            for fan_in, wide in pairwise(sizes)
         )
         self.biases = nn.ParameterList(torch.zeros(wide, dtype=dtype) for wide in sizes[1:])
 

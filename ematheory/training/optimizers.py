@@ -85,9 +85,13 @@ def build(record: Any, parameters: Iterable[Tensor], foreach: bool | None = None
     check_supported(record)
     common: dict[str, Any] = {"lr": record.lr, "weight_decay": record.weight_decay, "foreach": foreach}
     if isinstance(record, SGD):
-        return torch.optim.SGD(parameters, momentum=record.momentum, nesterov=record.nesterov, **common)
+        return torch.optim.SGD(parameters, momentum=momentum_of(record), nesterov=record.nesterov, **common)
     kind = torch.optim.AdamW if isinstance(record, AdamW) else torch.optim.Adam
     return kind(parameters, betas=(record.beta1, record.beta2), eps=record.eps, **common)
+
+
+def momentum_of(record: SGD) -> float:
+    return float(np.asarray(record.momentum))
 
 
 def set_step(optimizer: torch.optim.Optimizer, run: Plan, k: int) -> None:
@@ -125,9 +129,10 @@ def read_update(
     states = [optimizer.state[parameter] for parameter in parameters]
     if not isinstance(record, SGD):
         return flat(adam_update(record, state) for state in states)
-    if not record.momentum or record.nesterov:
+    momentum = momentum_of(record)
+    if not momentum or record.nesterov:
         if gradients is None:
             raise ValueError("SGD without momentum, or with Nesterov's form, keeps no u in its state: give gradients")
         u = flat(gradients)
-        return u + record.momentum * flat(state["momentum_buffer"] for state in states) if record.nesterov else u
+        return u + momentum * flat(state["momentum_buffer"] for state in states) if record.nesterov else u
     return flat(state["momentum_buffer"] for state in states)

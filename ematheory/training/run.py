@@ -74,9 +74,9 @@ class Run:
         self.step_count += 1
         set_step(self.optimizer, self.plan, self.step_count)
         images, classes = (part[next_batch] for next_batch in [next(self.batches)] for part in self.train_set)
-        self.optimizer.zero_grad()
         loss = functional.cross_entropy(self.network(images), classes)
-        loss.backward()
+        for parameter, gradient in zip(self.parameters, torch.autograd.grad(loss, self.parameters), strict=True):
+            parameter.grad = gradient
         self.keep_gradients()
         self.optimizer.step()
         return float(loss.detach())

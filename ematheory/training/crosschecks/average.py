@@ -107,7 +107,8 @@ def moving_average(
     dtypes. For Adam and SGD, whose weight_decay is L2, the same sums are formed with α = ηλ and do not give the
     weights. `store` keeps every q as well (steps × weights numbers) for `stored_residual`.
 
-    Source: E1, E2 (arXiv 2405.13698). Raises as `train` does, and `ValueError` where λ = 0 at some step, since q = −u/λ.
+    Source: E1, E2 (arXiv 2405.13698). Raises as `train` does, and `ValueError` where λ = 0 at some step:
+    q = −u/λ.
     """
     check_supported(optimizer)
     check_choice("dtype", dtype, DTYPES)
@@ -131,7 +132,9 @@ def moving_average(
     )  # fmt: skip
 
 
-def followed(run: Run, weight_decay: FloatArray, dtype: str, store: bool) -> tuple[Reconstruction, list[Any], list[Any]]:
+def followed(
+    run: Run, weight_decay: FloatArray, dtype: str, store: bool
+) -> tuple[Reconstruction, list[Any], list[Any]]:
     """Advance the run to its end with the sums beside it; also q of each step, and rows of (step, weights, sums)."""
     sums = Reconstruction(run.weights(), dtype)
     stored, shown = [], []

@@ -53,8 +53,8 @@ def equilibrium(
     """Feed torch.optim.AdamW standard normal gradients and measure its stationary RMS and cosines, in float64.
 
     `vectors` independent vectors of `size` weights start at 0 with v̂ = 1, its stationary value; with β₂ near 1 it
-    stays there (its relative fluctuations have variance 2(1−β₂)/(1+β₂)). After `burn_in` steps (default 12/(ηλ):
-    what is left of the start in E w² is e^{−24}) every one of `measured` steps (default 5/(ηλ)) enters the sums.
+    stays there (its relative fluctuations have variance 2(1−β₂)/(1+β₂)). After `burn_in` steps (default 8/(ηλ):
+    what is left of the start in E w² is e^{−16}) every one of `measured` steps (default 5/(ηλ)) enters the sums.
 
     Raises as `train` does, and `ValueError` for λ = 0 (no equilibrium) or fewer than two vectors.
     """
@@ -65,7 +65,7 @@ def equilibrium(
     (record,) = at_points(optimizer, grid(optimizer))
     alpha = float(plan(record, 1).decay_per_step[0])
     check_values("decay per step ηλ", alpha, Interval(0.0, 1.0, closed_low=False))
-    burn_in = math.ceil(12 / alpha) if burn_in is None else burn_in
+    burn_in = math.ceil(8 / alpha) if burn_in is None else burn_in
     measured = math.ceil(5 / alpha) if measured is None else measured
     start = time.perf_counter()
     with deterministic(), torch.no_grad():
@@ -106,11 +106,16 @@ def pairs(before: Tensor, after: Tensor, u: Tensor) -> tuple[tuple[Tensor, Tenso
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:
-    return torch.linalg.vecdot(x, y)
+    return (x * y).sum(dim=-1)
 
 
 def quantities(sums: FloatArray, count: int) -> dict[str, FloatArray]:
     """The four quantities of each vector, from its six sums over `count` terms."""
     before, after, u, kept, before_u, after_u = sums
-    values = (after / count, kept / np.sqrt(before * after), before_u / np.sqrt(before * u), after_u / np.sqrt(after * u))
+    values = (
+        after / count,
+        kept / np.sqrt(before * after),
+        before_u / np.sqrt(before * u),
+        after_u / np.sqrt(after * u),
+    )
     return dict(zip(QUANTITIES, values, strict=True))

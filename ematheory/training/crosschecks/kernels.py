@@ -1,4 +1,4 @@
-"""Schedule kernels (E2, E5, E6): the coefficient of every single update on torch.optim.AdamW's final weight, measured."""
+"""Schedule kernels (E2, E5, E6): how much each update counts in torch.optim.AdamW's final weight, measured."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 
 from ...optimizers import AdamW
 from ...recording import check_steps
-from ...records import POSITIVE, check_values
-from ...schedules import Schedule
+from ...records import POSITIVE, check_values, grid
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..determinism import deterministic
-from ..optimizers import adam_update, plan, set_step
+from ..networks import generator
+from ..optimizers import Plan, adam_update, at_points, build, check_supported, plan, set_step
 from .injection import warmed
 
 
@@ -85,7 +85,7 @@ def schedule_kernel(
     )
 
 
-def pulsed(record: AdamW, run: Any) -> tuple[FloatArray, FloatArray]:
+def pulsed(record: AdamW, run: Plan) -> tuple[FloatArray, FloatArray]:
     """The T + 1 final weights, and u_i of weight i at step i, shape (T,), read from torch's state."""
     weights = torch.zeros(run.steps + 1, dtype=torch.float64)
     weights[-1] = 1.0
@@ -120,20 +120,18 @@ def initial_share(
     *,
     steps: int = 500,
     size: int = 64,
-    schedule: Schedule | Any = None,
+    schedule: Any = None,
     decay_schedule: Any = None,
     seed: int = 0,
 ) -> InitialShareCheck:
-    """Two weight vectors under torch.optim.AdamW with the same white gradients: their difference is Π(1−α_k) of the start's.
+    """Two weight vectors under torch.optim.AdamW with the same white gradients: Π(1−α_k) of their difference is left.
 
     Nothing of the identity is used: the gradients do not depend on the weights, so whatever the updates are they
     cancel in the difference.
     """
-    from ..networks import generator
-    from ..optimizers import at_points, build, check_supported
-    from ...records import grid
-
     check_supported(optimizer)
+    if not isinstance(optimizer, AdamW):
+        raise TypeError(f"the share of the initial weight left is AdamW's, got {optimizer!r}")
     (record,) = at_points(optimizer, grid(optimizer))
     run = plan(record, check_steps(steps), schedule, decay_schedule)
     start, source = time.perf_counter(), generator(seed)

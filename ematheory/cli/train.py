@@ -1,0 +1,117 @@
+"""`ematheory train`: a small network on real images of digits under torch.optim, and its losses."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SHOWN = ("train_loss", "test_loss", "test_accuracy", "weight_norm", "rotation", "initial_weight_left")
+
+
+def train(
+    optimizer: options.OptimizerName = "adamw",
+    lr: options.Lr = "1e-3",
+    weight_decay: options.WeightDecay = "0.1",
+    beta1: options.Beta1 = None,
+    beta2: options.Beta2 = None,
+    eps: options.Eps = None,
+    momentum: options.Momentum = None,
+    nesterov: options.Nesterov = False,
+    decay: options.Decay = None,
+    schedule: options.ScheduleName = "constant",
+    final: options.Final = None,
+    warmup: options.Warmup = None,
+    warmup_steps: options.WarmupSteps = None,
+    decay_share: options.DecayShare = None,
+    shape: options.Shape = None,
+    flat: options.Flat = None,
+    rate: options.Rate = None,
+    harmonic_timescale: options.HarmonicTimescale = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the 1438 training images.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
+    width: Annotated[int, typer.Option(help="Units per hidden layer.")] = 128,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 2,
+    scale_invariant: Annotated[
+        bool, typer.Option("--scale-invariant", help="The network that does not depend on its weights' scale.")
+    ] = False,
+    seeds: Annotated[str, typer.Option(help="Seeds of weights and batches: 0 or 0,1,2.")] = "0",
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    json_: options.Json = False,
+) -> None:
+    """Train a ReLU network on scikit-learn's digits with the real torch.optim optimizer.
+
+    Losses are mean cross-entropies in nats, the accuracy a share of the test images, the rotation radians per step.
+    """
+    from ..training import tasks
+    from ..training import train as run
+
+    record = options.optimizer(
+        optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
+        momentum=momentum,
+    )  # fmt: skip
+    shape_of_run = options.schedule(
+        schedule, final=final, warmup=warmup, warmup_steps=warmup_steps, decay_share=decay_share, shape=shape,
+        flat=flat, rate=rate, harmonic_timescale=harmonic_timescale,
+    )  # fmt: skip
+    task = (tasks.digits_scale_invariant if scale_invariant else tasks.digits_mlp)(width, depth)
+    result = run(
+        task, record, epochs=epochs, batch_size=batch_size, schedule=shape_of_run, seeds=whole_numbers(seeds),
+        dtype=dtype,
+    )  # fmt: skip
+    if json_:
+        typer.echo(json.dumps(as_json(result)))
+    else:
+        print_table(result)
+
+
+def whole_numbers(text: str) -> list[int]:
+    """`"0,1,2"` as seeds. Raises `ValueError` naming the option and what it was given."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--seeds must be whole numbers joined by commas, got {text!r}") from None
+
+
+def as_json(result: xr.Dataset) -> dict[str, object]:
+    """Dims, coordinates, observables (NaN as null) and attributes."""
+    return {
+        "dims": list(result.train_loss.dims),
+        "coords": {str(name): values.values.tolist() for name, values in result.coords.items()},
+        **{str(name): nulls_for_nan(values.values.tolist()) for name, values in result.data_vars.items()},
+        "attrs": dict(result.attrs),
+    }
+
+
+def nulls_for_nan(value: Any) -> Any:
+    """Nested lists with null where a number is undefined: JSON has no NaN."""
+    if isinstance(value, list):
+        return [nulls_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def print_table(result: xr.Dataset) -> None:
+    """One row per recorded step; over sweep axes the last step of each, all as means over seeds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    means = result[list(SHOWN)].mean("seed")
+    axes = [str(dim) for dim in means.dims if dim != "step"]
+    rows = means.isel(step=-1) if axes else means
+    leading = axes or ["step"]
+    table = Table(title=f"digits under torch.optim: means over {result.sizes['seed']} seed(s)")
+    for name in (*leading, *SHOWN):
+        table.add_column(name.replace("_", " "), justify="right")
+    flat = rows.stack(row=leading)
+    for i in range(flat.sizes["row"]):
+        row = flat.isel(row=i)
+        labels = [f"{float(row[name]):g}" for name in leading]
+        table.add_row(*labels, *(f"{float(row[name]):.4g}" for name in SHOWN))
+    Console().print(table)
