@@ -1,0 +1,137 @@
+"""All cells (points × coordinates) of a prediction, worked through in blocks that stay in the processor's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..optimizers import Optimizer
+from ..problems import Problem
+from ..records import flattened, grid
+from ..typing import FloatArray
+from .linear import ProblemMap, StepMap, composed, lost_weight, problem_map
+from .moments import stationary
+from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .stability import contraction, peak_updates, restoring, where
+from .trajectory import Recorded, Run
+
+BLOCK_CELLS = 2**13
+
+
+class Block(NamedTuple):
+    """Some points and some columns of coordinates."""
+
+    points: slice
+    columns: slice
+
+
+class Cells:
+    """A problem under an optimizer, flattened: `observables` are means over its cells' moments.
+
+    Without `record` the moments are those of the stationary state. Where all coordinates are alike one column is
+    worked out and stands for all of them.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        optimizer: Optimizer,
+        record: npt.NDArray[np.int64] | None = None,
+        multipliers: FloatArray | None = None,
+        decay_multipliers: FloatArray | None = None,
+    ) -> None:
+        self.over = grid(optimizer, problem)
+        self.record = np.zeros(0, dtype=np.int64) if record is None else record
+        self.multipliers = np.ones(1) if multipliers is None else multipliers
+        self.decay_multipliers = np.ones(1) if decay_multipliers is None else decay_multipliers
+        self.optimizer = flattened(optimizer, self.over)
+        flat = flattened(problem, self.over)
+        self.gradient = problem_map(flat, self.over.points)
+        self.shape = self.gradient.slope.shape
+        given = flat.coefficients(np)
+        self.coefficients = type(given)(*(np.broadcast_to(value, self.shape) for value in given))
+        self.init = np.broadcast_to(flat.init, self.shape)
+        self.coordinates = problem.coordinates
+        self.copies = self.coordinates // self.shape[1]
+
+    def observables(self, names: Sequence[str]) -> dict[str, FloatArray]:
+        """Each observable, shape (points, records) or (points, records, d); stationary ones without `records`."""
+        records = max(1, len(self.record))
+        arrays = {name: np.empty((self.shape[0], records, self.shape[1])) for name in names if name in PER_COORDINATE}
+        sums: Sums = {}
+        for block in self.blocks():
+            for seen in self.recorded(block):
+                self.add(sums, seen, block)
+                for name, array in arrays.items():
+                    array[block.points, seen.place, block.columns] = getattr(seen.after, name)
+        values = {name: self.found(name, arrays, sums) for name in names}
+        return values if len(self.record) else {name: value[:, 0] for name, value in values.items()}
+
+    def found(self, name: str, arrays: dict[str, FloatArray], sums: Sums) -> FloatArray:
+        if name not in arrays:
+            return from_sums(name, sums, self.coordinates)
+        return np.broadcast_to(arrays[name], (*arrays[name].shape[:2], self.coordinates))
+
+    def add(self, sums: Sums, seen: Recorded, block: Block) -> None:
+        """Add a block's sums over its coordinates; those of a step are NaN at step 0, which no step led to."""
+        given = type(self.coefficients)(*(value[block.points, block.columns] for value in self.coefficients))
+        found = state_sums(seen.after, given, self.copies)
+        if seen.before is not None and seen.step is not None:
+            found.update(step_sums(seen.before, seen.step, self.copies))
+        else:
+            found.update(dict.fromkeys(OF_A_STEP, np.full(len(found["square"]), np.nan)))
+        for name, value in found.items():
+            if name not in sums:
+                sums[name] = np.zeros((self.shape[0], max(1, len(self.record))))
+            sums[name][block.points, seen.place] += value
+
+    def blocks(self) -> Iterator[Block]:
+        points, columns = self.shape
+        width = min(columns, BLOCK_CELLS)
+        height = max(1, BLOCK_CELLS // columns)
+        for top in range(0, points, height):
+            for left in range(0, columns, width):
+                yield Block(slice(top, min(top + height, points)), slice(left, min(left + width, columns)))
+
+    def recorded(self, block: Block) -> Iterable[Recorded]:
+        own = {
+            name: value[block.points]
+            for name, value in self.optimizer.field_values().items()
+            if isinstance(value, np.ndarray)
+        }
+        run = Run(
+            self.optimizer.substituted(**own),
+            ProblemMap(*(part[block.points, block.columns] for part in self.gradient)),
+            np.ascontiguousarray(self.init[block.points, block.columns]),
+            self.multipliers,
+            self.decay_multipliers,
+        )
+        return run.recorded(self.record) if len(self.record) else [self.stationary(run, block)]
+
+    def stationary(self, run: Run, block: Block) -> Recorded:
+        """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""
+        updates = peak_updates(run.optimizer, np.abs(run.problem.scale))
+        step = composed(updates, run.problem)
+        lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
+        lost = np.broadcast_to(lost, run.init.shape)
+        self.refuse_unsettled(step, lost, block)
+        x = stationary(step, lost, run.init.shape)
+        return Recorded(0, x, x, step)
+
+    def refuse_unsettled(self, step: StepMap, lost: FloatArray, block: Block) -> None:
+        faults = {
+            "the step is unstable": contraction(step),
+            "nothing pulls the weight back": restoring(step, lost),
+        }
+        for fault, margin in faults.items():
+            failing = np.argwhere(np.broadcast_to(margin, lost.shape) <= 0)
+            if len(failing):
+                point, column = failing[0] + (block.points.start, block.columns.start)
+                place = where(self.over, self.optimizer, int(point))
+                raise ValueError(
+                    f"no stationary state {place}, coordinate {column}: {fault}; "
+                    "give steps= for the transient, or leave that point out"
+                )

@@ -1,0 +1,170 @@
+"""Optimizers and problems as affine maps, read off by evaluating their own `update` and `gradient` at unit arguments.
+
+The state is (w, m): the weight and the optimizer's first buffer. No formula of an optimizer or a problem stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..optimizers import Optimizer
+from ..problems import Problem
+from ..typing import FloatArray, Value
+
+# So large a weight that a gradient's offset is lost in rounding: gradient(HUGE)/HUGE is the slope to the last bit.
+HUGE = 2.0**200
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time of a block of updates: `step` k of shape (steps,), rates of shape (points, steps)."""
+
+    step: Value
+    multiplier: Value
+    lr: Value
+    weight_decay: Value
+
+    def power(self, base: Value) -> Value:
+        return base**self.step
+
+
+def clock(optimizer: Optimizer, steps: Value, multiplier: Value, decay_multiplier: Value) -> Clock:
+    return Clock(steps, multiplier, optimizer.lr * multiplier, optimizer.weight_decay * decay_multiplier)
+
+
+class FrozenRoot:
+    """An array namespace in which every square root is the value given: AdamW's second moment at its expectation."""
+
+    where = staticmethod(np.where)
+
+    def __init__(self, root: Value) -> None:
+        self.root = root
+
+    def sqrt(self, _: Value) -> Value:
+        return self.root
+
+
+class UpdateMap(NamedTuple):
+    """(w, m, g) ↦ (w', m'), linear: `weight_buffer` is what m contributes to w', and so on; and α, the decay per step.
+
+    Arrays of shape (steps, points, 1), or (steps, points, d) where the map differs between coordinates.
+    """
+
+    weight_weight: FloatArray
+    weight_buffer: FloatArray
+    weight_gradient: FloatArray
+    buffer_weight: FloatArray
+    buffer_buffer: FloatArray
+    buffer_gradient: FloatArray
+    decay: FloatArray
+
+    def at(self, step: int) -> UpdateMap:
+        return UpdateMap(*(entry[step] for entry in self))
+
+
+def images(optimizer: Optimizer, xp: Any, c: Any) -> tuple[Value, ...]:
+    """The entries of the update map in the order of `UpdateMap`, in whatever numbers `c` holds."""
+    rest = (0,) * (len(optimizer.State._fields) - 2)
+    units = [
+        optimizer.update(xp, optimizer.State(weight, buffer, *rest), gradient, c)
+        for weight, buffer, gradient in ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    ]
+    return tuple(state[field] for field in (0, 1) for state in units)
+
+
+def update_map(optimizer: Optimizer, time: Clock, root: FloatArray) -> UpdateMap:
+    """The update's map at each step of the clock; `root`, shape (points, 1 or d), stands for AdamW's √v̂."""
+    points, steps = np.broadcast_shapes(np.shape(time.lr), np.shape(time.weight_decay), (1, np.size(time.step)))
+    given = optimizer.coefficients(np, time)
+    c = type(given)(*(np.asarray(value)[..., None] for value in given))
+    entries = images(optimizer, FrozenRoot(root[:, None, :]), c)
+    alpha = np.asarray(optimizer.decay_per_step(time))[..., None]
+    width = max(np.shape(entry)[-1] if np.ndim(entry) else 1 for entry in entries)
+
+    def stepwise(entry: Value, width: int) -> FloatArray:
+        return np.ascontiguousarray(np.moveaxis(np.broadcast_to(entry, (points, steps, width)), 1, 0), dtype=np.float64)
+
+    return UpdateMap(*(stepwise(entry, width) for entry in entries), stepwise(alpha, 1))
+
+
+def lost_weight(optimizer: Optimizer) -> FloatArray:
+    """1 − (the share of the weight that passes a step at the peak rate directly), shape (points, 1).
+
+    In exact rationals, since 1 − (1 − ηλ) in floating point loses what stationary values are made of.
+    """
+    points = len(optimizer.lr)
+    lost = np.empty((points, 1))
+    for point in range(points):
+        exact = {
+            name: Fraction(float(value[point, 0]))
+            for name, value in optimizer.field_values().items()
+            if isinstance(value, np.ndarray)
+        }
+        one = optimizer.substituted(**exact)
+        peak = PeakClock(Fraction(1), Fraction(1), exact["lr"], exact["weight_decay"])
+        lost[point] = float(1 - images(one, FrozenRoot(Fraction(1)), one.coefficients(None, peak))[0])
+    return lost
+
+
+class PeakClock(Clock):
+    """The clock of the stationary state: k → ∞, so every power of a number below 1 is 0."""
+
+    def power(self, base: Value) -> Value:
+        return 0 * base
+
+
+class ProblemMap(NamedTuple):
+    """g = slope·w + offset + scale·n, n ~ N(0, 1); arrays of shape (points, 1 or d)."""
+
+    slope: FloatArray
+    offset: FloatArray
+    scale: FloatArray
+
+
+def problem_map(problem: Problem, points: int) -> ProblemMap:
+    """The gradient's map of a flattened problem, with one column where all coordinates are alike."""
+    c = problem.coefficients(np)
+    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    zero, huge = np.zeros(shape), np.full(shape, HUGE)
+    offset = problem.gradient(np, zero, zero, c)
+    slope = (problem.gradient(np, huge, zero, c) - offset) / HUGE
+    scale = (problem.gradient(np, zero, huge, c) - offset) / HUGE
+    return ProblemMap(*(np.broadcast_to(part, shape).copy() for part in (slope, offset, scale)))
+
+
+class StepMap(NamedTuple):
+    """One step with the problem put in: x' = A x + b + e·n for x = (w, m); arrays that broadcast to (points, d)."""
+
+    weight_weight: FloatArray
+    weight_buffer: FloatArray
+    buffer_weight: FloatArray
+    buffer_buffer: FloatArray
+    weight_offset: FloatArray
+    buffer_offset: FloatArray
+    weight_noise: FloatArray
+    buffer_noise: FloatArray
+    decay: FloatArray
+
+    def linear(self) -> StepMap:
+        """A alone, without b and e."""
+        zero = np.zeros((1, 1))
+        return self._replace(weight_offset=zero, buffer_offset=zero, weight_noise=zero, buffer_noise=zero)
+
+
+def composed(u: UpdateMap, g: ProblemMap) -> StepMap:
+    """The step that an update map takes on a problem: the gradient at the weight substituted for g."""
+    return StepMap(
+        u.weight_weight + u.weight_gradient * g.slope,
+        u.weight_buffer,
+        u.buffer_weight + u.buffer_gradient * g.slope,
+        u.buffer_buffer,
+        u.weight_gradient * g.offset,
+        u.buffer_gradient * g.offset,
+        u.weight_gradient * g.scale,
+        u.buffer_gradient * g.scale,
+        u.decay,
+    )

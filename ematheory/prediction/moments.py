@@ -1,0 +1,100 @@
+"""Means and covariances of the state (w, m) under affine steps: one step, many equal steps, the stationary state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..typing import FloatArray
+from .linear import StepMap
+
+# Below so many equal steps, stepping is cheaper than a matrix power.
+FEW_STEPS = 8
+
+
+class Moments(NamedTuple):
+    """Of the state (w, m) of each coordinate: means, variances and the covariance, shape (points, d)."""
+
+    weight_mean: FloatArray
+    buffer_mean: FloatArray
+    weight_variance: FloatArray
+    covariance: FloatArray
+    buffer_variance: FloatArray
+
+
+def certain(weight: FloatArray) -> Moments:
+    """The moments of a state that is known: this weight, an empty buffer."""
+    return Moments(weight, *(np.zeros_like(weight) for _ in range(4)))
+
+
+def advance(x: Moments, a: StepMap) -> Moments:
+    """The moments after one step: A x̄ + b and A P Aᵀ + e eᵀ."""
+    weight_row = a.weight_weight * x.weight_variance + a.weight_buffer * x.covariance
+    weight_column = a.weight_weight * x.covariance + a.weight_buffer * x.buffer_variance
+    buffer_row = a.buffer_weight * x.weight_variance + a.buffer_buffer * x.covariance
+    buffer_column = a.buffer_weight * x.covariance + a.buffer_buffer * x.buffer_variance
+    return Moments(
+        a.weight_weight * x.weight_mean + a.weight_buffer * x.buffer_mean + a.weight_offset,
+        a.buffer_weight * x.weight_mean + a.buffer_buffer * x.buffer_mean + a.buffer_offset,
+        weight_row * a.weight_weight + weight_column * a.weight_buffer + a.weight_noise * a.weight_noise,
+        weight_row * a.buffer_weight + weight_column * a.buffer_buffer + a.weight_noise * a.buffer_noise,
+        buffer_row * a.buffer_weight + buffer_column * a.buffer_buffer + a.buffer_noise * a.buffer_noise,
+    )
+
+
+class MomentMap:
+    """Many equal steps at once: `advance` as matrices on (w̄, m̄, 1) and (P_ww, P_wm, P_mm, 1), and their powers."""
+
+    def __init__(self, step: StepMap, shape: tuple[int, ...]) -> None:
+        self.step = step
+        self.mean = np.zeros((*shape, 3, 3))
+        self.spread = np.zeros((*shape, 4, 4))
+        self.powers: dict[int, tuple[FloatArray, FloatArray]] = {}
+        zero = Moments(*(np.zeros(shape) for _ in range(5)))
+        units = [zero._replace(**{name: np.ones(shape)}) for name in Moments._fields]
+        columns = [advance(unit, step.linear()) for unit in units] + [advance(zero, step)]
+        for i, column in enumerate([columns[0], columns[1], columns[5]]):
+            self.mean[..., :2, i] = np.stack(column[:2], axis=-1)
+        for i, column in enumerate(columns[2:]):
+            self.spread[..., :3, i] = np.stack(column[2:], axis=-1)
+        self.mean[..., 2, 2] = self.spread[..., 3, 3] = 1.0
+
+    def after(self, x: Moments, steps: int) -> Moments:
+        """The moments `steps` ≥ 0 equal steps later."""
+        if steps < FEW_STEPS:
+            for _ in range(steps):
+                x = advance(x, self.step)
+            return x
+        if steps not in self.powers:
+            power = np.linalg.matrix_power
+            self.powers[steps] = power(self.mean, steps), power(self.spread, steps)
+        mean, spread = self.powers[steps]
+        one = np.ones_like(x.weight_mean)
+        means = np.einsum("...ij,...j->...i", mean, np.stack([x.weight_mean, x.buffer_mean, one], axis=-1))
+        spreads = np.einsum("...ij,...j->...i", spread, np.stack([*x[2:], one], axis=-1))
+        return Moments(means[..., 0], means[..., 1], spreads[..., 0], spreads[..., 1], spreads[..., 2])
+
+
+def stationary(a: StepMap, lost: FloatArray, shape: tuple[int, ...]) -> Moments:
+    """The moments that a stable step leaves as they are; `lost` is 1 − A_ww, free of cancellation.
+
+    With D = I − A: D x̄ = b, and D P + P Dᵀ − D P Dᵀ = e eᵀ, which unlike P − A P Aᵀ loses nothing at small rates.
+    """
+    d = np.empty((*shape, 2, 2))
+    d[..., 0, 0], d[..., 0, 1] = lost, -a.weight_buffer
+    d[..., 1, 0], d[..., 1, 1] = -a.buffer_weight, 1 - a.buffer_buffer
+    offset = np.stack(np.broadcast_arrays(a.weight_offset, a.buffer_offset, np.empty(shape))[:2], axis=-1)
+    noise = np.stack(np.broadcast_arrays(a.weight_noise, a.buffer_noise, np.empty(shape))[:2], axis=-1)
+    mean = np.linalg.solve(d, offset[..., None])[..., 0]
+    system = np.empty((*shape, 3, 3))
+    places = ((0, 0), (0, 1), (1, 1))
+    for column, (i, j) in enumerate(places):
+        unit = np.zeros((2, 2))
+        unit[i, j] = unit[j, i] = 1.0
+        right = unit @ np.swapaxes(d, -1, -2)
+        image = d @ unit + right - d @ right
+        system[..., column] = np.stack([image[..., p, q] for p, q in places], axis=-1)
+    target = np.stack([noise[..., p] * noise[..., q] for p, q in places], axis=-1)
+    spread = np.linalg.solve(system, target[..., None])[..., 0]
+    return Moments(mean[..., 0], mean[..., 1], spread[..., 0], spread[..., 1], spread[..., 2])

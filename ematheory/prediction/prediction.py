@@ -1,0 +1,153 @@
+"""The verb `predict`: from a problem and an optimizer to a Dataset of moments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import results
+from ..optimizers import SGD, AdamW, Optimizer
+from ..problems import NoisyQuadratic, Problem, RandomWalk
+from ..recording import Every, check_steps, recorded_steps
+from ..records import check_choice
+from ..schedules import Constant, Schedule, multipliers
+from ..typing import FloatArray
+from .cells import Cells
+from .observables import EXPECTATIONS, PER_COORDINATE
+from .stability import warn_if_unstable
+
+Multipliers = Schedule | Sequence[float] | FloatArray | None
+
+FROZEN = (
+    "AdamW's second moment is replaced by its expectation: the error is O(1 − β₂), and larger in the first 1/(1 − β₂) "
+    "steps, where v̂ averages few gradients"
+)
+MANY = "weight_norm, rotation and update_cosine are limits of many coordinates"
+
+
+def predict(
+    problem: Problem,
+    optimizer: Optimizer,
+    *,
+    steps: int | None = None,
+    schedule: Multipliers = None,
+    decay_schedule: Multipliers = None,
+    record: Every | Sequence[int] | None = None,
+    observables: str | Sequence[str] | None = None,
+) -> xr.Dataset:
+    """The moments of the weights after each recorded step, or of their stationary state.
+
+    Supported: `SGD` (every variant) on `NoisyQuadratic` and `RandomWalk`, exact; `AdamW` (not cautious) on
+    `RandomWalk`, with its second moment frozen at its expectation, which is exact only as β₂ → 1.
+
+    Parameters
+    ----------
+    problem, optimizer : their sweep axes become the first dims of the result.
+    steps : T, or None for the stationary state at the constant peak rate (no dim `step`).
+    schedule, decay_schedule : of lr and of weight_decay: a schedule, an array of T multipliers, or None (constant).
+    record : step counts, `em.every(n)`, or None for the start and the end.
+    observables : names among ``problem.observables``; None is the first of them.
+
+    Returns
+    -------
+    xarray.Dataset with dims (sweep axes, step, coordinate where the observable has one value per weight). `risk`,
+    `weight_mean`, `weight_variance` and `weight_mean_square` are expectations at any size; `weight_norm`, `rotation`
+    (radians per step) and `update_cosine` are limits of many coordinates. The attribute `exact` of the Dataset and of
+    each variable is 1 or 0; where it is 0 the Dataset's `approximation` says why and by how much.
+
+    Raises
+    ------
+    ValueError : an unsupported pair, an unknown observable, a schedule of another length, `steps=None` with a
+        schedule or record, or a stationary state that does not exist (unstable, or nothing pulls the weight back).
+    TypeError : steps that are not a whole number.
+
+    Warns
+    -----
+    UnstableWarning : the weights grow without bound at the peak rate.
+
+    Example
+    -------
+    >>> import ematheory as em
+    >>> walk = em.predict(em.NoisyQuadratic(curvature=1.0), em.SGD(lr=0.5), steps=2, record=[0, 1, 2])
+    >>> walk.risk.values
+    array([0.5   , 0.25  , 0.1875])
+    """
+    began = time.perf_counter()
+    check_supported(problem, optimizer)
+    names = chosen(problem, observables)
+    if steps is None:
+        refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
+        cells = Cells(problem, optimizer)
+    else:
+        steps = check_steps(steps)
+        warn_if_unstable(problem, optimizer)
+        rates = [rate_multipliers(each, steps) for each in (schedule, decay_schedule)]
+        cells = Cells(problem, optimizer, recorded_steps(record, steps), rates[0], rates[1])
+    dataset = labelled(problem, optimizer, cells, names)
+    settings = {"steps": steps, "schedule": schedule, "decay_schedule": decay_schedule}
+    dataset.attrs.update(results.attributes(problem=problem, optimizer=optimizer, **settings))
+    dataset.attrs.update(results.run_attribute(backend="moments", seconds=time.perf_counter() - began))
+    return dataset
+
+
+def check_supported(problem: Problem, optimizer: Optimizer) -> None:
+    """Raise `ValueError` for a pair whose moments do not close, saying which do."""
+    if isinstance(optimizer, SGD) and isinstance(problem, NoisyQuadratic | RandomWalk):
+        return
+    name = type(optimizer).__name__
+    if isinstance(optimizer, AdamW) and isinstance(problem, RandomWalk):
+        if optimizer.decay != "cautious":
+            return
+        name = "AdamW with cautious decay, whose mask is not linear in the weight,"
+    raise ValueError(
+        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD on NoisyQuadratic or RandomWalk "
+        "(exact) and AdamW on RandomWalk (second moment frozen); use simulate for the rest"
+    )
+
+
+def chosen(problem: Problem, observables: str | Sequence[str] | None) -> tuple[str, ...]:
+    if observables is None:
+        return problem.observables[:1]
+    names = (observables,) if isinstance(observables, str) else tuple(observables)
+    for name in names:
+        check_choice("observables", name, problem.observables)
+    return names
+
+
+def refuse_without_steps(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} needs steps=T: steps=None asks for the stationary state at the constant peak rate"
+            )
+
+
+def rate_multipliers(schedule: Multipliers, steps: int) -> FloatArray:
+    """s_1 … s_T; for a constant a view of one number, so that a run of 10⁹ steps costs no memory."""
+    if schedule is None or (isinstance(schedule, Constant) and not schedule.warmup and not schedule.warmup_steps):
+        return np.broadcast_to(np.ones(()), (steps,))
+    return multipliers(schedule, steps)
+
+
+def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequence[str]) -> xr.Dataset:
+    """The observables as a Dataset, each marked as exact or not."""
+    exact_moments = isinstance(optimizer, SGD)
+    values = cells.observables(names)
+    steps = ("step",) if len(cells.record) else ()
+    variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
+    coords: dict[str, Any] = {"step": cells.record} if steps else {}
+    if any(name in PER_COORDINATE for name in names):
+        coords["coordinate"] = np.arange(problem.coordinates)
+    dataset = cells.over.dataset(variables, **coords)
+    exact = {name: int(exact_moments and name in EXPECTATIONS) for name in names}
+    for name, flag in exact.items():
+        dataset[name].attrs["exact"] = flag
+    reasons = [] if exact_moments else [FROZEN]
+    if not set(names) <= set(EXPECTATIONS):
+        reasons.append(MANY)
+    dataset.attrs.update(results.attributes(exact=min(exact.values()), approximation="; ".join(reasons) or None))
+    return dataset

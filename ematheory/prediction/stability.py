@@ -1,0 +1,103 @@
+"""Whether a problem under an optimizer has a stationary state: Jury's conditions on one step at the peak rate."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..optimizers import SGD, AdamW, Optimizer
+from ..problems import Problem
+from ..records import Grid, flattened, grid
+from ..typing import FloatArray
+from .linear import ProblemMap, StepMap, UpdateMap, clock, composed, problem_map, update_map
+
+
+class UnstableWarning(UserWarning):
+    """The weights grow without bound."""
+
+
+def peak_updates(optimizer: Optimizer, root: FloatArray) -> UpdateMap:
+    """The update's map at the peak rate of a flattened optimizer, long after the start."""
+    return update_map(optimizer, clock(optimizer, np.array([np.inf]), np.ones(1), np.ones(1)), root).at(0)
+
+
+def contraction(step: StepMap) -> FloatArray:
+    """1 + trace + determinant of A, > 0 unless an eigenvalue is at or beyond −1 (Jury); per cell.
+
+    It is affine in the learning rate for every SGD variant, and the condition that too large a rate violates.
+    """
+    trace = step.weight_weight + step.buffer_buffer
+    return 1 + trace + step.weight_weight * step.buffer_buffer - step.weight_buffer * step.buffer_weight
+
+
+def restoring(step: StepMap, lost: FloatArray) -> FloatArray:
+    """1 − trace + determinant of A = det(I − A), > 0 where something pulls the weight back; `lost` is 1 − A_ww."""
+    return lost * (1 - step.buffer_buffer) - step.weight_buffer * step.buffer_weight
+
+
+def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
+    """Warn, with the bound, when the weights grow without bound at the peak rate.
+
+    For SGD one step decides: stable where lr·(h+λ) < 2 without momentum, < 2(1+μ) with momentum and L2, and so on for
+    each variant, read off the update itself. For AdamW only its decay per step does, which must be below 2. Adam on a
+    quadratic has no bound of this kind.
+
+    Warns
+    -----
+    UnstableWarning : naming the first unstable point and what keeps it stable.
+
+    Example
+    -------
+    >>> from ematheory import SGD, NoisyQuadratic
+    >>> with warnings.catch_warnings(record=True) as seen:
+    ...     warnings.simplefilter("always")
+    ...     warn_if_unstable(NoisyQuadratic(curvature=[1.0, 5.0]), SGD(lr=0.5))
+    >>> print(seen[0].message)
+    SGD is unstable on NoisyQuadratic at lr=0.5: lr·(h + weight_decay) = 2.5 at h = 5; it is stable for lr < 0.4
+    """
+    over = grid(optimizer, problem)
+    flat = flattened(optimizer, over)
+    if isinstance(optimizer, SGD):
+        text = unstable_sgd(problem, flat, over)
+    elif isinstance(optimizer, AdamW):
+        text = unstable_adamw(flat, over)
+    else:
+        text = None
+    if text:
+        warnings.warn(f"{type(optimizer).__name__} is unstable on {type(problem).__name__} {text}", UnstableWarning, 3)
+
+
+def unstable_sgd(problem: Problem, flat: Optimizer, over: Grid) -> str | None:
+    gradient = problem_map(flattened(problem, over), over.points)
+    # Only the sharpest coordinate of a point can be the first to diverge.
+    slope = gradient.slope.max(axis=1, keepdims=True)
+    sharpest = ProblemMap(slope, 0 * slope, 0 * slope)
+    at_lr = contraction(composed(peak_updates(flat, slope), sharpest))
+    unstable = np.flatnonzero(at_lr <= 0)
+    if not len(unstable):
+        return None
+    at_zero = contraction(composed(peak_updates(flat.substituted(lr=0 * flat.lr), slope), sharpest))
+    i = int(unstable[0])
+    lr, h, bound = flat.lr[i, 0], slope[i, 0], (flat.lr * at_zero / (at_zero - at_lr))[i, 0]
+    return (
+        f"{where(over, flat, i)}: lr·(h + weight_decay) = {lr * (h + flat.weight_decay[i, 0]):.4g} "
+        f"at h = {h:.4g}; it is stable for lr < {bound:.4g}"
+    )
+
+
+def unstable_adamw(flat: Optimizer, over: Grid) -> str | None:
+    alpha = np.broadcast_to(flat.decay_per_step(clock(flat, 1.0, 1.0, 1.0)), (over.points, 1))
+    unstable = np.flatnonzero(alpha >= 2)
+    if not len(unstable):
+        return None
+    i = int(unstable[0])
+    return f"{where(over, flat, i)}: the decay per step is {alpha[i, 0]:.4g}; it must be below 2"
+
+
+def where(over: Grid, flat: Optimizer, point: int) -> str:
+    """The point in words: its learning rate and its place on the sweep axes."""
+    places = np.unravel_index(point, over.shape)
+    axes = {dim: over.coords[dim][i] for dim, i in zip(over.dims, places, strict=True)}
+    named = {"lr": flat.lr[point, 0], **axes}
+    return "at " + ", ".join(f"{name}={value:.6g}" for name, value in named.items())

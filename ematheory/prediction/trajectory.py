@@ -1,0 +1,127 @@
+"""The moments along a run: stretches of equal steps by matrix powers, the rest step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..optimizers import Optimizer
+from ..typing import FloatArray
+from .linear import ProblemMap, StepMap, UpdateMap, clock, composed, update_map
+from .moments import MomentMap, Moments, advance, certain
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+# Steps whose update maps are made at once (fewer for a large sweep), and the shortest stretch worth a matrix power.
+BLOCK_ENTRIES, LONGEST_BLOCK, LONG_STRETCH = 2**18, 1024, 64
+
+
+class Recorded(NamedTuple):
+    """The moments at the recorded step number `place`; for step > 0 also those before it and the step's map."""
+
+    place: int
+    after: Moments
+    before: Moments | None = None
+    step: StepMap | None = None
+
+
+# Yields what is recorded on the way and returns the moments at the end.
+Walk: TypeAlias = Generator[Recorded, Any, Moments]
+
+
+class Stretch(NamedTuple):
+    """Updates start+1 … stop; `level` when the multipliers are the same throughout."""
+
+    start: int
+    stop: int
+    level: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some cells (points × coordinates) of a run: flattened records, T multipliers, the starting weights."""
+
+    optimizer: Optimizer
+    problem: ProblemMap
+    init: FloatArray
+    multipliers: FloatArray
+    decay_multipliers: FloatArray
+
+    @property
+    def steps(self) -> int:
+        return len(self.multipliers)
+
+    def updates(self, start: int, stop: int) -> UpdateMap:
+        steps = np.arange(start + 1, stop + 1, dtype=np.float64)
+        time = clock(self.optimizer, steps, self.multipliers[start:stop], self.decay_multipliers[start:stop])
+        return update_map(self.optimizer, time, np.abs(self.problem.scale))
+
+    def step(self, k: int) -> StepMap:
+        return composed(self.updates(k, k + 1).at(0), self.problem)
+
+    def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
+        """The moments at the wanted step counts, which increase."""
+        index = 0
+        x = certain(self.init)
+        if wanted[0] == 0:
+            yield Recorded(0, x)
+            index = 1
+        for stretch in stretches(self.multipliers, self.decay_multipliers):
+            inside = wanted[index : np.searchsorted(wanted, stretch.stop, side="right")]
+            x = yield from self.across(stretch, x, inside, index)
+            index += len(inside)
+
+    def across(self, stretch: Stretch, x: Moments, wanted: IntArray, index: int) -> Walk:
+        start = stretch.start
+        block = max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
+        while start < stretch.stop:
+            if stretch.level and self.same_step(start, stretch.stop - 1):
+                x = yield from self.coast(start, stretch.stop, x, wanted, index)
+                return x
+            stop = min(start + block, stretch.stop)
+            updates = self.updates(start, stop)
+            for k in range(start, stop):
+                step = composed(updates.at(k - start), self.problem)
+                before, x = x, advance(x, step)
+                if len(wanted) and wanted[0] == k + 1:
+                    yield Recorded(index, x, before, step)
+                    wanted, index = wanted[1:], index + 1
+            start = stop
+        return x
+
+    def same_step(self, first: int, last: int) -> bool:
+        """Whether updates first+1 and last+1 are equal: under level multipliers so are all those between."""
+        pairs = zip(self.updates(first, first + 1), self.updates(last, last + 1), strict=True)
+        return all(np.array_equal(one, other) for one, other in pairs)
+
+    def coast(self, start: int, stop: int, x: Moments, wanted: IntArray, index: int) -> Walk:
+        many = MomentMap(self.step(start), self.init.shape)
+        for k in wanted.tolist():
+            before = many.after(x, k - 1 - start)
+            x, start = advance(before, many.step), k
+            yield Recorded(index, x, before, many.step)
+            index += 1
+        return many.after(x, stop - start)
+
+
+def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:
+    """The run cut where a long stretch of equal multipliers begins or ends."""
+    steps = len(multipliers)
+    if multipliers.strides == (0,) and decay_multipliers.strides == (0,):
+        return [Stretch(0, steps, True)]
+    differs = (np.diff(multipliers) != 0) | (np.diff(decay_multipliers) != 0)
+    edges = np.concatenate([[0], np.flatnonzero(differs) + 1, [steps]])
+    found: list[Stretch] = []
+    position = 0
+    for i in np.flatnonzero(np.diff(edges) >= LONG_STRETCH):
+        if position < edges[i]:
+            found.append(Stretch(position, int(edges[i]), False))
+        position = int(edges[i + 1])
+        found.append(Stretch(int(edges[i]), position, True))
+    if position < steps:
+        found.append(Stretch(position, steps, False))
+    return found
