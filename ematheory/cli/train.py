@@ -64,7 +64,7 @@ def train(
     task = (tasks.digits_scale_invariant if scale_invariant else tasks.digits_mlp)(width, depth)
     result = run(
         task, record, epochs=epochs, batch_size=batch_size, schedule=shape_of_run, seeds=whole_numbers(seeds),
-        dtype=dtype,
+        dtype=dtype, progress=True,
     )  # fmt: skip
     if json_:
         typer.echo(json.dumps(as_json(result)))

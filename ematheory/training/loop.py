@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ def train(
     record: Every | Sequence[int] | None = None,
     parameters: bool = False,
     foreach: bool | None = None,
-    progress: bool | None = None,
+    progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
     """Train `task` with the real torch.optim optimizer that the record describes.
 
@@ -56,7 +56,7 @@ def train(
     record : step counts, or `every(n)`; by default once an epoch.
     parameters : also record each parameter's norm, as `parameter_norm` with a dim `parameter`.
     foreach : torch's choice of implementation (None: torch's default).
-    progress : a line on stderr; by default only when that is a terminal.
+    progress : True for a line on stderr where that is a terminal, or a function of (epochs done, epochs in all).
 
     Returns
     -------
@@ -88,7 +88,7 @@ def train(
     steps = check_epochs(epochs) * per_epoch
     recorded = recorded_steps(every(per_epoch) if record is None else record, steps)
     over = grid(optimizer)
-    report = Progress(over.points * len(seeds) * epochs, per_epoch, progress)
+    report = Progress(progress, over.points * len(seeds) * epochs, per_epoch)
     start = time.perf_counter()
     observed: list[Observed] = []
     with deterministic():
@@ -175,18 +175,25 @@ def moved(before: Tensor, after: Tensor, update: Tensor) -> tuple[float, float]:
 
 
 class Progress:
-    """One line on stderr that says how many epochs of all runs are done; only to a terminal unless asked for."""
+    """Counts epochs over all runs; `wanted` as for `train`."""
 
-    def __init__(self, epochs: int, per_epoch: int, wanted: bool | None) -> None:
-        self.epochs, self.per_epoch, self.done = epochs, per_epoch, 0
-        self.shown = sys.stderr.isatty() if wanted is None else wanted
+    def __init__(self, wanted: bool | Callable[[int, int], Any] | None, total: int, per_epoch: int) -> None:
+        if not (wanted is None or isinstance(wanted, bool) or callable(wanted)):
+            raise TypeError(f"progress must be True, None or a function of (done, total), got {wanted!r}")
+        self.total, self.per_epoch, self.done = total, per_epoch, 0
+        self.call = wanted if callable(wanted) else None
+        self.line = wanted is True and sys.stderr.isatty()
 
     def advance(self, k: int) -> None:
-        if k % self.per_epoch == 0:
-            self.done += 1
-            if self.shown:
-                print(f"\rtraining: epoch {self.done} of {self.epochs}", end="", file=sys.stderr, flush=True)
+        """Step k of a run is done."""
+        if k % self.per_epoch:
+            return
+        self.done += 1
+        if self.call is not None:
+            self.call(self.done, self.total)
+        if self.line:
+            print(f"\rtraining: epoch {self.done} of {self.total}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        if self.shown:
+        if self.line:
             print(file=sys.stderr)

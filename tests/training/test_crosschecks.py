@@ -7,6 +7,7 @@ import pytest
 
 import ematheory as em
 from ematheory.training import crosschecks
+from ematheory.training.run import Run
 
 SMALL = em.tasks.digits_mlp(width=8, depth=1)
 INVARIANT = em.tasks.digits_scale_invariant(width=8, depth=1)
@@ -54,6 +55,16 @@ def test_l2_is_not_that_average(optimizer, dtype):
     check = crosschecks.moving_average(SMALL, optimizer, epochs=2, dtype=dtype)
     assert check.residual > 1e-3
     assert check.bound_share > 100
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_bounds_notice_a_slightly_wrong_update(dtype, monkeypatch):
+    wrong = {"float64": 1 + 1e-10, "float32": 1 + 1e-3}[dtype]
+    right = Run.update
+    monkeypatch.setattr(Run, "update", lambda run: wrong * right(run))
+    check = crosschecks.moving_average(SMALL, ADAMW, epochs=3, dtype=dtype)
+    assert check.bound_share > 1
+    assert dtype == "float32" or check.residual > 1e-12
 
 
 def test_the_average_needs_decay():
@@ -135,6 +146,13 @@ def test_kernels_in_which_the_decay_changes_too():
     assert check.update_coefficients[-1] == pytest.approx(-peak * schedule.multipliers(200)[-1], rel=1e-12)
     # The two views rank steps differently when λ varies: on q late steps count less than on u.
     assert np.argmax(check.coefficients) != np.argmax(-check.update_coefficients)
+
+
+def test_the_harmonic_schedule_weighs_every_update_alike():
+    check = crosschecks.schedule_kernel(em.Harmonic(timescale=0.3), steps=200, timescale=0.3)
+    np.testing.assert_allclose(check.update_coefficients, check.update_coefficients[0], rtol=1e-12)
+    other = crosschecks.schedule_kernel(em.Harmonic(timescale=0.3), steps=200, timescale=0.2)
+    assert abs(other.update_coefficients[-1]) > 1.5 * abs(other.update_coefficients[0])
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)

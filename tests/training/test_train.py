@@ -100,13 +100,20 @@ def test_attributes_say_what_can_change_the_answer():
     assert json.loads(run.attrs["run"])["torch"] == torch.__version__
 
 
-def test_progress_goes_to_stderr_only_when_wanted(capsys):
-    em.train(TASK, ADAMW, epochs=1)
-    assert capsys.readouterr().err == ""
+def test_progress_goes_to_a_terminals_stderr_only(capsys, monkeypatch):
+    em.train(TASK, ADAMW, epochs=1, progress=True)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     em.train(TASK, ADAMW, epochs=2, progress=True)
     captured = capsys.readouterr()
     assert "epoch 2 of 2" in captured.err
     assert captured.out == ""
+
+
+def test_progress_calls_back_once_an_epoch():
+    seen = []
+    em.train(TASK, ADAMW, epochs=2, seeds=(0, 1), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +127,7 @@ def test_progress_goes_to_stderr_only_when_wanted(capsys):
         ({"epochs": 1.5}, TypeError, "epochs must be a whole number"),
         ({"batch_size": 5000}, ValueError, r"batch_size must be in \[1, 1438\], got 5000"),
         ({"batch_size": 1.5}, TypeError, "whole number of images"),
+        ({"progress": "yes"}, TypeError, "progress must be"),
         ({"dtype": "float16"}, ValueError, "'float64', 'float32'"),
         ({"seeds": ()}, ValueError, "at least one"),
         ({"seeds": (1, 1)}, ValueError, "different"),
