@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -22,8 +23,21 @@ WRONG_INPUT, INTERRUPTED = 2, 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; the entry point of the `ematheory` script."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = in_one_line
     asked = given[:1] if given and given[0] in VERBS else VERBS
     application(asked)(args=given, prog_name="ematheory")
+
+
+def in_one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as people want it: its message, not the line of code that gave it."""
+    typer.echo(f"warning: {message}", err=True)
 
 
 def application(verbs: Sequence[str] = VERBS) -> typer.Typer:

@@ -1,0 +1,66 @@
+"""Results as the command line prints them: JSON for programs, and a table of measurement beside prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.table import Table
+
+
+def as_json(result: xr.Dataset) -> dict[str, Any]:
+    """Coordinates, observables (each with its dims, undefined numbers as null) and attributes."""
+    return {
+        "coords": {str(name): nulls_for_undefined(values.values.tolist()) for name, values in result.coords.items()},
+        "observables": {
+            str(name): {"dims": list(map(str, values.dims)), "values": nulls_for_undefined(values.values.tolist())}
+            for name, values in result.data_vars.items()
+            if not str(name).endswith("_central_sums")
+        },
+        "attrs": dict(result.attrs),
+    }
+
+
+def nulls_for_undefined(value: Any) -> Any:
+    """Nested lists with null for what JSON lacks: NaN and infinities."""
+    if isinstance(value, list):
+        return [nulls_for_undefined(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(title: str, measured: xr.Dataset, predicted: xr.Dataset | None, names: Sequence[str]) -> Table:
+    """One row per observable and place in the result: measured, its standard error, predicted, z."""
+    from rich import box
+    from rich.table import Table
+
+    axes = [str(dim) for dim in measured[list(names)].dims]
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    columns = ["measured", "± s.e.", *(["predicted", "z"] if predicted is not None else [])]
+    for heading in (*axes, "observable", *columns):
+        made.add_column(heading, justify="left" if heading == "observable" else "right")
+    for name in names:
+        for place in places(measured[name]):
+            made.add_row(*(f"{place[axis]:g}" if axis in place else "" for axis in axes), name, *cells(
+                measured, predicted, name, place
+            ))  # fmt: skip
+    return made
+
+
+def places(values: xr.DataArray) -> Iterator[dict[str, float]]:
+    """The coordinates of every element, in order."""
+    import numpy as np
+
+    for index in np.ndindex(*values.shape):
+        yield {str(dim): float(values[dim].values[i]) for dim, i in zip(values.dims, index, strict=True)}
+
+
+def cells(measured: xr.Dataset, predicted: xr.Dataset | None, name: str, place: dict[str, float]) -> list[str]:
+    value, error = (float(measured[variable].sel(place)) for variable in (name, f"{name}_sem"))
+    if predicted is None:
+        return [f"{value:.6g}", f"{error:.2g}"]
+    expected = float(predicted[name].sel(place))
+    z = f"{(value - expected) / error:+.2f}" if error > 0 else "" if value != expected else "+0.00"
+    return [f"{value:.6g}", f"{error:.2g}", f"{expected:.6g}", z]

@@ -1,0 +1,79 @@
+"""`ematheory derive`: derivations, step by step, each step checked as it is printed."""
+
+from __future__ import annotations
+
+import json as json_format
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json
+
+if TYPE_CHECKING:
+    from ..derivations.derivation import Derivation
+
+FORMATS = ("text", "latex", "markdown")
+
+
+def derive(
+    name: Annotated[str | None, typer.Argument(help="A derivation, such as adamw-ema.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every derivation.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only the outcome of every check, one derivation a line.")
+    ] = False,
+    format_: Annotated[str, typer.Option("--format", help="text, latex or markdown.")] = "text",
+    json: Json = False,
+) -> None:
+    """Print a derivation: numbered equations, why each holds, and whether its check passed.
+
+    Checks run each time. Exits with 1 when one fails.
+    """
+    from ..records import check_choice
+
+    check_choice("--format", format_, FORMATS)
+    chosen = asked(name, all_)
+    if json:
+        typer.echo(json_format.dumps([as_json(derivation) for derivation in chosen], ensure_ascii=False))
+    else:
+        for position, derivation in enumerate(chosen):
+            separator = "\n" if position and not verify else ""
+            typer.echo(separator + (str(derivation.verification) if verify else str(getattr(derivation, format_)())))
+    if not all(derivation.verification for derivation in chosen):
+        raise typer.Exit(1)
+
+
+def asked(name: str | None, everything: bool) -> list[Derivation]:
+    """The derivation of that name, or all. Raises `ValueError` listing the known names for neither or both."""
+    from ..derivations import derive, names
+
+    if (name is None) != everything:
+        raise ValueError(f"give one name or --all; derivations are {', '.join(names())}")
+    return [derive(each) for each in (names() if name is None else (name,))]
+
+
+def as_json(derivation: Derivation) -> dict[str, Any]:
+    """Statement, source, and every step with its equation in LaTeX and the outcome of its check."""
+    from ..derivations.rendering import equation_latex
+
+    found = derivation.verification
+    return {
+        "name": derivation.name,
+        "title": derivation.title,
+        "statement": derivation.statement,
+        "source": derivation.source,
+        "assumptions": derivation.assumptions.words(),
+        "verified": bool(found),
+        "problems": found.problems(),
+        "steps": [
+            {
+                "number": number,
+                "label": step.label,
+                "equation": equation_latex(step.equation),
+                "reason": step.reason,
+                "check": step.check.words(),
+                "checked": bool(line.outcome),
+            }
+            for number, (step, line) in enumerate(zip(derivation.steps, found.steps, strict=True), 1)
+        ],
+        "results": [{"name": line.name, "points": line.points, "agrees": bool(line)} for line in found.results],
+    }

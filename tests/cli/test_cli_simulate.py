@@ -1,0 +1,83 @@
+"""`ematheory simulate`: prediction beside measurement, JSON that parses, wrong input in one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import ematheory as em
+from ematheory.cli import main
+
+SMALL = ("--coordinates", "3", "--steps", "20", "--backend", "reference")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["simulate", *arguments])
+    return stopped.value.code, *capsys.readouterr()
+
+
+def test_table_holds_prediction_and_z(capsys):
+    code, out, err = run(capsys, *SMALL, "--lr", "0.1,0.2", "--every", "10", "--observables", "risk,weight_norm")
+    assert (code, err) == (0, "")
+    assert all(heading in out for heading in ("lr", "step", "measured", "predicted", "z"))
+    assert sum(line.count("risk") for line in out.splitlines()) == 6
+
+
+def test_json_is_what_simulate_and_predict_give(capsys):
+    code, out, _ = run(capsys, *SMALL, "--lr", "0.1", "--weight-decay", "0.1,0.2", "--seed", "3", "--json")
+    printed = json.loads(out)
+    problem, optimizer = em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3]), em.SGD(lr=0.1, weight_decay=[0.1, 0.2])
+    simulated = em.simulate(problem, optimizer, steps=20, seed=3, backend="reference")
+    assert code == 0
+    assert printed["simulated"]["observables"]["risk"]["values"] == simulated.risk.values.tolist()
+    predicted = em.predict(problem, optimizer, steps=20)
+    assert printed["predicted"]["observables"]["risk"]["values"] == predicted.risk.values.tolist()
+
+
+def test_undefined_numbers_are_null(capsys):
+    _, out, _ = run(capsys, *SMALL, "--observables", "rotation", "--replicas", "1", "--json")
+    values = json.loads(out, parse_constant=pytest.fail)["simulated"]["observables"]
+    assert values["rotation"]["values"][0] is None
+
+
+def test_without_a_prediction_it_says_why(capsys):
+    code, out, _ = run(capsys, *SMALL, "--optimizer", "adam", "--lr", "0.01", "--json")
+    printed = json.loads(out)
+    assert code == 0
+    assert printed["predicted"] is None
+    assert "predict has no moments for Adam" in printed["why"]
+
+
+def test_random_walk_and_vectors(capsys):
+    arguments = ("--problem", "random-walk", "--optimizer", "adamw", "--lr", "0.01", "--noise", "1,2,3", *SMALL)
+    code, out, _ = run(capsys, *arguments)
+    assert code == 0
+    assert "weight_mean_square" in out
+
+
+def test_a_warning_is_one_line(capsys):
+    _, _, err = run(capsys, *SMALL, "--lr", "3")
+    assert err.startswith("warning: SGD is unstable")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lr", "-1"), "lr must be finite and > 0, got -1.0"),
+        (("--problem", "quadratic"), "--problem must be one of 'noisy-quadratic', 'random-walk'"),
+        (("--problem", "random-walk", "--optimum", "1"), "--problem random-walk has no --optimum"),
+        (("--noise", "loud"), "--noise must be a number"),
+        (("--observables", "loss"), "'risk'"),
+        (("--every", "1", "--steps", "1000"), "use --json"),
+        (("--beta1", "0.9"), "--optimizer sgd has no --beta1"),
+    ],
+)
+def test_wrong_input_exits_two_in_one_sentence(capsys, arguments, message):
+    code, _, err = run(capsys, *SMALL, *arguments)
+    assert code == 2
+    assert err.startswith("ematheory simulate: ")
+    assert message in err
+    assert err.count("\n") == 1
