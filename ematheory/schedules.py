@@ -7,6 +7,7 @@ five-operation `ematheory.arithmetic` for multipliers (their bits are promised),
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -267,7 +268,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def named(name: str, **fields: Any) -> Schedule:
     """The schedule called `name` on the command line and in recipes. Raises `ValueError` listing the known names."""
     check_choice("schedule", name, SCHEDULES)
-    known = set(SCHEDULES[name].__dataclass_fields__)
+    known = {each.name for each in dataclasses.fields(SCHEDULES[name])}
     for given in fields:
         if given not in known:
             raise ValueError(f"schedule {name!r} has no {given!r}; it takes {', '.join(sorted(known))}")
