@@ -56,6 +56,13 @@ def test_a_sweep_holds_what_single_runs_give():
         np.testing.assert_array_equal(sweep[name].sel(lr=1e-2), single[name])
 
 
+def test_fields_that_share_a_dim_are_zipped():
+    lr = xr.DataArray([1e-3, 1e-2], dims="contour")
+    run = em.train(TASK, em.AdamW(lr=lr, weight_decay=1e-3 / lr), epochs=1)
+    assert run.train_loss.dims == ("contour", "seed", "step")
+    np.testing.assert_allclose(run.initial_weight_left[:, 0, -1], (1 - 1e-3) ** int(run.step[-1]), rtol=1e-13)
+
+
 def test_global_torch_state_is_left_alone():
     torch.manual_seed(7)
     threads, state, default = torch.get_num_threads(), torch.get_rng_state(), torch.get_default_dtype()

@@ -4,11 +4,12 @@ from .average import AverageCheck, moving_average
 from .conventions import MatchCheck, same_update, translated_decay
 from .equilibrium import EquilibriumCheck, equilibrium
 from .invariance import InvarianceCheck, theorem_one
-from .kernels import KernelCheck, initial_share, schedule_kernel
+from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
 
 __all__ = [
     "AverageCheck",
     "EquilibriumCheck",
+    "InitialShareCheck",
     "InvarianceCheck",
     "KernelCheck",
     "MatchCheck",

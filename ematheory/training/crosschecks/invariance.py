@@ -53,6 +53,10 @@ def theorem_one(
     ``rescale_eps=False`` (the twin keeps ε), or on a network that is not scale-invariant, the two part.
 
     Raises `ValueError` for decay other than per LR, for which the theorem is stated, and a scale that is not > 0.
+
+    >>> from ematheory import AdamW, tasks
+    >>> theorem_one(tasks.digits_scale_invariant(width=8), AdamW(lr=1e-2), scale=2.0, epochs=1).weight_residual
+    0.0
     """
     if not isinstance(optimizer, AdamW) or optimizer.decay != "per_lr":
         raise ValueError(f"Theorem 1 is stated for AdamW with per-LR decay, got {optimizer!r}")

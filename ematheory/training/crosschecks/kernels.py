@@ -57,7 +57,11 @@ def schedule_kernel(
     0; the last receives none and starts from 1. Then w_i = c_i q_i with q_i = −u_i/λ_i from torch's state at step i,
     and the last weight is the share of the initial weight left. η is such that 1/(ηλT) = `timescale`.
 
-    Raises `ValueError` for a number out of range or a schedule that is none.
+    Raises `ValueError` for a number out of range and `TypeError` for a schedule that is none.
+
+    >>> check = schedule_kernel(steps=10, timescale=0.5)
+    >>> bool(abs(check.initial_left + check.coefficients.sum() - 1) < 1e-14)
+    True
     """
     steps = check_steps(steps)
     for name, value in (("timescale", timescale), ("weight_decay", weight_decay)):
@@ -128,6 +132,9 @@ def initial_share(
 
     Nothing of the identity is used: the gradients do not depend on the weights, so whatever the updates are they
     cancel in the difference.
+
+    >>> round(initial_share(AdamW(lr=0.1, weight_decay=1.0), steps=2).measured, 12)
+    0.81
     """
     check_supported(optimizer)
     if not isinstance(optimizer, AdamW):
