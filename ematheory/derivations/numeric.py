@@ -1,0 +1,105 @@
+"""Numeric functions made from results, their 60-digit oracle, and their error measured against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from .equations import Expression
+from .evaluation import DIGITS, as_real, evaluate
+
+SMALLEST = 1e-290  # below this a function may give 0 or a denormal
+PRECISION = 1e-12  # the largest relative error, times the condition number where that exceeds 1
+NUDGE = Fraction(1, 10**15)  # relative change of an input that measures the condition number
+
+
+def quotient(numerator: Expression, denominator: Expression, limit: Expression) -> Expression:
+    """numerator/denominator, and `limit` where the denominator is 0, with no division by zero in either branch.
+
+    A step with the check `Removable` proves such a form.
+    """
+    zero = sp.Eq(denominator, 0)
+    safe = sp.Piecewise((1, zero), (denominator, True))
+    return sp.Piecewise((limit, zero), (numerator / safe, True))
+
+
+@dataclass(frozen=True)
+class NumericFunction:
+    """An expression as a NumPy function of keyword arguments, compiled on the first call.
+
+    `arguments` maps symbols to the words that callers use; arrays broadcast.
+    """
+
+    name: str
+    expression: Expression
+    arguments: Mapping[Any, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.possible(self.expression, self.arguments):
+            left = sorted(map(str, self.expression.free_symbols - set(self.arguments)))
+            raise ValueError(
+                f"{self.name} has no numeric form: {self.expression} contains sums, sequences or the symbols {left}"
+            )
+
+    @staticmethod
+    def possible(expression: Expression, arguments: Mapping[Any, str]) -> bool:
+        """Whether the expression is a formula in the arguments alone."""
+        opaque = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Limit, sp.Tuple, sp.core.function.AppliedUndef)
+        return bool(arguments) and expression.free_symbols <= set(arguments) and not expression.has(*opaque)
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """The keyword of each argument that the expression contains."""
+        return {word: symbol for symbol, word in self.arguments.items() if symbol in self.expression.free_symbols}
+
+    @cached_property
+    def compiled(self) -> Callable[..., Any]:
+        return sp.lambdify(list(self.words.values()), self.expression, modules="numpy", cse=True)  # type: ignore[no-any-return]
+
+    def check_words(self, values: Mapping[str, Any]) -> None:
+        if set(values) != set(self.words):
+            raise TypeError(f"{self.name} takes {', '.join(self.words)}, got {', '.join(values) or 'nothing'}")
+
+    def __call__(self, **values: Any) -> Any:
+        """The value: a float for numbers, an array for arrays, which broadcast. Raises `TypeError` for other words."""
+        self.check_words(values)
+        arrays = [np.asarray(values[word], dtype=np.float64) for word in self.words]
+        with np.errstate(under="ignore"):
+            found = np.asarray(self.compiled(*arrays), dtype=np.float64)
+        found = np.broadcast_to(found, np.broadcast_shapes(found.shape, *(a.shape for a in arrays)))
+        return float(found) if found.ndim == 0 else found
+
+    def oracle(self, **values: Any) -> Any:
+        """The value to 60 digits at exactly the given numbers."""
+        self.check_words(values)
+        return as_real(evaluate(self.expression, {symbol: values[word] for word, symbol in self.words.items()}))
+
+    def condition(self, **values: float) -> Any:
+        """κ = Σ |x ∂f/∂x|/|f| over the inputs, by 60-digit central differences."""
+        with mpmath.workdps(DIGITS):
+            total, value = mpmath.mpf(0), self.oracle(**values)
+            for word, x in values.items():
+                up, down = (self.oracle(**{**values, word: Fraction(x) * (1 + d)}) for d in (NUDGE, -NUDGE))
+                total += abs((up - down) / (2 * as_real(NUDGE)))
+            return total / abs(value) if value else mpmath.mpf(0)
+
+    def relative_error(self, **values: float) -> tuple[float, float]:
+        """(|f − oracle|/|oracle|, κ) at these inputs; (0, 0) where the oracle and the value are both below 1e-290."""
+        with mpmath.workdps(DIGITS):
+            exact, found = self.oracle(**values), self(**values)
+            if abs(exact) < SMALLEST and abs(found) < SMALLEST:
+                return 0.0, 0.0
+            error = abs(mpmath.mpf(found) - exact) / abs(exact) if exact else mpmath.inf
+            return float(error), float(self.condition(**values))
+
+    def excess(self, **values: float) -> float:
+        """The relative error as a share of what the Formula contract allows, 1e-12·max(1, κ): at most 1."""
+        error, condition = self.relative_error(**values)
+        return error / (PRECISION * max(1.0, condition))
