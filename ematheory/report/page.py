@@ -74,6 +74,8 @@ def cell(row: Record, column: str) -> str:
         return badge(row["verdict"], contradicts=row["contradicts"]) + why
     if column == "interval":
         return interval(row["interval"])
+    if column == "seconds":
+        return f"{row[column]:.1f}" if row["verdict"] != "not run" else ""
     if column in NUMERIC:
         return number(row[column]) if row["verdict"] != "not run" else ""
     return escape(str(row[column]))
