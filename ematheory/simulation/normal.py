@@ -1,7 +1,7 @@
 """Standard normals in float32 by Box–Muller from Philox words, with own log, sine and cosine.
 
-DESIGN.md's Noise contract. Only + − × ÷ √, integers and bit casts appear, so the bits are the same everywhere; csrc/core/normal.h is the same
-function in C++.
+Only + − × ÷ √, integers and bit casts appear, so the bits are the same everywhere (DESIGN.md, Noise and Arithmetic);
+csrc/core/normal.h is the same function in C++.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+// Which levels of the engine this build has and this CPU runs, and the threads that share one call's work.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine.h"
+
+namespace ematheory {
+
+// One instruction set's engine.
+struct Level {
+  const char *name;
+  bool (*is_supported)();
+  int64_t (*cells_per_tile)();
+  void (*advance)(const ematheory_job *, int64_t point, int64_t tile);
+  void (*normals)(const ematheory_normals *);
+  int (*contraction_is_off)(const float *, const double *, int);
+
+  // "portable", "x86-64-v2", …
+  std::string public_name() const;
+};
+
+// Those this CPU runs, the fastest last.
+std::vector<const Level *> supported_levels();
+
+// The names in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS with the sizes of their members, in order.
+struct Traced {
+  std::string name;
+  int64_t state, coefficients;
+};
+const std::vector<Traced> &traced_problems();
+const std::vector<Traced> &traced_optimizers();
+
+// Runs one job on threads of its own; joins them when destroyed.
+class Run {
+ public:
+  Run(const Level &level, ematheory_job job, int threads);
+  ~Run();
+  Run(const Run &) = delete;
+  Run &operator=(const Run &) = delete;
+
+  // Waits until all is done, at most this long; says whether it is.
+  bool wait(std::chrono::milliseconds longest);
+  // Tells the threads to leave their work unfinished.
+  void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
+  // The share of the work that has been taken up.
+  double done() const;
+
+ private:
+  void work();
+
+  const Level &level_;
+  ematheory_job job_;
+  int64_t tiles_per_point_, tiles_;
+  std::atomic<int64_t> next_{0};
+  int stop_ = 0;
+  int working_ = 0;
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace ematheory

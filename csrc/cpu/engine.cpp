@@ -1,0 +1,227 @@
+// The CPU engine: steps a tile of cells through a whole call with its state in local arrays.
+//
+// Compiled once per instruction set with EMATHEORY_LEVEL set to its name. No STL and no inline externs here: a weak
+// symbol compiled for one instruction set could be the copy the linker keeps for all.
+#include "engine.h"
+
+#include "../core/generated.h"
+#include "../core/normal.h"
+#include "vector.h"
+
+#define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
+#define EMATHEORY_NAME(level, name) EMATHEORY_JOIN(level, name)
+
+EMATHEORY_ENGINE(EMATHEORY_LEVEL)
+
+namespace ematheory {
+namespace {
+
+constexpr int LANES = 64;
+constexpr int STEPS_PER_CALL = 4;
+constexpr uint32_t STREAMS = 16;
+
+using Normals = float[STEPS_PER_CALL][LANES];
+
+// The noise of a tile's cells: what Philox needs of each, and of their point.
+struct Noise {
+  alignas(64) uint32_t low1[LANES], high0[LANES], low0[LANES];
+  PhiloxKey key;
+  uint32_t last;
+};
+
+// Cells are numbered replica by replica, coordinate by coordinate; those past the end repeat the numbering, unused.
+__attribute__((noinline)) void set_up(Noise &noise, const uint64_t seed, const uint32_t point,
+                                      const uint32_t first_replica, const int64_t coordinates, const int64_t cell) {
+  noise.key = philox_key(seed);
+  noise.last = point * STREAMS;
+  int64_t replica = cell / coordinates, column = cell % coordinates;
+  for (int lane = 0; lane < LANES; ++lane) {
+    const PhiloxCell own = philox_cell(static_cast<uint32_t>(column),
+                                       first_replica + static_cast<uint32_t>(replica), noise.key);
+    noise.low1[lane] = own.low1;
+    noise.high0[lane] = own.high0;
+    noise.low0[lane] = own.low0;
+    if (++column == coordinates) {
+      column = 0;
+      ++replica;
+    }
+  }
+}
+
+EMATHEORY_FUNCTION Words load(const uint32_t *words) {
+  Words value;
+  __builtin_memcpy(&value, words, sizeof value);
+  return value;
+}
+
+// The normals of steps 4·block … 4·block + 3.
+__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, Normals &normals) {
+  alignas(64) uint32_t words[4][LANES];
+  const PhiloxBlock shared = philox_block(block, noise.last, noise.key);
+  for (int lane = 0; lane < LANES; lane += WIDTH) {
+    Words four[4];
+    philox_finish(load(noise.low1 + lane), load(noise.high0 + lane), load(noise.low0 + lane), shared, noise.key, four);
+    for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lane, &four[word], sizeof(Words));
+  }
+  for (int lane = 0; lane < LANES; ++lane) {
+    const uint32_t own[4] = {words[0][lane], words[1][lane], words[2][lane], words[3][lane]};
+    float drawn[4];
+    box_muller(own, drawn);
+    for (int step = 0; step < 4; ++step) normals[step][lane] = drawn[step];
+  }
+}
+
+// A tile of cells under one problem and one optimizer, in the dtype T.
+template <class T, class Problem, class Optimizer>
+struct Tile {
+  alignas(64) T state[Optimizer::STATE][LANES];
+  alignas(64) T of_problem[Problem::COEFFICIENTS][LANES];
+  alignas(64) Normals normals;
+  Noise noise;
+  const ematheory_job &job;
+  const T *coefficients;  // of this tile's point
+  int64_t point, cell, size;
+
+  Tile(const ematheory_job &job, const int64_t point, const int64_t tile)
+      : job(job), point(point), cell(tile * LANES) {
+    const int64_t cells = job.replicas * job.coordinates;
+    size = cells - cell < LANES ? cells - cell : LANES;
+    coefficients = static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS;
+    set_up(noise, job.seed, job.point_numbers[point], job.first_replica, job.coordinates, cell);
+    for (int member = 0; member < Optimizer::STATE; ++member)
+      for (int lane = 0; lane < LANES; ++lane) state[member][lane] = lane < size ? place(job.state, member)[lane] : T(0);
+    for (int member = 0; member < Problem::COEFFICIENTS; ++member) {
+      const T *row = static_cast<const T *>(job.problem_coefficients) +
+                     (member * job.points + point) * job.coordinates;
+      for (int lane = 0; lane < LANES; ++lane) of_problem[member][lane] = row[(cell + lane) % job.coordinates];
+    }
+  }
+
+  // Where this tile starts in the given member of an array of shape (members, points, replicas, coordinates).
+  T *place(void *array, const int64_t member) const {
+    return static_cast<T *>(array) + (member * job.points + point) * job.replicas * job.coordinates + cell;
+  }
+
+  void save(void *array, const int64_t member, const T *values) const {
+    T *out = place(array, member);
+    for (int lane = 0; lane < size; ++lane) out[lane] = values[lane];
+  }
+
+  // COUNT steps of every cell, with the normals from row `row` on and the coefficients from step `step` on.
+  template <int COUNT>
+  void advance(const int64_t step, const int row) {
+    T c[COUNT * Optimizer::COEFFICIENTS];
+    for (int place = 0; place < COUNT * Optimizer::COEFFICIENTS; ++place)
+      c[place] = coefficients[step * Optimizer::COEFFICIENTS + place];
+    for (int lane = 0; lane < LANES; ++lane) {
+      T own[Optimizer::STATE], of[Problem::COEFFICIENTS];
+      for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
+      for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
+      for (int k = 0; k < COUNT; ++k) {
+        const T *now = c + k * Optimizer::COEFFICIENTS;
+        const T drawn = static_cast<T>(normals[row + k][lane]);
+        Optimizer::update(own, Problem::gradient(Optimizer::point(own, now), drawn, of), now);
+      }
+      for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
+    }
+  }
+
+  // Steps `from` … `until` of this call; false when told to stop.
+  bool run(int64_t from, const int64_t until) {
+    while (from < until) {
+      const uint64_t step = job.first_step + static_cast<uint64_t>(from);
+      const int row = static_cast<int>(step % STEPS_PER_CALL);
+      if (row == 0 || from == 0) draw(noise, static_cast<uint32_t>(step / STEPS_PER_CALL), normals);
+      if (row == 0 && until - from >= STEPS_PER_CALL) {
+        advance<STEPS_PER_CALL>(from, 0);
+        from += STEPS_PER_CALL;
+      } else {
+        advance<1>(from, row);
+        from += 1;
+      }
+      if (__atomic_load_n(job.stop, __ATOMIC_RELAXED)) return false;
+    }
+    return true;
+  }
+
+  void run() {
+    int64_t step = 0;
+    for (int64_t number = 0; number < job.snapshot_count; ++number) {
+      if (!run(step, job.snapshots_at[number])) return;
+      step = job.snapshots_at[number];
+      save(job.snapshots, number, state[0]);
+    }
+    if (!run(step, job.steps)) return;
+    for (int member = 0; member < Optimizer::STATE; ++member) save(job.state, member, state[member]);
+  }
+};
+
+using Run = void (*)(const ematheory_job &, int64_t, int64_t);
+
+template <class T, class Problem, class Optimizer>
+void run_tile(const ematheory_job &job, const int64_t point, const int64_t tile) {
+  Tile<T, Problem, Optimizer>(job, point, tile).run();
+}
+
+template <class T, class Problem>
+Run for_optimizer(const int optimizer) {
+#define EMATHEORY_ENTRY(name) run_tile<T, Problem, optimizers::name>,
+  static constexpr Run runs[] = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)};
+#undef EMATHEORY_ENTRY
+  return runs[optimizer];
+}
+
+template <class T>
+Run for_problem(const int problem, const int optimizer) {
+#define EMATHEORY_ENTRY(name) for_optimizer<T, problems::name>,
+  static constexpr Run (*choices[])(int) = {EMATHEORY_PROBLEMS(EMATHEORY_ENTRY)};
+#undef EMATHEORY_ENTRY
+  return choices[problem](optimizer);
+}
+
+// Counts the products plus sums a·b + c that are not what two roundings give; `numbers` holds (a, b, c, a·b) each.
+template <class T>
+int contracted(const T *numbers, const int count) {
+  int wrong = 0;
+  for (int i = 0; i < count; ++i) {
+    const T *n = numbers + 4 * i;
+    const T fused_if_contracted = n[0] * n[1] + n[2];
+    wrong += fused_if_contracted != n[3] + n[2];
+  }
+  return wrong;
+}
+
+}  // namespace
+}  // namespace ematheory
+
+using namespace ematheory;
+
+extern "C" int64_t EMATHEORY_NAME(EMATHEORY_LEVEL, cells_per_tile)() { return LANES; }
+
+extern "C" void EMATHEORY_NAME(EMATHEORY_LEVEL, advance)(const ematheory_job *job, const int64_t point,
+                                                         const int64_t tile) {
+  const Run run = job->is_double ? for_problem<double>(job->problem, job->optimizer)
+                                 : for_problem<float>(job->problem, job->optimizer);
+  run(*job, point, tile);
+}
+
+extern "C" void EMATHEORY_NAME(EMATHEORY_LEVEL, normals)(const ematheory_normals *wanted) {
+  const int64_t cells = wanted->replicas * wanted->columns;
+  for (int64_t cell = 0; cell < cells; cell += LANES) {
+    const int64_t size = cells - cell < LANES ? cells - cell : LANES;
+    Noise noise;
+    set_up(noise, wanted->seed, wanted->point, wanted->first_replica, wanted->columns, cell);
+    alignas(64) Normals normals;
+    for (int64_t done = 0; done < wanted->steps; ++done) {
+      const uint64_t step = wanted->first_step + static_cast<uint64_t>(done);
+      const int row = static_cast<int>(step % STEPS_PER_CALL);
+      if (row == 0 || done == 0) draw(noise, static_cast<uint32_t>(step / STEPS_PER_CALL), normals);
+      for (int64_t lane = 0; lane < size; ++lane) wanted->normals[done * cells + cell + lane] = normals[row][lane];
+    }
+  }
+}
+
+extern "C" int EMATHEORY_NAME(EMATHEORY_LEVEL, contraction_is_off)(const float *singles, const double *doubles,
+                                                                   const int count) {
+  return contracted(singles, count) + contracted(doubles, count) == 0;
+}

@@ -1,0 +1,67 @@
+"""The native engine (csrc/bind/module.cpp): arrays in, arrays out; built where a C++ compiler is."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+
+def isas() -> list[str]:
+    """The instruction sets that this build has and this CPU runs, the fastest last."""
+
+def optimizers() -> list[str]:
+    """The names of the traced updates (`Optimizer.variant`)."""
+
+def problems() -> list[str]:
+    """The names of the traced gradients (`Problem.variants()`)."""
+
+def advance(
+    *,
+    isa: str,
+    problem: str,
+    optimizer: str,
+    state: Floats,
+    problem_coefficients: Floats,
+    coefficients: Floats,
+    first_step: int,
+    seed: int,
+    first_replica: int,
+    point_numbers: npt.NDArray[np.uint32],
+    snapshots_at: npt.NDArray[np.int64],
+    snapshots: Floats,
+    threads: int,
+    progress: Callable[[float], object] | None = None,
+) -> None:
+    """Make the updates first_step + 1 … first_step + steps of every cell, in place.
+
+    All arrays are C-contiguous; `state` is float32 or float64 and fixes the dtype of the other float arrays.
+
+    Parameters
+    ----------
+    state : (S, points, replicas, d), updated in place; S in the order of the optimizer's State.
+    problem_coefficients : (Q, points, d), in the order of the problem's Coefficients.
+    coefficients : (points, steps, K), in the order of the optimizer's Coefficients.
+    first_step : the number of the first update, from 0; it and `first_replica` (absolute), `point_numbers` (points,)
+        and `seed` fix the noise.
+    snapshots_at : (n,), increasing, each in 0…steps: after how many of these updates the weight is copied.
+    snapshots : (n, points, replicas, d), written.
+    progress : called with the share of the work done, every 50 ms, from the calling thread.
+
+    Raises
+    ------
+    ValueError : a shape, dtype or layout other than the above, a number beyond its limit, an unknown name.
+    KeyboardInterrupt : on Ctrl-C, within 0.2 s; the state is then unspecified.
+    """
+
+def normals(
+    *, isa: str, seed: int, first_step: int, steps: int, columns: int, replicas: int, first_replica: int, point: int
+) -> npt.NDArray[np.float32]:
+    """`simulation.normal.normals` of stream 0 for consecutive numbers from column 0: shape (steps, replicas, columns)."""
+
+def philox(counter: tuple[int, int, int, int], key: int) -> tuple[int, int, int, int]:
+    """The four words of `simulation.philox.philox` for one counter."""
+
+def contraction_is_off(isa: str) -> bool:
+    """Whether a·b + c with run-time inputs is rounded twice, as promised, in float32 and float64."""

@@ -1,0 +1,306 @@
+"""Traces the optimizers' updates and the problems' gradients into C++: ``python -m ematheory.simulation.tracing PATH``.
+
+Each function runs once on values that record what is done with them, so that the C++ repeats Python's operations in
+Python's order. Without PATH's being written, ``--check`` says whether the file is current.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .. import optimizers, problems
+from ..optimizers import Optimizer
+from ..problems import Problem
+
+CONTRACT = "an update uses only + − × ÷, comparisons and xp.sqrt, xp.where, xp.sign (DESIGN.md, Update)"
+
+
+class Program:
+    """The statements recorded so far, one local constant each."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def record(self, expression: str, kind: str = "T") -> str:
+        name = f"t{len(self.statements)}"
+        self.statements.append(f"const {kind} {name} = {expression};")
+        return name
+
+
+class Traced:
+    """A number in a program: a name, and whether it is a coefficient (known before the data are)."""
+
+    # NumPy scalars on the left give way to the operators here.
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, program: Program, name: str, is_coefficient: bool = False) -> None:
+        self.program = program
+        self.name = name
+        self.is_coefficient = is_coefficient
+
+    def __add__(self, other: Any) -> Traced:
+        return arithmetic(self.program, self, "+", other)
+
+    def __radd__(self, other: Any) -> Traced:
+        return arithmetic(self.program, other, "+", self)
+
+    def __sub__(self, other: Any) -> Traced:
+        return arithmetic(self.program, self, "-", other)
+
+    def __rsub__(self, other: Any) -> Traced:
+        return arithmetic(self.program, other, "-", self)
+
+    def __mul__(self, other: Any) -> Traced:
+        return arithmetic(self.program, self, "*", other)
+
+    def __rmul__(self, other: Any) -> Traced:
+        return arithmetic(self.program, other, "*", self)
+
+    def __truediv__(self, other: Any) -> Traced:
+        return arithmetic(self.program, self, "/", other)
+
+    def __rtruediv__(self, other: Any) -> Traced:
+        return arithmetic(self.program, other, "/", self)
+
+    def __neg__(self) -> Traced:
+        return Traced(self.program, self.program.record(f"-{self.name}"), self.is_coefficient)
+
+    def __lt__(self, other: Any) -> Condition:
+        return comparison(self, "<", other)
+
+    def __le__(self, other: Any) -> Condition:
+        return comparison(self, "<=", other)
+
+    def __gt__(self, other: Any) -> Condition:
+        return comparison(self, ">", other)
+
+    def __ge__(self, other: Any) -> Condition:
+        return comparison(self, ">=", other)
+
+    def __eq__(self, other: object) -> Condition:  # type: ignore[override]
+        return comparison(self, "==", other)
+
+    def __ne__(self, other: object) -> Condition:  # type: ignore[override]
+        return comparison(self, "!=", other)
+
+    def __pow__(self, exponent: Any) -> NoReturn:
+        raise TypeError(f"** is not traced: {CONTRACT}; write a square as x * x")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"`if` on data is not traced: {CONTRACT}; choose with xp.where")
+
+    def __abs__(self) -> NoReturn:
+        raise TypeError(f"abs is not traced: {CONTRACT}; write xp.where(x < 0, -x, x)")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(f"a function of numbers (math, numpy) is not traced: {CONTRACT}")
+
+
+class Condition:
+    """What a comparison gives; only `xp.where` takes it."""
+
+    def __init__(self, program: Program, name: str) -> None:
+        self.program = program
+        self.name = name
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"`if` on data is not traced: {CONTRACT}; choose with xp.where")
+
+
+class Namespace:
+    """The array namespace that a traced function sees as ``xp``."""
+
+    @staticmethod
+    def sqrt(x: Any) -> Traced:
+        value = expect_data("xp.sqrt", x)
+        return Traced(value.program, value.program.record(f"root({value.name})"))
+
+    @staticmethod
+    def where(condition: Any, x: Any, y: Any) -> Traced:
+        if not isinstance(condition, Condition):
+            raise TypeError(f"xp.where needs a comparison first, got {condition!r}: {CONTRACT}")
+        choice = f"{condition.name} ? {operand(x)} : {operand(y)}"
+        return Traced(condition.program, condition.program.record(choice))
+
+    @classmethod
+    def sign(cls, x: Any) -> Traced:
+        value = expect_data("xp.sign", x)
+        return cls.where(value > 0, 1, cls.where(value < 0, -1, 0))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise TypeError(f"xp.{name} is not traced: {CONTRACT}")
+
+
+def operand(value: Any) -> str:
+    """How a traced value or a Python number is written in C++: a number exactly, then rounded to T as NumPy does."""
+    if isinstance(value, Traced):
+        return value.name
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"a traced function computes with its arguments and Python numbers, got {value!r}: {CONTRACT}")
+    return f"T({int(value)})" if value == int(value) and abs(value) < 2**53 else f"T({float(value).hex()})"
+
+
+def expect_data(name: str, value: Any) -> Traced:
+    if not isinstance(value, Traced):
+        raise TypeError(f"{name} needs a traced value, got {value!r}: {CONTRACT}")
+    if value.is_coefficient:
+        raise TypeError(f"{name} of the coefficient {value.name}: {ELSEWHERE}")
+    return value
+
+
+ELSEWHERE = "arithmetic among coefficients belongs into coefficients(), which computes in float64"
+
+
+def arithmetic(program: Program, left: Any, operator: str, right: Any) -> Traced:
+    """Record left·right; one of them must be data."""
+    expression = f"{operand(left)} {operator} {operand(right)}"
+    if not any(isinstance(value, Traced) and not value.is_coefficient for value in (left, right)):
+        raise TypeError(f"{expression}: {ELSEWHERE}")
+    return Traced(program, program.record(expression))
+
+
+def comparison(left: Traced, operator: str, right: Any) -> Condition:
+    return Condition(left.program, left.program.record(f"{left.name} {operator} {operand(right)}", "bool"))
+
+
+def names(program: Program, fields: Sequence[str], is_coefficient: bool) -> list[Traced]:
+    """One traced value per field; coefficients carry a prefix, since a state may have a field of the same name."""
+    return [Traced(program, f"c_{field}" if is_coefficient else field, is_coefficient) for field in fields]
+
+
+def function(signature: str, program: Program, arrays: Sequence[tuple[str, str, Sequence[str]]], last: list[str]) -> str:
+    """A C++ function: the used members of its arrays under their names, the program, and the last statements."""
+    body = "\n".join([*program.statements, *last])
+    loads = [
+        f"const T {prefix}{field} = {array}[{place}];"
+        for array, prefix, fields in arrays
+        for place, field in enumerate(fields)
+        if is_used(prefix + field, body)
+    ]
+    lines = [f"    {line}" for line in (*loads, *program.statements, *last)]
+    return "\n".join([f"  template <class T>\n  EMATHEORY_FUNCTION static {signature} {{", *lines, "  }"])
+
+
+def is_used(name: str, body: str) -> bool:
+    words = "".join(letter if letter.isalnum() or letter == "_" else " " for letter in body)
+    return name in words.split()
+
+
+def trace_point(record: Optimizer) -> str:
+    program = Program()
+    state = record.State(*names(program, record.State._fields, False))
+    c = record.Coefficients(*names(program, record.Coefficients._fields, True))
+    result = operand(record.point(Namespace(), state, c))
+    arrays = [("state", "", record.State._fields), ("c", "c_", record.Coefficients._fields)]
+    return function(signature("T point", ["state", "c"], program, arrays, result), program, arrays, [f"return {result};"])
+
+
+def signature(head: str, parameters: Sequence[str], program: Program, arrays: Any, result: str) -> str:
+    """`head` with one array parameter each, unnamed where the body leaves it unused."""
+    body = "\n".join([*program.statements, result])
+    used = {array for array, prefix, fields in arrays if any(is_used(prefix + field, body) for field in fields)}
+    return f"{head}({', '.join(f'const T *{name}' if name in used else 'const T *' for name in parameters)})"
+
+
+def trace_update(record: Optimizer) -> str:
+    program = Program()
+    fields = record.State._fields
+    state = record.State(*names(program, fields, False))
+    c = record.Coefficients(*names(program, record.Coefficients._fields, True))
+    result = record.update(Namespace(), state, Traced(program, "gradient"), c)
+    last = [f"state[{place}] = {operand(value)};" for place, value in enumerate(result)]
+    arrays = [("state", "", fields), ("c", "c_", record.Coefficients._fields)]
+    return function("void update(T *state, const T gradient, const T *c)", program, arrays, last)
+
+
+def trace_gradient(record: Problem) -> str:
+    program = Program()
+    fields = record.Coefficients._fields
+    c = record.Coefficients(*names(program, fields, True))
+    weight, noise = Traced(program, "weight"), Traced(program, "noise")
+    result = operand(record.gradient(Namespace(), weight, noise, c))
+    body = "\n".join([*program.statements, result])
+    head = "T gradient(" + ", ".join(
+        f"const T {name}" if is_used(name, body) else "const T" for name in ("weight", "noise")
+    )
+    return function(f"{head}, const T *c)", program, [("c", "c_", fields)], [f"return {result};"])
+
+
+def struct(name: str, sizes: dict[str, int], functions: Sequence[str]) -> str:
+    constants = [f"  static constexpr int {key} = {size};" for key, size in sizes.items()]
+    return "\n".join([f"struct {name} {{", *constants, *functions, "};"])
+
+
+def optimizer_struct(name: str, record: Optimizer) -> str:
+    sizes = {"STATE": len(record.State._fields), "COEFFICIENTS": len(record.Coefficients._fields)}
+    return struct(name, sizes, [trace_point(record), trace_update(record)])
+
+
+def problem_struct(name: str, record: Problem) -> str:
+    return struct(name, {"COEFFICIENTS": len(record.Coefficients._fields)}, [trace_gradient(record)])
+
+
+def variants(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    for record in records:
+        yield from record.variants().items()
+
+
+def section(namespace: str, records: Sequence[Any], write: Callable[[str, Any], str]) -> str:
+    """The structs of one kind in their namespace, and the list macro that names them all."""
+    structs = {name: write(name, record) for name, record in variants(records)}
+    listed = " ".join(f"X({name})" for name in structs)
+    body = "\n\n".join(structs.values())
+    return f"#define EMATHEORY_{namespace.upper()}(X) {listed}\n\nnamespace {namespace} {{\n\n{body}\n\n}}  // namespace {namespace}"
+
+
+HEADER = """\
+// Traced from ematheory/optimizers/ and ematheory/problems.py by `make generate`; edit those, not this.
+#pragma once
+
+#include "portable.h"
+
+// Unnamed, so that each instruction set keeps its own copy: the linker must never share one compiled for another.
+namespace ematheory {
+namespace {
+"""
+FOOTER = """\
+}  // namespace
+}  // namespace ematheory
+"""
+
+
+def generated() -> str:
+    """The text of csrc/core/generated.h."""
+    return "\n".join(
+        [
+            HEADER,
+            section("optimizers", optimizers.RECORDS, optimizer_struct),
+            "",
+            section("problems", problems.RECORDS, problem_struct),
+            "",
+            FOOTER,
+        ]
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    paths = [Path(argument) for argument in arguments if argument != "--check"]
+    if len(paths) != 1:
+        print("usage: python -m ematheory.simulation.tracing [--check] csrc/core/generated.h", file=sys.stderr)
+        return 2
+    text = generated()
+    if "--check" not in arguments:
+        paths[0].write_text(text, encoding="utf-8")
+        return 0
+    if paths[0].exists() and paths[0].read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{paths[0]} is not what the records say; run `make generate`", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Builds the native engine: one source once per instruction set, and the module that chooses among them.
+
+Without a compiler the install succeeds and the NumPy reference serves; an error of a compiler that is there stops it.
+EMATHEORY_SANITIZE holds sanitizer flags; EMATHEORY_CUDA=0|1|auto, CUDACXX and CUDA_HOME govern the CUDA module.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ENGINE = "csrc/cpu/engine.cpp"
+CUDA_ENGINE = "csrc/cuda/engine.cu"
+HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
+
+# Each operation is rounded as IEEE 754 says: nothing is fused, nothing reordered.
+ARITHMETIC = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+LANGUAGE = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-g0", "-pthread"]
+CUDA_ARITHMETIC = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false"]
+X86_LEVELS = {
+    "v2": ["-march=x86-64-v2"],
+    "v3": ["-march=x86-64-v3"],
+    # g++ 12 warns about its own AVX-512 header.
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-Wno-uninitialized", "-Wno-maybe-uninitialized"],
+}
+
+
+def sanitizers() -> list[str]:
+    return shlex.split(os.environ.get("EMATHEORY_SANITIZE", ""))
+
+
+def find_nvcc() -> str | None:
+    home = os.environ.get("CUDA_HOME")
+    found = shutil.which("nvcc", path=f"{home}/bin") if home else None
+    return os.environ.get("CUDACXX") or found or shutil.which("nvcc")
+
+
+def wants_cuda() -> bool:
+    """Whether there is a CUDA engine and an nvcc to build it with; with EMATHEORY_CUDA=1 a lack of either is an error."""
+    choice = os.environ.get("EMATHEORY_CUDA", "auto")
+    if choice not in ("0", "1", "auto"):
+        raise SystemExit(f"EMATHEORY_CUDA must be 0, 1 or auto, got {choice!r}")
+    found = Path(CUDA_ENGINE).exists() and find_nvcc() is not None
+    if choice == "1" and not found:
+        raise SystemExit(f"EMATHEORY_CUDA=1, but {CUDA_ENGINE} or nvcc (CUDACXX, CUDA_HOME, PATH) is missing")
+    return found and choice != "0"
+
+
+def extensions() -> list[Extension]:
+    native = Extension(
+        "ematheory.simulation._native",
+        ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp"],
+        depends=[ENGINE, *HEADERS],
+        language="c++",
+    )
+    cuda = Extension(
+        "ematheory.simulation._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True
+    )
+    return [native, *([cuda] if wants_cuda() else [])]
+
+
+class BuildNative(build_ext):
+    """Compiles the engine apart, once per instruction set, then the module around it."""
+
+    def run(self) -> None:
+        lack = what_is_lacking()
+        if lack:
+            notice = f"{lack}: installed without the native engine; the NumPy reference serves"
+            print(f"\n*** ematheory: {notice} ***\n", file=sys.stderr)
+            self.extensions = []
+        super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        import pybind11
+
+        ext.include_dirs = [pybind11.get_include()]
+        if ext.name.endswith("_cuda"):
+            ext.extra_objects = [self.compile_cuda()]
+        else:
+            ext.extra_objects = self.compile_levels()
+            listed = " ".join(f"X({level})" for level in self.levels())
+            ext.define_macros = [("EMATHEORY_LEVELS(X)", listed)]
+        ext.extra_compile_args = ["-O1", *LANGUAGE, *sanitizers()]
+        ext.extra_link_args = ["-pthread", *sanitizers()]
+        super().build_extension(ext)
+
+    def levels(self) -> dict[str, list[str]]:
+        """The flags of each instruction set that the compiler knows; `portable` is its default."""
+        candidates = X86_LEVELS if platform.machine().lower() in ("x86_64", "amd64") else {}
+        known = {level: flags for level, flags in candidates.items() if self.accepts(flags)}
+        return {"portable": [], **known}
+
+    def accepts(self, flags: list[str]) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "empty.cpp")
+            source.write_text("")
+            command = [*compiler(), *flags, "-c", str(source), "-o", str(source.with_suffix(".o"))]
+            return subprocess.run(command, capture_output=True).returncode == 0
+
+    def compile_levels(self) -> list[str]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self.compile_level, *zip(*self.levels().items(), strict=True)))
+
+    def compile_level(self, level: str, flags: list[str]) -> str:
+        """One object in a folder of its own: two levels in one folder would silently share the first object."""
+        folder = Path(self.build_temp, "levels", level)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "engine.o"
+        arithmetic = [*ARITHMETIC, *sanitizers(), f"-DEMATHEORY_LEVEL={level}"]
+        self.spawn([*compiler(), "-O3", *LANGUAGE, *arithmetic, *flags, "-c", ENGINE, "-o", str(target)])
+        return str(target)
+
+    def compile_cuda(self) -> str:
+        folder = Path(self.build_temp, "cuda")
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / "engine.o"
+        flags = ["-O3", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-cudart", "static", *CUDA_ARITHMETIC]
+        self.spawn([str(find_nvcc()), *flags, "-c", CUDA_ENGINE, "-o", str(target)])
+        return str(target)
+
+
+def compiler() -> list[str]:
+    """The C++ compiler's command: CXX, or the one Python was built with, or c++ or g++; empty when there is none."""
+    for command in (os.environ.get("CXX"), sysconfig.get_config_var("CXX"), "c++", "g++"):
+        words = shlex.split(command or "")
+        if words and shutil.which(words[0]):
+            return words
+    return []
+
+
+def what_is_lacking() -> str | None:
+    if not compiler():
+        return "no C++ compiler (CXX, c++, g++)"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
+        return "no Python.h (on Debian: python3-dev)"
+    return None
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
