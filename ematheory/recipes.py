@@ -1,14 +1,17 @@
-"""Training recipes: the hyperparameters of a run with its batch, data and schedule; the published ones are in recipes.toml."""
+"""Training recipes: the hyperparameters of a run with its batch, data and schedule"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .optimizers.adaptive import resolve_betas
 from .records import NON_NEGATIVE, POSITIVE, Interval, Record, as_field, check_choice
 from .schedules import Constant, Schedule
 from .typing import Field
+
+if TYPE_CHECKING:
+    from .timescales import Timescale
 
 UNITS = ("tokens", "samples")
 
@@ -83,3 +86,21 @@ class Recipe(Record):
     def steps_per_epoch(self) -> Any:
         """M = dataset_size/batch_size."""
         return self.dataset_size / self.batch_size  # type: ignore[operator]
+
+    def timescale(self) -> Timescale:
+        """What the decay averages over, at the peak rate and over the schedule: see `ematheory.timescales.Timescale`.
+
+        Raises
+        ------
+        ValueError : lr·weight_decay ≥ 1, where no average is left to speak of; a warm-up longer than the run.
+
+        Example
+        -------
+        >>> found = Recipe(lr=3e-4, weight_decay=0.1, batch_size=4e6, dataset_size=2e12).timescale()
+        >>> round(found.peak.steps), round(found.peak.run_fraction, 4)
+        (33333, 0.0667)
+        """
+        # The one import against the chain: the noun offers the verb that people look for on it.
+        from .timescales import timescale
+
+        return timescale(self)

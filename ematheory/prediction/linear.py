@@ -88,7 +88,7 @@ def update_map(optimizer: Optimizer, time: Clock, root: FloatArray) -> UpdateMap
     def stepwise(entry: Value, width: int) -> FloatArray:
         return np.ascontiguousarray(np.moveaxis(np.broadcast_to(entry, (points, steps, width)), 1, 0), dtype=np.float64)
 
-    return UpdateMap(*(stepwise(entry, width) for entry in entries), stepwise(alpha, 1))
+    return UpdateMap(*[stepwise(entry, width) for entry in entries] + [stepwise(alpha, 1)])
 
 
 def lost_weight(optimizer: Optimizer) -> FloatArray:
