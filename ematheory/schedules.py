@@ -94,11 +94,11 @@ class Schedule(Record):
             raise ValueError(f"warmup_steps must be less than the run's {steps} steps, got {self.warmup_steps}")
         return self.substituted(warmup=self.warmup_steps / steps, warmup_steps=None)
 
-    def multipliers(self, steps: int) -> FloatArray:
-        """s_1 … s_T, shape (T,), by five operations only: the same bits on every machine."""
-        k = np.arange(1, steps + 1, dtype=np.float64)
+    def multipliers(self, steps: int, first: int = 0, last: int | None = None) -> FloatArray:
+        """s_1 … s_T, shape (T,), or s_{first+1} … s_last of them, by five operations only: the same bits everywhere."""
+        k = np.arange(first + 1, (steps if last is None else last) + 1, dtype=np.float64)
         if self.warmup_steps is None:
-            return np.asarray(self.at((k - 1) / steps), dtype=np.float64) * np.ones(steps)
+            return np.asarray(self.at((k - 1) / steps), dtype=np.float64) * np.ones(k.size)
         n = self.warmup_steps
         self.over(steps)
         rest = self.bare_shape(arithmetic, np.maximum(k - 1 - n, 0) / (steps - n))

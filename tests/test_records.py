@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 import ematheory as em
+from ematheory.recording import check_steps, every, recorded_steps
 from ematheory.records import (
     Interval,
     as_field,
@@ -18,7 +19,6 @@ from ematheory.records import (
     flattened,
     grid,
 )
-from ematheory.recording import check_steps, every, recorded_steps
 from ematheory.results import attributes, same_result
 
 ANY = Interval(closed_low=False)

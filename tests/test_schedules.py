@@ -171,6 +171,12 @@ def test_every_name_makes_its_schedule() -> None:
     assert named("wsd", decay=0.5, shape="sqrt") == em.WSD(decay=0.5, shape="sqrt")
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_block_of_multipliers_is_a_slice_of_them_all(name: str) -> None:
+    for schedule in (ALL[name], SHAPES[name.removesuffix(", warm-up")].substituted(warmup_steps=7)):
+        np.testing.assert_array_equal(schedule.multipliers(40, 5, 23), schedule.multipliers(40)[5:23])
+
+
 def test_multipliers_of_none_and_of_an_array() -> None:
     np.testing.assert_array_equal(multipliers(None, 3), [1.0, 1.0, 1.0])
     np.testing.assert_array_equal(multipliers([1, 0.5, 0], 3), [1.0, 0.5, 0.0])

@@ -60,7 +60,7 @@ class Native:
 
     name = "cpu"
     cells_per_block = 2**20
-    work_per_call = 2**26
+    work_per_call = 2**28
 
     def __init__(self, isa: str, threads: int) -> None:
         self.isa = isa

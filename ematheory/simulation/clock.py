@@ -10,6 +10,7 @@ import numpy as np
 from ..optimizers import Optimizer
 from ..problems import Problem
 from ..records import VALUE_DIMS, Grid, Record
+from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
 
@@ -41,6 +42,15 @@ def field_at(value: Any, positions: Mapping[str, Any]) -> FloatArray:
     return np.asarray(values if own else values[:, None], dtype=np.float64)
 
 
+def multipliers_of(schedule: Schedule | FloatArray | None, steps: int, first: int, last: int) -> FloatArray:
+    """The multipliers of updates first+1 … last, shape (1, last − first): a long run's are never all in memory."""
+    if schedule is None:
+        return np.ones((1, last - first))
+    if isinstance(schedule, Schedule):
+        return schedule.multipliers(steps, first, last)[None]
+    return schedule[None, first:last]
+
+
 class HostTime:
     """The clock of a block of steps: arrays that broadcast to (points, steps of the block), in float64."""
 
@@ -48,9 +58,9 @@ class HostTime:
         self.clock = clock
         self.first = first
         self.step = np.arange(first + 1, last + 1, dtype=np.float64)[None]
-        self.multiplier = clock.multipliers[None, first:last]
+        self.multiplier = multipliers_of(clock.schedule, clock.steps, first, last)
         self.lr = clock.lr * self.multiplier
-        self.weight_decay = clock.weight_decay * clock.decay_multipliers[None, first:last]
+        self.weight_decay = clock.weight_decay * multipliers_of(clock.decay_schedule, clock.steps, first, last)
         self.powers: dict[bytes, FloatArray] = {}
 
     def power(self, base: Any) -> FloatArray:
@@ -69,19 +79,26 @@ class HostTime:
 class Clock:
     """Gives the coefficients of one block of steps after another, for a block of points.
 
-    `multipliers` and `decay_multipliers` hold s_k and d_k, shape (T,); the optimizer's fields have shape
+    The schedules are schedules, arrays of T multipliers, or None for 1; the optimizer's fields have shape
     (points or 1, 1).
     """
 
     def __init__(
-        self, optimizer: Optimizer, points: int, multipliers: FloatArray, decay_multipliers: FloatArray, dtype: Any
+        self,
+        optimizer: Optimizer,
+        points: int,
+        steps: int,
+        schedule: Schedule | FloatArray | None = None,
+        decay_schedule: Schedule | FloatArray | None = None,
+        dtype: Any = np.float64,
     ) -> None:
         self.optimizer = optimizer
         self.points = points
         self.lr = np.asarray(optimizer.lr)
         self.weight_decay = np.asarray(optimizer.weight_decay)
-        self.multipliers = multipliers
-        self.decay_multipliers = decay_multipliers
+        self.steps = steps
+        self.schedule = schedule
+        self.decay_schedule = decay_schedule
         self.dtype = dtype
         self.carry: dict[bytes, tuple[int, FloatArray]] = {}
 

@@ -176,7 +176,12 @@ class PointBlock:
         specification = self.specification
         state = self.start(len(replicas))
         clock = Clock(
-            self.optimizer, len(self.points), specification.multipliers, specification.decay_multipliers, self.dtype
+            self.optimizer,
+            len(self.points),
+            specification.steps,
+            specification.schedule,
+            specification.decay_schedule,
+            self.dtype,
         )
         cells = state[0].size
         longest = longest_call(engine.work_per_call, cells, len(self.points), len(self.optimizer.Coefficients._fields))

@@ -37,8 +37,8 @@ class Specification:
     problem: Problem
     optimizer: Optimizer
     steps: int
-    schedule: Any
-    decay_schedule: Any
+    schedule: Schedule | FloatArray | None
+    decay_schedule: Schedule | FloatArray | None
     record: np.ndarray[Any, np.dtype[np.int64]]
     observables: tuple[str, ...]
     replicas: range
@@ -46,8 +46,6 @@ class Specification:
     dtype: str
     random_numbers: str
     grid: Grid
-    multipliers: FloatArray
-    decay_multipliers: FloatArray
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -94,8 +92,8 @@ def specify(
         problem=problem,
         optimizer=optimizer,
         steps=steps,
-        schedule=schedule,
-        decay_schedule=decay_schedule,
+        schedule=check_schedule(schedule, steps),
+        decay_schedule=check_schedule(decay_schedule, steps),
         record=recorded_steps(record, steps),
         observables=check_observables(observables, problem),
         replicas=check_replicas(replicas),
@@ -103,8 +101,6 @@ def specify(
         dtype=dtype,
         random_numbers=random_numbers,
         grid=over,
-        multipliers=multipliers(schedule, steps),
-        decay_multipliers=multipliers(decay_schedule, steps),
     )
 
 
@@ -113,6 +109,16 @@ def check_kind(name: str, value: Any, kind: type[Any], example: str) -> None:
         raise TypeError(
             f"{name} must be one such as {example}, got {value!r}; the problem comes first, then the optimizer"
         )
+
+
+def check_schedule(
+    schedule: Schedule | Sequence[float] | FloatArray | None, steps: int
+) -> Schedule | FloatArray | None:
+    """A schedule that fits the run's length, an array of its multipliers, or None. Raises as `multipliers` does."""
+    if isinstance(schedule, Schedule):
+        schedule.over(steps)
+        return schedule
+    return None if schedule is None else multipliers(schedule, steps)
 
 
 def check_limit(name: str, value: int) -> None:

@@ -56,7 +56,7 @@ def initial_weight() -> np.ndarray[Any, Any]:
 
 def by_record(record: Optimizer, multipliers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The weights after each step, by the record's own coefficients and update."""
-    block, _ = Clock(record, 1, multipliers, np.ones(STEPS), np.float64).block(0, STEPS)
+    block, _ = Clock(record, 1, STEPS, multipliers).block(0, STEPS)
     state, weights = record.initial(np, initial_weight()), []
     for step, gradient in enumerate(gradients()):
         state = record.update(arrays, state, gradient, record.Coefficients(*block[0, step]))

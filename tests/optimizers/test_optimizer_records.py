@@ -54,7 +54,7 @@ def test_a_value_outside_its_range_is_named(record: Any, fields: dict[str, Any],
 @pytest.mark.parametrize("record", [em.AdamW, em.Adam, em.SGD])
 @pytest.mark.parametrize("value", ["0.1", None, object(), [0.1, "x"]])
 def test_what_is_no_number_is_a_type_error(record: Any, value: Any) -> None:
-    with pytest.raises(TypeError, match="lr must be a number, a 1-D sequence of numbers or an xarray.DataArray"):
+    with pytest.raises(TypeError, match="lr must be a number, a 1-D sequence"):
         record(lr=value)
 
 
@@ -98,7 +98,7 @@ def test_what_multiplies_the_weight_in_each_convention(decay: str, expected: flo
 
 def test_cautious_decay_spares_weights_that_the_step_moves_outwards() -> None:
     record = em.AdamW(lr=0.1, weight_decay=1.0, decay="cautious", betas=(0.0, 0.0), eps=0.0)
-    block, _ = Clock(record, 1, np.ones(1), np.ones(1), np.float64).block(0, 1)
+    block, _ = Clock(record, 1, 1).block(0, 1)
     state = record.initial(np, np.array([1.0, 1.0, -1.0]))
     after = record.update(np, state, np.array([1.0, -1.0, 1.0]), record.Coefficients(*block[0, 0]))
     # u = sign(g): it shrinks the first weight, which decays too, and grows the others, which do not.
@@ -109,8 +109,8 @@ def test_cautious_decay_spares_weights_that_the_step_moves_outwards() -> None:
 def test_running_powers_do_not_see_the_block_size(blocks: tuple[int, ...]) -> None:
     record = em.AdamW(lr=[0.1, 0.2], beta1=0.9, beta2=0.95)
     flat = records.flattened(record, records.grid(record))
-    whole, _ = Clock(flat, 2, np.ones(20), np.ones(20), np.float64).block(0, 20)
-    clock, parts, first = Clock(flat, 2, np.ones(20), np.ones(20), np.float64), [], 0
+    whole, _ = Clock(flat, 2, 20).block(0, 20)
+    clock, parts, first = Clock(flat, 2, 20), [], 0
     for size in blocks:
         parts.append(clock.block(first, first + size)[0])
         first += size
@@ -119,7 +119,7 @@ def test_running_powers_do_not_see_the_block_size(blocks: tuple[int, ...]) -> No
 
 def test_the_running_power_is_the_power() -> None:
     record = em.AdamW(lr=0.1, betas=(0.9, 0.999))
-    block, _ = Clock(record, 1, np.ones(1000), np.ones(1000), np.float64).block(0, 1000)
+    block, _ = Clock(record, 1, 1000).block(0, 1000)
     step_size = block[0, :, record.Coefficients._fields.index("step_size")]
     np.testing.assert_allclose(step_size, 0.1 / (1 - 0.9 ** np.arange(1, 1001)), rtol=1e-13)
     np.testing.assert_array_equal(step_size[0], 0.1 / (1 - 0.9))
