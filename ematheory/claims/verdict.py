@@ -123,10 +123,11 @@ def order(finding: Order, comparisons: int) -> Outcome:
 def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray) -> tuple[float, float]:
     """The last local slope and the half-width of its interval.
 
-    A next term γ orders higher leaves a slope off by its last change over (ratio^−γ − 1); γ = ½ is the slowest meant.
+    A next term γ orders higher leaves a slope off by its last change over (ratio^γ − 1); γ = ½ is the slowest meant.
+    Twice that leaves room for the terms after it.
     """
     slopes = np.diff(np.log(errors)) / np.diff(np.log(sizes))
-    drift = abs(float(slopes[-1] - slopes[-2])) / (math.sqrt(float(sizes[-2] / sizes[-1])) - 1)
+    drift = 2 * abs(float(slopes[-1] - slopes[-2])) / (math.sqrt(float(sizes[-2] / sizes[-1])) - 1)
     if finding.standard_errors is None:
         return float(slopes[-1]), drift
     relative = np.asarray(finding.standard_errors, dtype=np.float64) / errors
@@ -144,8 +145,8 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
     critical = critical_value(comparisons, finding.n - 1)
     difference = measured - predicted
     z = standardised(np.maximum(np.abs(difference) - allowance, 0.0), errors)
-    worst, widest = int(np.argmax(z)), int(np.argmax(critical * errors / resolution))
-    wide = bool(critical * errors[widest] > resolution[widest])
+    worst, widest = int(np.argmax(z)), int(np.argmax(critical * errors - resolution))
+    wide = not critical * errors[widest] <= resolution[widest]
     verdict = "refuted" if z[worst] > critical else "inconclusive" if wide else "confirmed"
     says = (
         f"{measured.size} of {comparisons} comparisons; widest ±{critical * errors[widest]:.3g} "
@@ -165,7 +166,7 @@ def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:
 
 def critical_value(comparisons: int, freedom: float) -> float:
     """Student's t that any of `comparisons` two-sided intervals exceeds with probability 1 − CONFIDENCE (Šidák)."""
-    from scipy.special import stdtrit
+    from scipy.special import ndtri, stdtrit
 
     each = -math.expm1(math.log(CONFIDENCE) / comparisons)
-    return -float(stdtrit(min(freedom, 1e9), each / 2))
+    return -float(ndtri(each / 2) if math.isinf(freedom) else stdtrit(freedom, each / 2))
