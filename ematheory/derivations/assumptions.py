@@ -1,4 +1,4 @@
-"""Assumptions as data: the domains of symbols and sequences, relations among them, and exact points that satisfy both."""
+"""Assumptions as data: the domains of symbols and sequences, relations among them, exact points that satisfy both."""
 
 from __future__ import annotations
 
@@ -117,6 +117,18 @@ class Assumptions:
             if found == count:
                 return
 
+    def allow(self, point: dict[Any, Any]) -> bool:
+        """Whether a point of some symbols satisfies every domain and relation that concerns only those."""
+        for domain in self.domains:
+            if domain.symbol in point and {domain.symbol, *domain.low.free_symbols, *domain.high.free_symbols} <= set(
+                point
+            ):
+                low, high = (x if x.is_infinite else evaluate(x, point) for x in (domain.low, domain.high))
+                value = point[domain.symbol]
+                if not (low <= value <= high if domain.integer else low < value < high):
+                    return False
+        return all(holds(r, point) for r in self.relations if r.free_symbols <= set(point))
+
     def draw(self, generator: random.Random, seed: str) -> dict[Any, Any] | None:
         point: dict[Any, Any] = {}
         for domain in self.domains:
@@ -133,7 +145,7 @@ class Assumptions:
         """These assumptions with domains for whatever else occurs in the expressions, from SymPy's own assumptions."""
         known = {domain.symbol for domain in self.domains}
         found: set[Any] = set()
-        for e in expressions:
+        for e in map(sp.sympify, expressions):
             found |= e.free_symbols | {call.func for call in e.atoms(AppliedUndef)}
         return Assumptions(self.domains + tuple(map(default_domain, sorted(found - known, key=str))), self.relations)
 
@@ -167,9 +179,12 @@ class Assumptions:
 
     def is_nonzero(self, expression: Expression) -> bool:
         """Whether the assumptions prove expression ≠ 0."""
-        unequal = (r.lhs - r.rhs for r in self.relations if isinstance(r, sp.Ne))
-        stated = any(sp.expand(sign * d - expression) == 0 for d in unequal for sign in (1, -1))
-        return stated or self.is_positive(expression) or self.is_positive(-expression)
+        unequal = [r.lhs - r.rhs for r in self.relations if isinstance(r, sp.Ne)]
+        top = sp.factor(sp.fraction(sp.together(sp.sympify(expression)))[0])
+        return all(
+            self.sign(base) != 0 or any(sp.expand(sign * d - base) == 0 for d in unequal for sign in (1, -1))
+            for base, _ in (factor.as_base_exp() for factor in sp.Mul.make_args(top))
+        )
 
     def excesses(self) -> Iterator[Expression]:
         """What the strict relations say is positive."""

@@ -1,4 +1,4 @@
-"""AdamW at a constant rate (E3): time constant, half-life, window, centre of mass, effective sample size, initial share."""
+"""AdamW at a constant rate (E3): time constant, half-life, window, centre of mass, sample size, initial share."""
 
 from __future__ import annotations
 
@@ -186,8 +186,9 @@ def constant_rate() -> Derivation:
         title="AdamW at a constant rate: one exponential, and the numbers that describe it",
         statement=(
             "At constant η and λ the weight is an exponential moving average with coefficients (1 − a) a^s, "
-            "a = 1 − ηλ. Time constant −1/ln a, half-life ln 2/(−ln a), window of a share f ln(1 − f)/ln a, centre of mass "
-            "a/(1 − a), effective sample size (1 + a)/(1 − a) in a long run, initial weight left a^T."
+            "a = 1 − ηλ. Time constant −1/ln a, half-life ln 2/(−ln a), window of a share f "
+            "ln(1 − f)/ln a, centre of mass a/(1 − a), effective sample size (1 + a)/(1 − a) in "
+            "a long run, initial weight left a^T."
         ),
         assumptions=Assumptions(
             (integer(t), integer(T, 1), positive(eta), positive(lam), between(f, 0, 1), real(x.w0)), (sp.Lt(rate, 1),)

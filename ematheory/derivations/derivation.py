@@ -245,6 +245,11 @@ class Derivation:
         form = NumericFunction(f"{self.name}.{name}", substitute(side, self.definitions), dict(self.arguments))
         return form.oracle(**values)
 
+    def allows(self, values: Mapping[str, float]) -> bool:
+        """Whether numbers, by their words, satisfy the domains and relations that concern them alone."""
+        symbols = {word: symbol for symbol, word in self.arguments.items()}
+        return self.assumptions.allow({symbols[word]: value for word, value in values.items()})
+
     def latex(self) -> str:
         """The numbered equations as a LaTeX align environment."""
         from .rendering import latex

@@ -37,9 +37,9 @@ def require_ema_rate(rate: float | FloatArray, name: str = "lr·weight_decay") -
     """Raise `ValueError` unless 0 < ηλ < 1, without which the weights are no average of anything.
 
     >>> require_ema_rate(1e-4)
-    >>> require_ema_rate(1.5)
+    >>> require_ema_rate(1.5)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: an exponential moving average needs 0 < lr·weight_decay < 1, got 1.5: …
+    ValueError: an exponential moving average needs 0 < lr·weight_decay < 1, got 1.5: ...
     """
     values = np.atleast_1d(np.asarray(rate, dtype=np.float64))
     wrong = values[~((values > 0) & (values < 1))]
@@ -67,12 +67,12 @@ def decay_factor(optimizer: Optimizer) -> Expression:
     state = {w, x.m_t, x.v_t, x.g_t}
     inside = sorted({call.func.__name__ for call in factor.atoms(sp.core.function.AppliedUndef) if call.func in state})
     remembered = [part for part in new[1:] if normal_form(sp.diff(part, old)) != 0]
-    if inside:
-        raise ValueError(f"{name_of(optimizer)} is no EMA of its updates: {refusal(optimizer, inside)}")
     if factor == 0 or not np.any(np.asarray(optimizer.weight_decay, dtype=np.float64)):
         raise ValueError(
             f"{name_of(optimizer)} is no EMA of its updates: no decay multiplies the weight; give weight_decay > 0"
         )
+    if inside:
+        raise ValueError(f"{name_of(optimizer)} is no EMA of its updates: {refusal(optimizer, inside)}")
     if remembered and getattr(record, "momentum", 0) != 0:
         raise ValueError(
             f"{name_of(optimizer)} is no EMA of its updates: with L2 the term λ·w_t also enters the momentum buffer, "

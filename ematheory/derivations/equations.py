@@ -67,6 +67,8 @@ def defines_function(key: Expression) -> bool:
 
 def substitute(expression: Expression, definitions: Definitions) -> Expression:
     """The expression with atoms replaced by what they stand for, until none is left."""
+    expression = sp.sympify(expression)
+    definitions = {sp.sympify(key): sp.sympify(value) for key, value in definitions.items()}
     for _ in range(len(definitions) + 1):
         before = expression
         pinned = {key: value for key, value in definitions.items() if not defines_function(key)}

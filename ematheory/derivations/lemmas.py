@@ -15,7 +15,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 
 from .assumptions import Assumptions
 from .equations import Expression
-from .normal_form import normal_form
+from .normal_form import factors, normal_form
 
 Bounds = tuple[tuple[Any, Expression, Expression], ...]
 WRITE_OUT = 8  # sums of at most this many terms, with numbers for limits, are written out
@@ -154,9 +154,9 @@ def logarithm_of_products(e: Expression, given: Assumptions) -> Expression:
     """log(Π x^k) as Σ k log x where every x > 0 and every k is real."""
 
     def split(argument: Expression) -> Expression:
-        factors = [x.as_base_exp() for x in sp.Mul.make_args(sp.factor(argument))]
-        proper = all(given.is_positive(x) and k.is_real for x, k in factors)
-        return sp.Add(*(k * sp.log(x) for x, k in factors)) if proper else sp.log(argument)
+        found = factors(argument)
+        proper = all(given.is_positive(x) and k.is_real for x, k in found)
+        return sp.Add(*(k * sp.log(x) for x, k in found)) if proper else sp.log(argument)
 
     return e.replace(sp.log, split)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 
 import sympy as sp
@@ -108,11 +108,17 @@ def caught(derivation: Derivation, number: int, equation: Equation) -> bool:
     return any(not broken.check_result(name) for name, stated in derivation.results.items() if stated == label)
 
 
-def survivors(derivation: Derivation, per_step: int | None = None, seed: int = 0) -> list[tuple[str, Equation]]:
-    """The mutants that nothing catches, as (step's label, equation), of `per_step` random ones a step or of all."""
+def survivors(
+    derivation: Derivation, per_step: int | None = None, seed: int = 0, only: Sequence[int] | None = None
+) -> list[tuple[str, Equation]]:
+    """The mutants that nothing catches, as (step's label, equation): of `per_step` random ones a step, or of all.
+
+    `only` gives the numbers (from 0) of the steps to break.
+    """
     generator = random.Random(seed)
     missed = []
-    for number, step in enumerate(derivation.steps):
+    for number in range(len(derivation.steps)) if only is None else only:
+        step = derivation.steps[number]
         tried = mutated_equations(derivation, number)
         generator.shuffle(tried)
         missed += [(step.label, m) for m in islice(tried, per_step) if not caught(derivation, number, m)]

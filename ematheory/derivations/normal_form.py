@@ -153,9 +153,9 @@ def normal_form(expression: Expression) -> Expression:
     (0, 0)
     """
     e = sp.sympify(expression)
-    if e.is_Atom and not e.is_Float and e.is_finite is not False:
+    if e.is_Symbol or e.is_Rational:
         return e
-    if e.has(sp.oo, -sp.oo, sp.zoo, sp.nan) and not e.has(sp.Sum, sp.Integral):
+    if e.has(sp.nan) or (e.has(sp.oo, -sp.oo, sp.zoo) and not e.has(sp.Sum, sp.Integral)):
         raise Undecided(f"not a finite expression: {e}")
     atoms = Atoms()
     rational = atoms.rational(e)

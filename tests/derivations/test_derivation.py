@@ -1,0 +1,142 @@
+"""Derivations as records: verification, vacuity, breaking a step, results, rendering and the registry."""
+
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+
+from ematheory.derivations import derive, names
+from ematheory.derivations.assumptions import Assumptions, between, integer
+from ematheory.derivations.checks import Identity, Induction
+from ematheory.derivations.derivation import Derivation, Step
+from ematheory.derivations.equations import Equation, as_equation
+
+a = sp.Symbol("a", positive=True)
+n = sp.Symbol("n", integer=True, nonnegative=True)
+f = sp.Function("f")
+
+
+def small(**changes):
+    update = f(n) - (1 - a) * f(n)
+    by_recurrence = Induction(variable=n, recurrence=("start",), initial={f(0): 1})
+    given = dict(
+        name="small",
+        title="Powers",
+        statement="Multiplying by a, n times.",
+        assumptions=Assumptions((between(a, 0, 1), integer(n))),
+        steps=(
+            Step("start", Equation(f(n + 1), a * f(n)), "the update", Identity(where={f(n + 1): update})),
+            Step("power", Equation(f(n), a**n), "by induction", by_recurrence),
+        ),
+        results={"value": "power"},
+        brute_force={"value": lambda p: repeated(p[a], p[n])},
+        source="none",
+        arguments={a: "factor", n: "steps"},
+    )  # fmt: skip
+    return Derivation(**{**given, **changes})
+
+
+def repeated(factor, times):
+    value = factor / factor
+    for _ in range(times):
+        value = value * factor
+    return value
+
+
+def test_a_true_derivation_verifies():
+    report = small().verify()
+    assert report
+    assert [line.label for line in report.steps] == ["start", "power"]
+    assert report.results[0].points == 5
+    assert report.seconds > 0
+    assert str(report).endswith(": verified")
+
+
+def test_a_broken_step_is_named_with_its_residual():
+    report = small().with_step(0, Equation(f(n + 1), -a * f(n))).verify()
+    assert not report
+    assert any("step 1 (start)" in line and "residual" in line for line in report.problems())
+
+
+def test_brute_force_has_the_last_word():
+    report = small(brute_force={"value": lambda p: p[a] ** p[n] + 1}).verify()
+    assert not report
+    assert all(line.outcome for line in report.steps)
+    assert "by brute force at" in report.problems()[0]
+
+
+def test_vacuous_assumptions_fail():
+    report = small(assumptions=Assumptions((between(a, 0, 1), integer(n)), (a > 2,))).verify()
+    assert not report
+    assert "vacuous" in report.results[0].problem
+
+
+def test_malformed_derivations_are_refused():
+    steps = small().steps
+    with pytest.raises(ValueError, match="two steps"):
+        small(steps=(steps[0], steps[0]), results={}, brute_force={})
+    with pytest.raises(ValueError, match="not before"):
+        small(steps=steps[::-1])
+    with pytest.raises(ValueError, match="'nowhere'"):
+        small(results={"value": "nowhere"})
+    with pytest.raises(ValueError, match="no brute force"):
+        small(brute_force={})
+    with pytest.raises(ValueError, match="'value'"):
+        small().function("other")
+
+
+def test_functions_take_words_and_broadcast():
+    power = small().function()
+    assert power(factor=0.5, steps=3) == 0.125
+    assert isinstance(power(factor=0.5, steps=3), float)
+    assert power(factor=[0.5, 0.25], steps=[[1], [2]]).shape == (2, 2)
+    assert small().oracle(factor=0.5, steps=3) == 0.125
+    with pytest.raises(TypeError, match="takes factor, steps"):
+        power(factor=0.5)
+
+
+def test_a_result_without_numeric_form_says_why():
+    with pytest.raises(ValueError, match="n"):
+        small(arguments={a: "factor"}).function()
+
+
+def test_text_says_checked_only_for_what_passed():
+    text = small().text()
+    assert text.count("   checked: ") == 2
+    assert "FAILED" not in text
+    broken = small().with_step(1, Equation(f(n), a ** (n + 1))).text()
+    assert "   FAILED: induction on n from 0" in broken
+    assert "residual" in broken
+    assert "NOT verified" in broken
+
+
+def test_markdown_and_latex():
+    one = small(corrects="a common slip")
+    assert "$$ f_{n} = a^{n} $$" in one.markdown()
+    assert "*checked*: induction on n from 0" in one.markdown()
+    assert "Corrects: a common slip" in one.markdown()
+    assert r"f_{n} &= a^{n} \tag{2}" in one.latex()
+    assert one._repr_markdown_() == one.markdown()
+    assert one._repr_latex_() == one.latex()
+
+
+def test_equations_are_taken_from_sympy_and_pairs():
+    assert as_equation(sp.Eq(f(n), a)) == as_equation((f(n), a)) == Equation(f(n), a)
+    with pytest.raises(TypeError, match="Equation"):
+        as_equation(sp.Eq(a, a))
+    with pytest.raises(ValueError, match="one length"):
+        Equation(sp.Tuple(a), a)
+
+
+def test_the_registry_lists_its_names():
+    assert "adamw-ema" in names()
+    with pytest.raises(ValueError, match="'adamw-ema'"):
+        derive("adam-ema")
+    assert derive("adamw-ema") is derive("adamw-ema")
+
+
+def test_with_step_leaves_the_original_alone():
+    one = small()
+    two = one.with_step(0, Equation(f(n + 1), f(n)))
+    assert one.steps[0].equation.rhs == a * f(n)
+    assert replace(two, steps=one.steps).verify()

@@ -1,0 +1,66 @@
+"""Each lemma alone: it rewrites to something equal at exact points, and leaves alone what it cannot justify."""
+
+import pytest
+import sympy as sp
+from sympy.codegen.cfunctions import expm1, log1p
+
+from ematheory.derivations import lemmas
+from ematheory.derivations.assumptions import Assumptions, between, integer, positive, real
+from ematheory.derivations.evaluation import agree, evaluate
+
+a, b, c, r = sp.symbols("a b c r", positive=True)
+y = sp.Symbol("y", real=True)
+n, m = sp.symbols("n m", integer=True, nonnegative=True)
+i, j, k = sp.symbols("i j k", integer=True)
+f = sp.Function("f")
+GIVEN = Assumptions(
+    (between(a, 0, 1), positive(b), positive(c), positive(r), real(y), real(f), integer(n, 1), integer(k, 1, n)),
+    (sp.Ne(r, 1),),
+)
+
+REWRITTEN = [
+    (lemmas.peel_last(n), sp.Sum(f(i), (i, 1, n + 1))),
+    (lemmas.peel_last(n), sp.Sum(f(i), (i, 0, n + 2))),
+    (lemmas.peel_last(n), sp.Product(1 - f(j), (j, k, n + 1))),
+    (lemmas.peel_last(n), sp.Sum(f(i) * sp.Product(1 - f(j), (j, i + 1, n + 1)), (i, 1, n + 1))),
+    (lemmas.peel_last(n), sp.Sum(f(i), (i, n + 1, n))),
+    (lemmas.peel_last(n), sp.Sum(f(i), (i, 1, 3))),
+    (lemmas.peel_first(k), sp.Product(1 - f(j), (j, k, n))),
+    (lemmas.peel_first(k), sp.Sum(f(j), (j, k - 1, n))),
+    (lemmas.SUM_LINEARITY, sp.Sum((a + f(i)) * a ** (n - i), (i, 1, n))),
+    (lemmas.GEOMETRIC_SUM, sp.Sum(c * a**i, (i, 0, n))),
+    (lemmas.GEOMETRIC_SUM, sp.Sum(r ** (2 - i), (i, 1, n))),
+    (lemmas.GEOMETRIC_SUM, sp.Sum((1 - a) ** 2 * a ** (2 * i), (i, 0, n - 1))),
+    (lemmas.GEOMETRIC_SUM, sp.Sum(a**i, (i, 2, sp.oo))),
+    (lemmas.EXP_LOG, sp.exp(y * sp.log(b) + 2 * sp.log(1 - a) - y)),
+    (lemmas.LOG_PRODUCT, sp.log(b**3 * c / (1 - a))),
+    (lemmas.LOG1P, log1p(-a)),
+    (lemmas.EXPM1, expm1(y)),
+]
+UNJUSTIFIED = [
+    (lemmas.peel_last(n), sp.Product(1 - f(j), (j, m, n + 1))),  # m may exceed n + 1
+    (lemmas.peel_last(n), sp.Sum(sp.Product(f(j), (j, i + 2, n + 1)), (i, 1, n))),  # empty at i = n
+    (lemmas.peel_first(m), sp.Product(1 - f(j), (j, m, n))),
+    (lemmas.SUM_LINEARITY, sp.Sum(f(i) + f(i + 1), (i, 1, sp.oo))),  # may not converge apart
+    (lemmas.GEOMETRIC_SUM, sp.Sum(b**i, (i, 0, n))),  # b may be 1
+    (lemmas.GEOMETRIC_SUM, sp.Sum(r**i, (i, 0, sp.oo))),
+    (lemmas.GEOMETRIC_SUM, sp.Sum(i * a**i, (i, 0, n))),
+    (lemmas.EXP_LOG, sp.exp(2 * sp.log(y) * c)),
+    (lemmas.LOG_PRODUCT, sp.log(b * y)),
+]
+
+
+@pytest.mark.parametrize(("lemma", "expression"), REWRITTEN, ids=str)
+def test_a_rewriting_is_an_equality(lemma, expression):
+    found = lemma.rewrite(expression, GIVEN)
+    assert found != expression
+    tried = 0
+    for point in GIVEN.points(4):
+        assert agree(evaluate(found, point), evaluate(expression, point))
+        tried += 1
+    assert tried == 4
+
+
+@pytest.mark.parametrize(("lemma", "expression"), UNJUSTIFIED, ids=str)
+def test_an_unjustified_use_changes_nothing(lemma, expression):
+    assert lemma.rewrite(expression, GIVEN) == expression

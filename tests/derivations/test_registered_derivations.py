@@ -1,0 +1,59 @@
+"""Every registered derivation: it verifies, its broken copies do not, and its functions meet the Formula contract."""
+
+import itertools
+
+import pytest
+
+from ematheory.derivations import derive, names
+from ematheory.derivations.mutation import mutated_equations, survivors
+
+# Inputs of the Formula contract: ηλ from 1e-12 to 0.5, T to 1e9, β to within 1e-6 of 1, and a = β₁ where both occur.
+SETTINGS = {
+    "lr": (1e-9, 3e-4, 0.05, 1.0),
+    "weight_decay": (1e-3, 0.1, 0.5),
+    "decay_per_step": (1e-12, 1e-7, 1e-3, 0.1, 0.5),
+    "steps": (1.0, 17.0, 1e4, 1e9),
+    "lag": (0.0, 1.0, 17.0, 1e4, 1e9),
+    "fraction": (1e-9, 0.5, 0.999999),
+    "one_minus_beta1": (1e-6, 1e-3, 0.1, 0.5, 1.0),
+    "one_minus_beta2": (1e-6, 1e-3, 0.05),
+}
+
+
+@pytest.mark.parametrize("name", names())
+def test_it_verifies(name):
+    report = derive(name).verify()
+    assert report, str(report)
+
+
+@pytest.mark.parametrize("name", names())
+def test_three_broken_steps_are_caught(name):
+    derivation = derive(name)
+    chosen = [n for n in range(len(derivation.steps)) if mutated_equations(derivation, n)]
+    assert len(chosen) == len(derivation.steps), "a step without mutants cannot be shown to be checked"
+    spread = sorted({0, len(chosen) // 2, len(chosen) - 1})
+    assert survivors(derivation, per_step=1, only=spread) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_broken_step_is_caught(name):
+    assert survivors(derive(name)) == []
+
+
+def numeric_results():
+    return [(name, result) for name in names() for result in derive(name).functions()]
+
+
+@pytest.mark.parametrize(("name", "result"), numeric_results())
+def test_functions_meet_the_formula_contract(name, result):
+    derivation = derive(name)
+    function = derivation.function(result)
+    unknown = set(function.words) - set(SETTINGS)
+    assert not unknown, f"give SETTINGS values for {unknown}"
+    worst = max(
+        (function.excess(**dict(zip(function.words, values, strict=True))), values)
+        for values in itertools.product(*(SETTINGS[word] for word in function.words))
+        if derivation.allows(dict(zip(function.words, values, strict=True)))
+    )
+    assert worst[0] <= 1, worst
