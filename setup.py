@@ -47,7 +47,7 @@ def find_nvcc() -> str | None:
 
 
 def wants_cuda() -> bool:
-    """Whether there is a CUDA engine and an nvcc to build it with; with EMATHEORY_CUDA=1 a lack of either is an error."""
+    """Whether there is a CUDA engine and an nvcc to build it with; EMATHEORY_CUDA=1 makes a lack an error."""
     choice = os.environ.get("EMATHEORY_CUDA", "auto")
     if choice not in ("0", "1", "auto"):
         raise SystemExit(f"EMATHEORY_CUDA must be 0, 1 or auto, got {choice!r}")
@@ -117,8 +117,8 @@ class BuildNative(build_ext):
         folder = Path(self.build_temp, "levels", level)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / "engine.o"
-        arithmetic = [*ARITHMETIC, *sanitizers(), f"-DEMATHEORY_LEVEL={level}"]
-        self.spawn([*compiler(), "-O3", *LANGUAGE, *arithmetic, *flags, "-c", ENGINE, "-o", str(target)])
+        own = ["-O3", "-fno-exceptions", *LANGUAGE, *ARITHMETIC, *sanitizers(), f"-DEMATHEORY_LEVEL={level}"]
+        self.spawn([*compiler(), *own, *flags, "-c", ENGINE, "-o", str(target)])
         return str(target)
 
     def compile_cuda(self) -> str:

@@ -69,7 +69,10 @@ def radius(word: Words) -> Normals:
 
 
 def cosine_and_sine(word: Words) -> tuple[Normals, Normals]:
-    """cos and sin of 2π·word/2³², each within 2 ulp: the nearest quarter turn by integers, the rest in [−π/4, π/4)."""
+    """cos and sin of 2π·word/2³²: the nearest quarter turn by integers, the rest in [−π/4, π/4).
+
+    Of the rest, the cosine is within 2 ulp and the sine within 3; odd quarters exchange them.
+    """
     turned = word + np.uint32(1 << 29)
     z = (word << np.uint32(2)).view(np.int32).astype(np.float32) * TWO_TO_MINUS_32
     square = z * z

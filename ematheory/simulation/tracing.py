@@ -1,21 +1,24 @@
 """Traces the optimizers' updates and the problems' gradients into C++: ``python -m ematheory.simulation.tracing PATH``.
 
 Each function runs once on values that record what is done with them, so that the C++ repeats Python's operations in
-Python's order. Without PATH's being written, ``--check`` says whether the file is current.
+Python's order. With ``--check`` nothing is written: the exit status says whether the file is current.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from .. import optimizers, problems
 from ..optimizers import Optimizer
 from ..problems import Problem
 
 CONTRACT = "an update uses only + − × ÷, comparisons and xp.sqrt, xp.where, xp.sign (DESIGN.md, Update)"
+
+ELSEWHERE = "arithmetic among coefficients belongs into coefficients(), which computes in float64"
 
 
 class Program:
@@ -152,9 +155,6 @@ def expect_data(name: str, value: Any) -> Traced:
     return value
 
 
-ELSEWHERE = "arithmetic among coefficients belongs into coefficients(), which computes in float64"
-
-
 def arithmetic(program: Program, left: Any, operator: str, right: Any) -> Traced:
     """Record left·right; one of them must be data."""
     expression = f"{operand(left)} {operator} {operand(right)}"
@@ -167,67 +167,76 @@ def comparison(left: Traced, operator: str, right: Any) -> Condition:
     return Condition(left.program, left.program.record(f"{left.name} {operator} {operand(right)}", "bool"))
 
 
-def names(program: Program, fields: Sequence[str], is_coefficient: bool) -> list[Traced]:
-    """One traced value per field; coefficients carry a prefix, since a state may have a field of the same name."""
-    return [Traced(program, f"c_{field}" if is_coefficient else field, is_coefficient) for field in fields]
+class Members(NamedTuple):
+    """An array parameter of a C++ function, and the local names of its members."""
+
+    parameter: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def state(cls, record: Optimizer) -> Members:
+        return cls("state", record.State._fields)
+
+    @classmethod
+    def coefficients(cls, record: Optimizer | Problem) -> Members:
+        # The prefix keeps them apart from members of the state: SGD has a momentum in both.
+        return cls("c", tuple(f"c_{field}" for field in record.Coefficients._fields))
+
+    def traced(self, program: Program, kind: type[Any], is_coefficient: bool) -> Any:
+        return kind(*(Traced(program, name, is_coefficient) for name in self.names))
+
+    def loads(self, used: set[str]) -> list[str]:
+        named = enumerate(self.names)
+        return [f"const T {name} = {self.parameter}[{place}];" for place, name in named if name in used]
 
 
-def function(signature: str, program: Program, arrays: Sequence[tuple[str, str, Sequence[str]]], last: list[str]) -> str:
-    """A C++ function: the used members of its arrays under their names, the program, and the last statements."""
-    body = "\n".join([*program.statements, *last])
-    loads = [
-        f"const T {prefix}{field} = {array}[{place}];"
-        for array, prefix, fields in arrays
-        for place, field in enumerate(fields)
-        if is_used(prefix + field, body)
-    ]
-    lines = [f"    {line}" for line in (*loads, *program.statements, *last)]
-    return "\n".join([f"  template <class T>\n  EMATHEORY_FUNCTION static {signature} {{", *lines, "  }"])
+def words(lines: Sequence[str]) -> set[str]:
+    return set(re.findall(r"\w+", " ".join(lines)))
 
 
-def is_used(name: str, body: str) -> bool:
-    words = "".join(letter if letter.isalnum() or letter == "_" else " " for letter in body)
-    return name in words.split()
+def function(head: str, parameters: Sequence[str], program: Program, members: Sequence[Members], end: list[str]) -> str:
+    """A C++ function: the members that it uses, the program, its end. Unused parameters stay unnamed."""
+    statements = [*program.statements, *end]
+    used = words(statements)
+    lines = [*(load for one in members for load in one.loads(used)), *statements]
+    mentioned = words(lines)
+    declared = [text if text.split()[-1].lstrip("*") in mentioned else unnamed(text) for text in parameters]
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"  template <class T>\n  EMATHEORY_FUNCTION static {head}({', '.join(declared)}) {{\n{body}\n  }}"
+
+
+def unnamed(parameter: str) -> str:
+    return re.sub(r"\w+$", "", parameter).rstrip()
 
 
 def trace_point(record: Optimizer) -> str:
-    program = Program()
-    state = record.State(*names(program, record.State._fields, False))
-    c = record.Coefficients(*names(program, record.Coefficients._fields, True))
-    result = operand(record.point(Namespace(), state, c))
-    arrays = [("state", "", record.State._fields), ("c", "c_", record.Coefficients._fields)]
-    return function(signature("T point", ["state", "c"], program, arrays, result), program, arrays, [f"return {result};"])
-
-
-def signature(head: str, parameters: Sequence[str], program: Program, arrays: Any, result: str) -> str:
-    """`head` with one array parameter each, unnamed where the body leaves it unused."""
-    body = "\n".join([*program.statements, result])
-    used = {array for array, prefix, fields in arrays if any(is_used(prefix + field, body) for field in fields)}
-    return f"{head}({', '.join(f'const T *{name}' if name in used else 'const T *' for name in parameters)})"
+    program, state, c = Program(), Members.state(record), Members.coefficients(record)
+    result = record.point(
+        Namespace(), state.traced(program, record.State, False), c.traced(program, record.Coefficients, True)
+    )
+    end = [f"return {operand(result)};"]
+    return function("T point", ["const T *state", "const T *c"], program, [state, c], end)
 
 
 def trace_update(record: Optimizer) -> str:
-    program = Program()
-    fields = record.State._fields
-    state = record.State(*names(program, fields, False))
-    c = record.Coefficients(*names(program, record.Coefficients._fields, True))
-    result = record.update(Namespace(), state, Traced(program, "gradient"), c)
-    last = [f"state[{place}] = {operand(value)};" for place, value in enumerate(result)]
-    arrays = [("state", "", fields), ("c", "c_", record.Coefficients._fields)]
-    return function("void update(T *state, const T gradient, const T *c)", program, arrays, last)
+    program, state, c = Program(), Members.state(record), Members.coefficients(record)
+    result = record.update(
+        Namespace(),
+        state.traced(program, record.State, False),
+        Traced(program, "gradient"),
+        c.traced(program, record.Coefficients, True),
+    )
+    end = [f"state[{place}] = {operand(value)};" for place, value in enumerate(result)]
+    return function("void update", ["T *state", "const T gradient", "const T *c"], program, [state, c], end)
 
 
 def trace_gradient(record: Problem) -> str:
-    program = Program()
-    fields = record.Coefficients._fields
-    c = record.Coefficients(*names(program, fields, True))
-    weight, noise = Traced(program, "weight"), Traced(program, "noise")
-    result = operand(record.gradient(Namespace(), weight, noise, c))
-    body = "\n".join([*program.statements, result])
-    head = "T gradient(" + ", ".join(
-        f"const T {name}" if is_used(name, body) else "const T" for name in ("weight", "noise")
+    program, c = Program(), Members.coefficients(record)
+    result = record.gradient(
+        Namespace(), Traced(program, "weight"), Traced(program, "noise"), c.traced(program, record.Coefficients, True)
     )
-    return function(f"{head}, const T *c)", program, [("c", "c_", fields)], [f"return {result};"])
+    end = [f"return {operand(result)};"]
+    return function("T gradient", ["const T weight", "const T noise", "const T *c"], program, [c], end)
 
 
 def struct(name: str, sizes: dict[str, int], functions: Sequence[str]) -> str:
@@ -253,8 +262,8 @@ def section(namespace: str, records: Sequence[Any], write: Callable[[str, Any], 
     """The structs of one kind in their namespace, and the list macro that names them all."""
     structs = {name: write(name, record) for name, record in variants(records)}
     listed = " ".join(f"X({name})" for name in structs)
-    body = "\n\n".join(structs.values())
-    return f"#define EMATHEORY_{namespace.upper()}(X) {listed}\n\nnamespace {namespace} {{\n\n{body}\n\n}}  // namespace {namespace}"
+    lines = [f"#define EMATHEORY_{namespace.upper()}(X) {listed}", f"namespace {namespace} {{", *structs.values()]
+    return "\n\n".join([*lines, f"}}  // namespace {namespace}"])
 
 
 HEADER = """\
