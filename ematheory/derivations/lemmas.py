@@ -112,6 +112,7 @@ def split_sum(term: Expression, index: Any, low: Expression, high: Expression) -
         return sp.Sum(term, (index, low, high))
     total: Expression = sp.Integer(0)
     top, bottom = sp.fraction(normal_form(term))
+    bottom = sp.factor(bottom)  # apart, so that its constant factors can be taken out
     for part in sp.Add.make_args(sp.expand(top)):
         constant, rest = (part / bottom).as_independent(index, as_Add=False)
         total += constant * sp.Sum(rest, (index, low, high))

@@ -64,3 +64,10 @@ def test_a_rewriting_is_an_equality(lemma, expression):
 @pytest.mark.parametrize(("lemma", "expression"), UNJUSTIFIED, ids=str)
 def test_an_unjustified_use_changes_nothing(lemma, expression):
     assert lemma.rewrite(expression, GIVEN) == expression
+
+
+def test_constant_factors_of_a_denominator_leave_the_sum():
+    """(1 − b)(1 − a^i) is factored even where it arrives multiplied out."""
+    term = f(i) / sp.expand((1 - b) * (1 - a**i))
+    found = lemmas.SUM_LINEARITY.rewrite(sp.Sum(term, (i, 1, n)), GIVEN)
+    assert not any(total.has(b) for total in found.atoms(sp.Sum))
