@@ -1,0 +1,5 @@
+"""Claims judged under Zhang et al., "Which algorithmic choices matter at which batch sizes?" (arXiv 1907.04164)."""
+
+from .noisy_quadratic import CLAIM as C11
+
+CLAIMS = (C11,)
