@@ -118,7 +118,7 @@ class Cells:
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
         lost = np.broadcast_to(lost, run.init.shape)
         self.refuse_unsettled(step, lost, block)
-        x = stationary(step, lost, run.init.shape)
+        x = stationary(step, lost)
         return Recorded(0, x, x, step)
 
     def refuse_unsettled(self, step: StepMap, lost: FloatArray, block: Block) -> None:

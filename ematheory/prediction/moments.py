@@ -76,25 +76,48 @@ class MomentMap:
         return Moments(means[..., 0], means[..., 1], spreads[..., 0], spreads[..., 1], spreads[..., 2])
 
 
-def stationary(a: StepMap, lost: FloatArray, shape: tuple[int, ...]) -> Moments:
-    """The moments that a stable step leaves as they are; `lost` is 1 − A_ww, free of cancellation.
+def stationary(a: StepMap, lost: FloatArray) -> Moments:
+    """The moments that a stable step leaves as they are; `lost`, shape (points, d), is 1 − A_ww, free of cancellation.
 
     With D = I − A: D x̄ = b, and D P + P Dᵀ − D P Dᵀ = e eᵀ, which unlike P − A P Aᵀ loses nothing at small rates.
+    The weight is measured in units of its noise over the buffer's, about the learning rate, or the equations for P
+    would differ so much in size that solving them mixes the large into the small.
     """
-    d = np.empty((*shape, 2, 2))
-    d[..., 0, 0], d[..., 0, 1] = lost, -a.weight_buffer
-    d[..., 1, 0], d[..., 1, 1] = -a.buffer_weight, 1 - a.buffer_buffer
-    offset = np.stack(np.broadcast_arrays(a.weight_offset, a.buffer_offset, np.empty(shape))[:2], axis=-1)
-    noise = np.stack(np.broadcast_arrays(a.weight_noise, a.buffer_noise, np.empty(shape))[:2], axis=-1)
-    mean = np.linalg.solve(d, offset[..., None])[..., 0]
-    system = np.empty((*shape, 3, 3))
-    places = ((0, 0), (0, 1), (1, 1))
-    for column, (i, j) in enumerate(places):
-        unit = np.zeros((2, 2))
-        unit[i, j] = unit[j, i] = 1.0
-        right = unit @ np.swapaxes(d, -1, -2)
-        image = d @ unit + right - d @ right
-        system[..., column] = np.stack([image[..., p, q] for p, q in places], axis=-1)
-    target = np.stack([noise[..., p] * noise[..., q] for p, q in places], axis=-1)
-    spread = np.linalg.solve(system, target[..., None])[..., 0]
-    return Moments(mean[..., 0], mean[..., 1], spread[..., 0], spread[..., 1], spread[..., 2])
+    unit, offset, noise = in_units(a, lost)
+    d = np.empty((*lost.shape, 2, 2))
+    d[..., 0, 0], d[..., 0, 1] = lost, -a.weight_buffer / unit
+    d[..., 1, 0], d[..., 1, 1] = -a.buffer_weight * unit, 1 - a.buffer_buffer
+    mean = solved(d, offset)
+    target = np.stack([noise[..., i] * noise[..., j] for i, j in PLACES], axis=-1)
+    spread = solved(lyapunov(d), target)
+    return Moments(
+        mean[..., 0] * unit, mean[..., 1], spread[..., 0] * unit * unit, spread[..., 1] * unit, spread[..., 2]
+    )
+
+
+def solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0], dtype=np.float64)
+
+
+def in_units(a: StepMap, lost: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The weight's unit, and b and e, shape (points, d, 2), with the weight in it."""
+    full = np.broadcast_arrays(a.weight_offset, a.buffer_offset, a.weight_noise, a.buffer_noise, lost)[:4]
+    noisy = (full[2] != 0) & (full[3] != 0)
+    unit = np.where(noisy, np.abs(full[2]) / np.where(noisy, np.abs(full[3]), 1.0), 1.0)
+    return unit, np.stack([full[0] / unit, full[1]], axis=-1), np.stack([full[2] / unit, full[3]], axis=-1)
+
+
+# The entries of a symmetric 2×2 matrix.
+PLACES = ((0, 0), (0, 1), (1, 1))
+
+
+def lyapunov(d: FloatArray) -> FloatArray:
+    """P ↦ D P + P Dᵀ − D P Dᵀ as a 3×3 matrix on the entries of P."""
+    matrix = np.empty((*d.shape[:-2], 3, 3))
+    for column, (i, j) in enumerate(PLACES):
+        basis = np.zeros((2, 2))
+        basis[i, j] = basis[j, i] = 1.0
+        right = basis @ np.swapaxes(d, -1, -2)
+        image = d @ basis + right - d @ right
+        matrix[..., column] = np.stack([image[..., p, q] for p, q in PLACES], axis=-1)
+    return matrix
