@@ -169,7 +169,7 @@ class PointBlock:
         shape = (len(self.points), replicas, self.columns.shape[-1])
         init = np.asarray(self.problem.init, dtype=self.dtype)
         weight = np.broadcast_to(init[:, None, :], shape)
-        return np.stack(self.optimizer.initial(arrays, weight))
+        return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
 
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
         """The moments over a block of replicas at every record."""
@@ -190,7 +190,7 @@ class PointBlock:
             problem=specification.problem,
             optimizer=specification.optimizer,
             state=state,
-            problem_coefficients=self.columns.astype(self.dtype),
+            problem_coefficients=np.ascontiguousarray(self.columns, dtype=self.dtype),
             seed=specification.seed,
             first_replica=replicas.start,
             point_numbers=self.numbers,
