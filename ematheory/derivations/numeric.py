@@ -26,7 +26,7 @@ def quotient(numerator: Expression, denominator: Expression, limit: Expression) 
     A step with the check `Removable` proves such a form.
     """
     zero = sp.Eq(denominator, 0)
-    safe = sp.Piecewise((1, zero), (denominator, True))
+    safe = denominator + sp.Piecewise((1, zero), (0, True))  # a sum, which SymPy does not divide branch by branch
     return sp.Piecewise((limit, zero), (numerator / safe, True))
 
 
@@ -51,7 +51,9 @@ class NumericFunction:
     @staticmethod
     def possible(expression: Expression, arguments: Mapping[Any, str]) -> bool:
         """Whether the expression is a formula in the arguments alone."""
-        opaque = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Limit, sp.Tuple, sp.core.function.AppliedUndef)
+        opaque = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Limit, sp.core.function.AppliedUndef)
+        if isinstance(expression, sp.Tuple):  # not `has`: the branches of a Piecewise are tuples too
+            return False
         return bool(arguments) and expression.free_symbols <= set(arguments) and not expression.has(*opaque)
 
     @property

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sympy as sp
 
@@ -10,6 +11,7 @@ from ematheory.derivations.assumptions import Assumptions, between, integer
 from ematheory.derivations.checks import Identity, Induction
 from ematheory.derivations.derivation import Derivation, Step
 from ematheory.derivations.equations import Equation, as_equation
+from ematheory.derivations.numeric import NumericFunction, quotient
 
 a = sp.Symbol("a", positive=True)
 n = sp.Symbol("n", integer=True, nonnegative=True)
@@ -93,6 +95,15 @@ def test_functions_take_words_and_broadcast():
     assert small().oracle(factor=0.5, steps=3) == 0.125
     with pytest.raises(TypeError, match="takes factor, steps"):
         power(factor=0.5)
+
+
+def test_a_quotient_takes_its_limit_without_dividing_by_zero():
+    rate, other = sp.symbols("r b", positive=True)
+    form = quotient(rate**2 - other**2, rate - other, 2 * rate)
+    ratio = NumericFunction("ratio", form, {rate: "rate", other: "other"})
+    with np.errstate(all="raise"):
+        assert ratio(rate=0.25, other=0.25) == 0.5
+        assert list(ratio(rate=[0.25, 0.5], other=0.25)) == [0.5, 0.75]
 
 
 def test_a_result_without_numeric_form_says_why():
