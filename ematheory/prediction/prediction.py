@@ -26,7 +26,7 @@ FROZEN = (
     "AdamW's second moment is replaced by its expectation: the error is O(1 − β₂), and larger in the first 1/(1 − β₂) "
     "steps, where v̂ averages few gradients"
 )
-MANY = "weight_norm, rotation and update_cosine are limits of many coordinates"
+MANY = "the limit of many coordinates"
 
 
 def predict(
@@ -147,7 +147,8 @@ def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequen
     for name, flag in exact.items():
         dataset[name].attrs["exact"] = flag
     reasons = [] if exact_moments else [FROZEN]
-    if not set(names) <= set(EXPECTATIONS):
-        reasons.append(MANY)
+    ratios = [name for name in names if name not in EXPECTATIONS]
+    if ratios:
+        reasons.append(f"{', '.join(ratios)}: {MANY}")
     dataset.attrs.update(results.attributes(exact=min(exact.values()), approximation="; ".join(reasons) or None))
     return dataset

@@ -1,0 +1,112 @@
+"""`ematheory timescale`, `recipes` and `predict`: the numbers of their verbs, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import ematheory as em
+from ematheory.cli import main
+from ematheory.published import published
+
+LLAMA = ("--lr", "3e-4", "--weight-decay", "0.1", "--batch-size", "4e6", "--dataset-size", "2e12")
+COSINE = ("--schedule", "cosine", "--final", "0.1")
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return stopped.value.code, *capsys.readouterr()
+
+
+def recipe(**changed):
+    fields = {"lr": 3e-4, "weight_decay": 0.1, "batch_size": 4e6, "dataset_size": 2e12, **changed}
+    return em.Recipe(**fields, schedule=em.Cosine(final=0.1))
+
+
+def test_timescale_prints_every_unit_at_the_peak_and_over_the_schedule(capsys):
+    code, out, err = run(capsys, "timescale", *LLAMA, *COSINE)
+    assert (code, err) == (0, "")
+    for words in ("steps", "epochs", "tokens", "share of the run", "half-life", "sample size", "initial weight left"):
+        assert words in out
+    assert "at the peak" in out
+    assert "over the schedule" in out
+    assert "33,333.3" in out
+    assert "60,606.0" in out
+
+
+def test_timescale_as_json_is_what_python_gives(capsys):
+    code, out, _ = run(capsys, "timescale", *LLAMA, *COSINE, "--json")
+    printed, found = json.loads(out), recipe().timescale()
+    assert code == 0
+    assert printed["unit"] == "tokens"
+    assert printed["peak"] == vars(found.peak)
+    assert printed["schedule"] == vars(found.schedule)
+
+
+def test_a_sweep_has_a_table_per_point_and_nested_lists(capsys):
+    sweep = ("timescale", *LLAMA[:2], "--weight-decay", "0,0.1", *LLAMA[4:], *COSINE)
+    _, out, _ = run(capsys, *sweep)
+    assert "weight_decay=0: run of 500,000 steps" in out
+    assert "weight_decay=0.1: run of 500,000 steps" in out
+    printed = json.loads(run(capsys, *sweep, "--json")[1])
+    assert printed["axes"] == {"weight_decay": [0, 0.1]}
+    assert printed["peak"]["steps"] == [None, recipe().timescale().peak.steps]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--lr", "3", "--weight-decay", "1", *LLAMA[4:]), "lr·weight_decay must be below 1"),
+        (("--lr", "-1", *LLAMA[2:]), "lr must be finite and > 0, got -1.0"),
+        ((*LLAMA, "--schedule", "cosinus"), "got 'cosinus'"),
+        ((*LLAMA, "--unit", "words"), "unit must be one of 'tokens', 'samples'"),
+        ((*LLAMA, "--epochs", "two"), "--epochs must be a number"),
+    ],
+)
+def test_wrong_input_is_answered_in_one_sentence(capsys, arguments, sentence):
+    code, out, err = run(capsys, "timescale", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_recipes_lists_every_published_one_uncut(capsys):
+    code, out, _ = run(capsys, "recipes")
+    assert code == 0
+    assert all(name in out for name in published())
+    assert "…" not in out
+    assert "PaLM 540B': weight_decay" in out
+
+
+def test_recipes_as_json(capsys):
+    printed = {entry["name"]: entry for entry in json.loads(run(capsys, "recipes", "--json")[1])}
+    found = published()["Llama-2 7B"].recipe.timescale()
+    assert printed["Llama-2 7B"]["timescale"]["schedule"] == vars(found.schedule)
+    assert printed["PaLM 540B"]["timescale"] is None
+    assert "formula" in printed["PaLM 540B"]["why"]
+
+
+def test_predict_as_json_is_what_python_gives(capsys):
+    code, out, _ = run(capsys, "predict", "--coordinates", "3", "--lr", "0.1,0.2", "--steps", "9", "--json")
+    found = em.predict(em.NoisyQuadratic([1.0, 1 / 2, 1 / 3]), em.SGD(lr=[0.1, 0.2]), steps=9)
+    assert code == 0
+    assert json.loads(out)["observables"]["risk"]["values"] == found.risk.values.tolist()
+
+
+def test_predict_prints_the_stationary_state_without_steps(capsys):
+    code, out, _ = run(
+        capsys, "predict", "--coordinates", "3", "--observables", "risk,rotation", "--weight-decay", "0.1"
+    )
+    assert code == 0
+    assert "stationary state" in out
+    assert "note: rotation: the limit of many coordinates" in out
+
+
+def test_predict_refuses_what_has_no_stationary_state(capsys):
+    code, _, err = run(capsys, "predict", "--lr", "3")
+    assert code == 2
+    assert "no stationary state at lr=3, coordinate 0: the step is unstable" in err
+    assert "schedule needs steps=T" in run(capsys, "predict", "--schedule", "cosine")[2]
