@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..typing import FloatArray
 from .evidence import Curve, Sampled
 
 # Two sums over up to 10⁴ weights in different orders; it decides at the start, where nothing is random yet.
@@ -16,23 +17,26 @@ ROUNDING = 1e4 * 2.0**-53
 
 
 def sampled(
-    what: str, measured: xr.Dataset, name: str, predicted: Any, *, relative_resolution: float, allowance: Any = 0.0
+    what: str, measured: xr.Dataset, name: str, predicted: Any, *, resolution: Any, allowance: Any = 0.0
 ) -> Sampled:
     """An observable with its standard errors against its prediction, everywhere that it was recorded.
 
-    relative_resolution : the difference that would matter, as a share of the largest prediction along the trajectory.
+    `predicted`, `resolution` and `allowance` are numbers or DataArrays; their dims are matched by name.
     """
     values = measured[name]
-    expected = xr.DataArray(predicted).broadcast_like(values).transpose(*values.dims)
-    largest = abs(expected).max(dim=[dim for dim in ("step", "coordinate") if dim in values.dims])
+
+    def placed(given: Any) -> FloatArray:
+        return np.asarray(xr.DataArray(given).broadcast_like(values).transpose(*values.dims))
+
+    expected = placed(predicted)
     return Sampled(
         what,
         values.values,
-        expected.values,
+        expected,
         measured[f"{name}_sem"].values,
         replicas(measured),
-        (relative_resolution * largest).broadcast_like(values).transpose(*values.dims).values,
-        allowance + ROUNDING * np.abs(expected.values),
+        placed(resolution),
+        placed(allowance) + ROUNDING * np.abs(expected),
     )
 
 

@@ -145,9 +145,9 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
     critical = critical_value(comparisons, finding.n - 1)
     difference = measured - predicted
     z = standardised(np.maximum(np.abs(difference) - allowance, 0.0), errors)
-    worst, widest = int(np.argmax(z)), int(np.argmax(critical * errors - resolution))
-    wide = not critical * errors[widest] <= resolution[widest]
-    verdict = "refuted" if z[worst] > critical else "inconclusive" if wide else "confirmed"
+    width = standardised(critical * errors, resolution)
+    worst, widest = int(np.argmax(z)), int(np.argmax(width))
+    verdict = "refuted" if z[worst] > critical else "inconclusive" if width[widest] > 1 else "confirmed"
     says = (
         f"{measured.size} of {comparisons} comparisons; widest ±{critical * errors[widest]:.3g} "
         f"where {resolution[widest]:.3g} would matter"
