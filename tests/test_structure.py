@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ematheory import FACE
+
 PACKAGE = Path(__file__).parents[1] / "ematheory"
 FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 
@@ -18,10 +20,12 @@ LAYERS = (
         "typing",
         "records",
         "arithmetic",
+        "running_products",
         "schedules",
         "problems",
         "conventions",
         "recipes",
+        "published",
         "optimizers",
         "results",
         "recording",
@@ -35,6 +39,9 @@ LAYERS = (
     ("validation",),
     ("cli",),
 )
+# The one import against the chain: `Recipe.timescale()` stands on the noun, where people look for it, and is computed
+# in timescales.py, which the method imports when called.
+AGAINST_THE_CHAIN = {("recipes", "timescales")}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # Loaded inside functions, or in modules that are themselves loaded late.
 HEAVY = ("torch", "sympy", "scipy", "matplotlib", "sklearn", "rich")
@@ -77,7 +84,9 @@ def own_imports(module: str, path: Path) -> set[str]:
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = package[: len(package) - node.level + 1] + (node.module.split(".") if node.module else [])
-        reached |= {base[0]} if base else {alias.name for alias in node.names}
+        # A name of the public face stands for the module that defines it.
+        faced = {FACE.get(alias.name, alias.name).split(".")[0] for alias in node.names}
+        reached |= {base[0]} if base else faced
     return reached
 
 
@@ -95,7 +104,8 @@ def test_imports_run_one_way(module):
     assert own in RANK, f"{module} stands in no layer: add it to LAYERS"
     for reached in own_imports(module, modules()[module]) - {"__version__"}:
         assert reached in RANK, f"{module} imports {reached}, which stands in no layer"
-        assert RANK[reached] <= RANK[own], f"{module} imports {reached}, which is built on it"
+        allowed = RANK[reached] <= RANK[own] or (module, reached) in AGAINST_THE_CHAIN
+        assert allowed, f"{module} imports {reached}, which is built on it"
 
 
 def test_the_reader_sees_an_import_against_the_grain(tmp_path):
