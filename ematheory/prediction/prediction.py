@@ -136,7 +136,9 @@ def rate_multipliers(schedule: Multipliers, steps: int) -> FloatArray:
 def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequence[str]) -> xr.Dataset:
     """The observables as a Dataset, each marked as exact or not."""
     exact_moments = isinstance(optimizer, SGD)
-    values = cells.observables(names)
+    # An unstable run has been warned of; its moments may grow beyond a float64.
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = cells.observables(names)
     steps = ("step",) if len(cells.record) else ()
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
     coords: dict[str, Any] = {"step": cells.record} if steps else {}

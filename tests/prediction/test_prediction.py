@@ -311,3 +311,21 @@ def test_the_warning_comes_exactly_where_the_mean_diverges(decay: str, nesterov:
 def test_too_much_decay_warns_for_adamw() -> None:
     with pytest.warns(UnstableWarning, match="decay per step is 2.5; it must be below 2"):
         em.predict(em.RandomWalk(), em.AdamW(lr=0.5, weight_decay=5.0), steps=2)
+
+
+def test_an_unstable_run_warns_once_and_grows_to_infinity() -> None:
+    with pytest.warns(UnstableWarning, match=r"lr·\(h \+ weight_decay\) = 3 at h = 1; it is stable for lr < 2") as seen:
+        found = em.predict(em.NoisyQuadratic(1.0), em.SGD(lr=3.0), steps=5000, schedule=np.ones(5000), record=[2, 5000])
+    assert len(seen) == 1
+    assert float(found.risk[0]) == pytest.approx(0.5 * (16 + 9 * 4 + 9))
+    assert not np.isfinite(float(found.risk[1]))
+
+
+def test_the_result_says_what_made_it() -> None:
+    found = em.predict(em.NoisyQuadratic(1.0), em.SGD(lr=0.1), steps=3, observables=("risk", "rotation"))
+    assert found.attrs["exact"] == 0
+    assert (found.risk.attrs["exact"], found.rotation.attrs["exact"]) == (1, 0)
+    assert found.attrs["approximation"] == "rotation: the limit of many coordinates"
+    assert found.attrs["steps"] == 3
+    assert found.step.dtype == np.int64
+    assert "approximation" not in em.predict(em.NoisyQuadratic(1.0), em.SGD(lr=0.1)).attrs
