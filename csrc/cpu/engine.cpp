@@ -16,8 +16,11 @@ EMATHEORY_ENGINE(EMATHEORY_LEVEL)
 namespace ematheory {
 namespace {
 
-constexpr int LANES = 64;
+constexpr int LANES = 128;
 constexpr int STEPS_PER_CALL = 4;
+// While four steps are made, a quarter of the next four steps' normals is drawn beside each: the divisions and roots of
+// the update keep one unit of the CPU busy, the products of Philox the others.
+constexpr int PART = LANES / STEPS_PER_CALL;
 constexpr uint32_t STREAMS = 16;
 
 using Normals = float[STEPS_PER_CALL][LANES];
@@ -54,20 +57,22 @@ EMATHEORY_FUNCTION Words load(const uint32_t *words) {
   return value;
 }
 
-// The normals of steps 4·block … 4·block + 3.
-__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, Normals &normals) {
-  alignas(64) uint32_t words[4][LANES];
+// The normals of steps 4·block … 4·block + 3 for one part of the lanes.
+__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, const int part, Normals &normals) {
+  alignas(64) uint32_t words[4][PART];
   const PhiloxBlock shared = philox_block(block, noise.last, noise.key);
-  for (int lane = 0; lane < LANES; lane += WIDTH) {
+  const int first = part * PART;
+  for (int lane = 0; lane < PART; lane += WIDTH) {
+    const int at = first + lane;
     Words four[4];
-    philox_finish(load(noise.low1 + lane), load(noise.high0 + lane), load(noise.low0 + lane), shared, noise.key, four);
+    philox_finish(load(noise.low1 + at), load(noise.high0 + at), load(noise.low0 + at), shared, noise.key, four);
     for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lane, &four[word], sizeof(Words));
   }
-  for (int lane = 0; lane < LANES; ++lane) {
+  for (int lane = 0; lane < PART; ++lane) {
     const uint32_t own[4] = {words[0][lane], words[1][lane], words[2][lane], words[3][lane]};
     float drawn[4];
     box_muller(own, drawn);
-    for (int step = 0; step < 4; ++step) normals[step][lane] = drawn[step];
+    for (int step = 0; step < 4; ++step) normals[step][first + lane] = drawn[step];
   }
 }
 
@@ -76,7 +81,7 @@ template <class T, class Problem, class Optimizer>
 struct Tile {
   alignas(64) T state[Optimizer::STATE][LANES];
   alignas(64) T of_problem[Problem::COEFFICIENTS][LANES];
-  alignas(64) Normals normals;
+  alignas(64) Normals normals[2];  // of even and odd blocks
   Noise noise;
   const ematheory_job &job;
   const T *coefficients;  // of this tile's point
@@ -107,44 +112,43 @@ struct Tile {
     for (int lane = 0; lane < size; ++lane) out[lane] = values[lane];
   }
 
-  // COUNT steps of every cell, with the normals from row `row` on and the coefficients from step `step` on.
-  template <int COUNT>
-  void advance(const int64_t step, const int row) {
-    T c[COUNT * Optimizer::COEFFICIENTS];
-    for (int place = 0; place < COUNT * Optimizer::COEFFICIENTS; ++place)
+  // One step of every cell, with the coefficients of this call's step `step`.
+  void update(const int64_t step, const float drawn[LANES]) {
+    T c[Optimizer::COEFFICIENTS];
+    for (int place = 0; place < Optimizer::COEFFICIENTS; ++place)
       c[place] = coefficients[step * Optimizer::COEFFICIENTS + place];
     for (int lane = 0; lane < LANES; ++lane) {
       T own[Optimizer::STATE], of[Problem::COEFFICIENTS];
       for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
       for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
-      for (int k = 0; k < COUNT; ++k) {
-        const T *now = c + k * Optimizer::COEFFICIENTS;
-        const T drawn = static_cast<T>(normals[row + k][lane]);
-        Optimizer::update(own, Problem::gradient(Optimizer::point(own, now), drawn, of), now);
-      }
+      Optimizer::update(own, Problem::gradient(Optimizer::point(own, c), static_cast<T>(drawn[lane]), of), c);
       for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
     }
   }
 
+  // All normals of the first step's block, and what the steps before it in the block would have drawn of the next.
+  void draw_first() {
+    const uint32_t block = static_cast<uint32_t>(job.first_step / STEPS_PER_CALL);
+    const int row = static_cast<int>(job.first_step % STEPS_PER_CALL);
+    for (int part = 0; part < STEPS_PER_CALL; ++part) draw(noise, block, part, normals[block % 2]);
+    for (int part = 0; part < row; ++part) draw(noise, block + 1, part, normals[(block + 1) % 2]);
+  }
+
   // Steps `from` … `until` of this call; false when told to stop.
-  bool run(int64_t from, const int64_t until) {
-    while (from < until) {
-      const uint64_t step = job.first_step + static_cast<uint64_t>(from);
+  bool run(const int64_t from, const int64_t until) {
+    for (int64_t number = from; number < until; ++number) {
+      const uint64_t step = job.first_step + static_cast<uint64_t>(number);
+      const uint32_t block = static_cast<uint32_t>(step / STEPS_PER_CALL);
       const int row = static_cast<int>(step % STEPS_PER_CALL);
-      if (row == 0 || from == 0) draw(noise, static_cast<uint32_t>(step / STEPS_PER_CALL), normals);
-      if (row == 0 && until - from >= STEPS_PER_CALL) {
-        advance<STEPS_PER_CALL>(from, 0);
-        from += STEPS_PER_CALL;
-      } else {
-        advance<1>(from, row);
-        from += 1;
-      }
+      draw(noise, block + 1, row, normals[(block + 1) % 2]);
+      update(number, normals[block % 2][row]);
       if (__atomic_load_n(job.stop, __ATOMIC_RELAXED)) return false;
     }
     return true;
   }
 
   void run() {
+    draw_first();
     int64_t step = 0;
     for (int64_t number = 0; number < job.snapshot_count; ++number) {
       if (!run(step, job.snapshots_at[number])) return;
@@ -215,7 +219,8 @@ extern "C" void EMATHEORY_NAME(EMATHEORY_LEVEL, normals)(const ematheory_normals
     for (int64_t done = 0; done < wanted->steps; ++done) {
       const uint64_t step = wanted->first_step + static_cast<uint64_t>(done);
       const int row = static_cast<int>(step % STEPS_PER_CALL);
-      if (row == 0 || done == 0) draw(noise, static_cast<uint32_t>(step / STEPS_PER_CALL), normals);
+      const uint32_t block = static_cast<uint32_t>(step / STEPS_PER_CALL);
+      for (int part = 0; part < STEPS_PER_CALL && (row == 0 || done == 0); ++part) draw(noise, block, part, normals);
       for (int64_t lane = 0; lane < size; ++lane) wanted->normals[done * cells + cell + lane] = normals[row][lane];
     }
   }
