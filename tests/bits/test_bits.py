@@ -143,6 +143,6 @@ def test_numpy_without_its_cpu_features_has_the_same_bits() -> None:
     features = dispatched_features()
     if not features:
         pytest.skip("this NumPy dispatches to no CPU features here")
-    cases = [case for case in MATRIX if case[0] != "noisy_quadratic-130" or case[1] in ("adamw", "sgd_l2")]
+    cases = [case for case in MATRIX if case[0] != "random_walk-5"]
     expected = [digest(reference(*case)) for case in cases]
     assert digests_without(features, cases) == expected

@@ -28,8 +28,7 @@ def run(problem: Any = PROBLEM, optimizer: Any = OPTIMIZER, **settings: Any) -> 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("cells", [1, 64 * 70 * 3, 64 * 70 * 12 * 2])
-@pytest.mark.parametrize("work", [1, 64 * 70 * 5])
+@pytest.mark.parametrize(("cells", "work"), [(1, 64 * 70 * 5), (64 * 70 * 3, 1), (64 * 70 * 12 * 2, 64 * 70 * 5)])
 def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, backend: str, cells: int, work: int
 ) -> None:
