@@ -69,6 +69,7 @@ class Order:
     sizes : decreasing, in a constant ratio.
     errors : the error at each size, positive.
     standard_errors : of `errors`, where they were sampled.
+    gap : how much higher the order of the next term may be, at least.
     """
 
     what: str
@@ -76,6 +77,7 @@ class Order:
     errors: Sequence[float] | FloatArray
     claimed: float
     standard_errors: Sequence[float] | FloatArray | None = None
+    gap: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,11 @@ def order(finding: Order, comparisons: int) -> Outcome:
 def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray) -> tuple[float, float]:
     """The last local slope and the half-width of its interval.
 
-    A next term γ orders higher leaves a slope off by its last change over (ratio^γ − 1); γ = ½ is the slowest meant.
-    Twice that leaves room for the terms after it.
+    A next term γ orders higher leaves a slope off by its last change over (ratio^γ − 1). Twice that leaves room for the
+    terms after it.
     """
     slopes = np.diff(np.log(errors)) / np.diff(np.log(sizes))
-    drift = 2 * abs(float(slopes[-1] - slopes[-2])) / (math.sqrt(float(sizes[-2] / sizes[-1])) - 1)
+    drift = 2 * abs(float(slopes[-1] - slopes[-2])) / (float(sizes[-2] / sizes[-1]) ** finding.gap - 1)
     if finding.standard_errors is None:
         return float(slopes[-1]), drift
     relative = np.asarray(finding.standard_errors, dtype=np.float64) / errors

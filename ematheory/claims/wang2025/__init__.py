@@ -1,0 +1,10 @@
+"""Claims judged under Wang & Aitchison, "How to set AdamW's weight decay as you scale model and dataset size"."""
+
+from .average import CLAIM as C01
+from .equilibrium import CLAIM as C04
+from .gradients import CLAIM as C02
+from .invariance import CLAIM as C03
+from .kernels import CLAIM as C16
+from .translation import CLAIM as C26
+
+CLAIMS = (C01, C02, C03, C04, C16, C26)

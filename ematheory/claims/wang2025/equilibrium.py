@@ -29,13 +29,23 @@ SEED = 4
 # and by up to 0.4 in the cosine, the limit ηλ → 0 by up to 10 %.
 RESOLUTION = 0.03
 
+# The derivation's results, by the names of the observables and cross-checks that measure them.
+RESULTS = {
+    "weight_rms": "weight_rms",
+    "rotation": "rotation",
+    "update_cosine": "update_cosine",
+    "cosine_weights": "weight_cosine",
+    "cosine_before": "update_cosine",
+    "cosine_after": "update_cosine_after",
+}
+
 # The order of the error of holding v constant.
-FORGET2 = tuple(2.0**-k for k in range(2, 7))
+FORGET2 = tuple(2.0**-k for k in range(4, 8))
 ORDER_BATCHES = 16
-ORDER_REPLICAS = {"smoke": 16, "quick": 64, "full": 256}
+ORDER_REPLICAS = {"smoke": 48, "quick": 192, "full": 768}
 ORDER_WIDTH = 512
 # Every tenth step of the second half: independent enough, and the start is forgotten even by the slowest v̂.
-ORDER_RECORD = range(320, 641, 10)
+ORDER_RECORD = range(640, 1281, 10)
 
 TORCH_VECTORS = {"smoke": 32, "quick": 64, "full": 128}
 TORCH_SIZE = {"smoke": 2000, "quick": 5000, "full": 10_000}
@@ -43,34 +53,35 @@ TORCH_BETA2 = 1 - 2.0**-20
 
 
 def equilibrium_values(alpha: float, beta1: float) -> dict[str, float]:
-    """R1: E w²/η² for unit v, the angle between consecutive weights, and the cosines, from the derivation."""
+    """R1 at η = `LR` and unit v, from the derivation, under the names of what is measured."""
     from ...derivations import derive
 
-    derivation = derive("adamw-random-walk")
-    return {
-        name: derivation.function(name)(decay=alpha, one_minus_beta1=1 - beta1)
-        for name in ("mean_square", "rotation", "cosine_weights", "cosine_before", "cosine_after")
-    }
+    values = {}
+    for name, result in RESULTS.items():
+        function = derive("adamw-random-walk").function(result)
+        known = {"lr": LR, "decay_per_step": alpha, "one_minus_beta1": 1 - beta1}
+        values[name] = function(**{word: known[word] for word in function.words})
+    return {**values, "weight_mean_square": values["weight_rms"] ** 2}
 
 
 def simulated(tier: str) -> Evidence:
     """E w², rotation and the update's cosine against R1 with v held constant; then the order of its error in 1−β₂."""
     import ematheory as em
 
-    names = {"weight_mean_square": "mean_square", "rotation": "rotation", "update_cosine": "cosine_before"}
+    names = ("weight_mean_square", "rotation", "update_cosine")
     optimizer = AdamW(lr=LR, weight_decay=list(DECAYS), beta1=list(BETAS), eps=1.0)
     walk = RandomWalk(size=WIDTH[tier], noise=SPREAD**2)
     measured = em.simulate(
-        walk, optimizer, steps=STEPS, record=[STEPS], observables=tuple(names), replicas=REPLICAS[tier], seed=SEED
+        walk, optimizer, steps=STEPS, record=[STEPS], observables=names, replicas=REPLICAS[tier], seed=SEED
     ).isel(step=0)  # fmt: skip
     values = [[equilibrium_values(LR * decay, beta1) for beta1 in BETAS] for decay in DECAYS]
     predicted = {
         name: xr.DataArray(
-            [[value[key] for value in row] for row in values],
-            {"weight_decay": list(DECAYS), "beta1": list(BETAS)},
-        ) * ((LR * SPREAD) ** 2 if key == "mean_square" else 1.0)
-        for name, key in names.items()
-    }  # fmt: skip
+            [[value[name] for value in row] for row in values], {"weight_decay": list(DECAYS), "beta1": list(BETAS)}
+        )
+        for name in names
+    }
+    predicted["weight_mean_square"] = SPREAD**2 * predicted["weight_mean_square"]
     # √v̂ + ε is not quite ε; angles and cosines of d coordinates differ from those of many by O(1/d).
     shares = {"weight_mean_square": 20 * SPREAD, "rotation": 2 / WIDTH[tier], "update_cosine": 2 / WIDTH[tier]}
     findings = [
@@ -87,7 +98,10 @@ def simulated(tier: str) -> Evidence:
 
 
 def frozen_order(tier: str) -> Order:
-    """How the error of R1 in E w² vanishes with 1−β₂, from pairs of runs on the same noise, β₁ = 0.5."""
+    """How the error of R1 in E w² vanishes with 1−β₂, from pairs of runs on the same noise, β₁ = 0.5.
+
+    E[u²] is a ratio of moments that expands in whole powers of 1−β₂.
+    """
     import ematheory as em
 
     optimizer = AdamW(lr=LR, weight_decay=5.0, beta1=0.5, beta2=[1 - x for x in FORGET2], eps=0.0)
@@ -103,7 +117,7 @@ def frozen_order(tier: str) -> Order:
         differences.append(real.values / (float(ideal) / SPREAD**2) - 1)
     means = np.mean(differences, axis=0)
     errors = np.std(differences, axis=0, ddof=1) / np.sqrt(ORDER_BATCHES)
-    return Order("error of constant v in E w², against 1−β₂", FORGET2, np.abs(means), 1.0, errors)
+    return Order("error of constant v in E w², against 1−β₂", FORGET2, np.abs(means), 1.0, errors, gap=1.0)
 
 
 def rotations(measured: xr.Dataset, predicted: dict[str, xr.DataArray]) -> Figure:
@@ -129,7 +143,7 @@ def trained(tier: str) -> Evidence:
         found = crosschecks.equilibrium(optimizer, vectors=TORCH_VECTORS[tier], size=TORCH_SIZE[tier], seed=SEED)
         value = equilibrium_values(LR * decay, beta1)
         keys = tuple(found.values)
-        predicted = np.array([LR**2 * value["mean_square"], *(value[key] for key in keys[1:])])
+        predicted = np.array([value[key] for key in keys])
         measured, errors = (np.array([each[key] for key in keys]) for each in (found.values, found.errors))
         findings.append(torch_finding(f"ηλ = {LR * decay:g}, β₁ = {beta1:g}", measured, predicted, errors, found))
         # The mean square is shown in units of its prediction, so that all four share an axis.
