@@ -52,7 +52,9 @@ def local_mutants(e: Expression) -> Iterator[Expression]:
             yield e.func(e.function, (index, *ends))
     elif e.is_Rational and e not in (0, -1):
         yield e + 1
-    elif isinstance(e, sp.Function) and not e.args[0].is_number:
+    elif isinstance(e, sp.Min | sp.Max):
+        yield (sp.Max if isinstance(e, sp.Min) else sp.Min)(*e.args)
+    elif isinstance(e, sp.Function) and not isinstance(e, sp.Piecewise) and not e.args[0].is_number:
         yield e.func(-e.args[0])
 
 
@@ -84,14 +86,12 @@ def differs(x: Expression, y: Expression, assumptions: Assumptions) -> bool:
 
 def mutated_equations(derivation: Derivation, number: int) -> list[Equation]:
     """Every mutant of the right-hand side of step `number` (from 0) that says something else than the original."""
-    pairs = list(derivation.steps[number].equation.pairs())
+    pairs, known = list(derivation.steps[number].equation.pairs()), derivation.known()
     found: dict[Equation, None] = {}
     for position, (_, rhs) in enumerate(pairs):
         original = substitute(rhs, derivation.definitions)
         for mutant in scalar_mutants(rhs):
-            if mutant.has(sp.nan, sp.zoo) or not differs(
-                substitute(mutant, derivation.definitions), original, derivation.known()
-            ):
+            if mutant.has(sp.nan, sp.zoo) or not differs(substitute(mutant, derivation.definitions), original, known):
                 continue
             sides = [mutant if k == position else side for k, (_, side) in enumerate(pairs)]
             lhs = sp.Tuple(*(side for side, _ in pairs)) if len(pairs) > 1 else pairs[0][0]
