@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 TOPICS: dict[str, str] = {
     "adamw-ema": "ema",
     "constant-rate": "constant_rate",
+    "gradient-kernel": "gradient_kernel",
+    "adamw-random-walk": "random_walk",
 }
 
 __all__ = ["TOPICS", "derive", "names"]
