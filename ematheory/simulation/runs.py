@@ -18,7 +18,7 @@ from ..results import run_attribute
 from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
-from .backends import Backend, choose
+from .backends import Backend, choose, is_generated
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .observables import measure, needs_previous, samples_of
@@ -94,7 +94,9 @@ def simulate(
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
     )  # fmt: skip
     engine = choose(backend, isa, threads, problem, optimizer)
-    warn_if_unstable(problem, optimizer)
+    if is_generated(problem, optimizer):
+        # The bound is that of an affine gradient, which a user's own need not have.
+        warn_if_unstable(problem, optimizer)
     started = time.monotonic()
     with Progress(progress, work_of(specification)) as reported:
         statistics = run(specification, engine, reported)
@@ -167,7 +169,7 @@ class PointBlock:
     def start(self, replicas: int) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
         shape = (len(self.points), replicas, self.columns.shape[-1])
-        init = np.asarray(self.problem.init, dtype=self.dtype)
+        init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
         weight = np.broadcast_to(init[:, None, :], shape)
         return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
 
