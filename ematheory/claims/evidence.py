@@ -116,6 +116,16 @@ class Curve:
     measured: Any
     standard_errors: Any = None
 
+    def __post_init__(self) -> None:
+        """Keep numbers alone, of one length, so that a record of them can always be written."""
+        for name in ("x", "predicted", "measured", "standard_errors"):
+            value = getattr(self, name)
+            if value is not None:
+                numbers = np.asarray(value, dtype=np.float64)
+                object.__setattr__(self, name, numbers)
+                if numbers.shape != (len(self.x),):
+                    raise ValueError(f"curve {self.label!r}: {name} has shape {numbers.shape}, x has {len(self.x)}")
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -120,7 +120,7 @@ CLAIM = Claim(
     assumptions=("one learning-rate schedule for both", "decay acts on the old weight", "ε outside the corrected root"),
     kinds=("exact",),
     levels={
-        "symbolic": Level(proof("weight-decay-conventions")),
+        "symbolic": Level(proof("conventions")),
         "numeric": Level(numeric),
         "trained": Level(trained, needs=("torch",)),
     },
