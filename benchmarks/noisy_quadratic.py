@@ -27,7 +27,7 @@ import ematheory as em
 
 COORDINATES = 10_000
 STEPS = 200
-REPLICAS = (1, 8, 64)
+REPLICAS = (1, 8, 32)
 LR, DECAY, BETA1, BETA2, EPS = 1e-3, 0.1, 0.9, 0.999, 1e-8
 GOAL = 4.0
 
