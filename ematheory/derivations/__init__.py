@@ -17,6 +17,9 @@ TOPICS: dict[str, str] = {
     "constant-rate": "constant_rate",
     "gradient-kernel": "gradient_kernel",
     "adamw-random-walk": "random_walk",
+    "theorem-1": "theorem_1",
+    "conventions": "translation",
+    "sgd-quadratic": "sgd_quadratic",
 }
 
 __all__ = ["TOPICS", "derive", "names"]

@@ -11,12 +11,20 @@ from ematheory.derivations.mutation import mutated_equations, survivors
 SETTINGS = {
     "lr": (1e-9, 3e-4, 0.05, 1.0),
     "weight_decay": (1e-3, 0.1, 0.5),
+    "independent_weight_decay": (1e-12, 1e-5, 0.5),
     "decay_per_step": (1e-12, 1e-7, 1e-3, 0.1, 0.5),
     "steps": (1.0, 17.0, 1e4, 1e9),
     "lag": (0.0, 1.0, 17.0, 1e4, 1e9),
     "fraction": (1e-9, 0.5, 0.999999),
     "one_minus_beta1": (1e-6, 1e-3, 0.1, 0.5, 1.0),
     "one_minus_beta2": (1e-6, 1e-3, 0.05),
+    "scale": (1e-3, 1.0, 40.0),
+    "gradient": (-1e-9, 2.0),
+    "eps": (1e-12, 1e-3),
+    "curvature": (1e-6, 1.0, 2.9),
+    "noise_variance": (2.0,),
+    "optimum": (1.5,),
+    "init": (-1.0,),
 }
 
 
