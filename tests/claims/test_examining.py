@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ematheory.claims import Claim, Evidence, Exact, Judgement, Level, Started, examine, registry
+from ematheory.claims import Claim, Curve, Evidence, Exact, Judgement, Level, Started, examine, registry
 
 
 def claim(identity="X01", **levels):
@@ -125,3 +125,9 @@ def test_the_registry_is_sound():
     for paper in registry.PAPERS:
         assert registry.claims_of(paper)
         assert {each.paper for each in registry.claims_of(paper)} == {paper}
+
+
+def test_curves_hold_numbers_of_one_length():
+    assert Curve("a", range(3), (0, 1, 2), [0.0, 1.0, 2.0]).x.tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(ValueError, match="curve 'a': measured has shape"):
+        Curve("a", range(3), range(3), range(2))
