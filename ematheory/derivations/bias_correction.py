@@ -59,22 +59,28 @@ def bias_corrected_coefficients(*, decay_per_step: float, one_minus_beta1: float
     """The coefficients of gradients 1 … `steps` in −λ(√v + ε) w after that many steps, shape (steps,).
 
     With the share (1 − decay_per_step)^steps of the initial weight they sum to one. They follow the step "corrected
-    coefficient" of `derive("gradient-kernel")` from the last gradient to the first. Raises `ValueError` unless both
-    rates are above 0 and below 1 and steps is at least 1.
+    coefficient" of `derive("gradient-kernel")` from the last gradient to the first. Raises `ValueError` unless
+    0 < decay_per_step < 1, 0 < one_minus_beta1 ≤ 1 and steps ≥ 1.
 
     >>> bias_corrected_coefficients(decay_per_step=0.5, one_minus_beta1=0.5, steps=2).round(6).tolist()
     [0.416667, 0.333333]
     """
-    for name, value in (("decay_per_step", decay_per_step), ("one_minus_beta1", one_minus_beta1)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps!r}")
+    check_rates(decay_per_step, one_minus_beta1, steps)
     numbers = np.arange(1, steps + 1, dtype=np.float64)
+    log_beta1 = math.log1p(-one_minus_beta1) if one_minus_beta1 < 1 else -math.inf
     kept = np.exp((steps - numbers) * math.log1p(-decay_per_step))
-    terms = kept / -np.expm1(numbers * math.log1p(-one_minus_beta1))
+    terms = kept / -np.expm1(numbers * log_beta1)
     found, total = np.empty(steps), 0.0
     for position in range(steps - 1, -1, -1):
         total = (total - one_minus_beta1 * total) + terms[position]  # not a rounded β₁ times the total
         found[position] = total
     return decay_per_step * one_minus_beta1 * found
+
+
+def check_rates(decay_per_step: float, one_minus_beta1: float, steps: int) -> None:
+    if not 0 < decay_per_step < 1:
+        raise ValueError(f"decay_per_step must be above 0 and below 1, got {decay_per_step!r}")
+    if not 0 < one_minus_beta1 <= 1:
+        raise ValueError(f"one_minus_beta1 must be above 0 and at most 1, got {one_minus_beta1!r}")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps!r}")
