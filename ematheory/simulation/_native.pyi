@@ -58,7 +58,7 @@ def advance(
 def normals(
     *, isa: str, seed: int, first_step: int, steps: int, columns: int, replicas: int, first_replica: int, point: int
 ) -> npt.NDArray[np.float32]:
-    """`simulation.normal.normals` of stream 0 for consecutive numbers from column 0: shape (steps, replicas, columns)."""
+    """`simulation.normal.normals` of stream 0, consecutive numbers, columns from 0: (steps, replicas, columns)."""
 
 def philox(counter: tuple[int, int, int, int], key: int) -> tuple[int, int, int, int]:
     """The four words of `simulation.philox.philox` for one counter."""
