@@ -370,9 +370,9 @@ def test_memory_does_not_grow_with_replicas_or_steps() -> None:
         return size
 
     peak(steps=2, replicas=2)
-    few = peak(steps=6, replicas=2048)
-    assert peak(steps=24, replicas=2048) < 1.3 * few + 2**18
-    assert peak(steps=6, replicas=8192) < 1.3 * few + 2**18
+    few = peak(steps=4, replicas=1024)
+    assert peak(steps=16, replicas=1024) < 1.3 * few + 2**18
+    assert peak(steps=4, replicas=4096) < 1.3 * few + 2**18
 
 
 def test_progress_counts_every_particle_step() -> None:
