@@ -1,0 +1,14 @@
+"""Judge one claim at every level that it has, and read what each verdict rests on."""
+
+import ematheory as em
+
+judged = em.validate("C26", tier="smoke")
+
+for row in judged.verdicts:
+    print(f"{row['claim']} {row['level']}: {row['verdict']} (expected {row['expected']})")
+    for comparison in row["comparisons"]:
+        print(
+            f"    {comparison['what']}: prediction off by {comparison['residual']:.2g}, allowed {comparison['bound']:.2g}"
+        )
+
+print("as expected" if not judged.contradictions else judged.contradictions)
