@@ -141,16 +141,16 @@ def stationary_steps() -> tuple[Step, ...]:
         ),
         Step(
             "weight rms",
-            Equation(sp.sqrt(square), stable),
+            Equation(sp.sqrt(W), stable),
             "the root mean square of the weight, with 1 − a² and 1 − aβ₁ written without cancellation",
-            Identity(lemmas=(ROOT_OF_PRODUCT,)),
+            Identity(uses=("stationary",), lemmas=(ROOT_OF_PRODUCT,)),
         ),
     )
 
 
 def angle_steps() -> tuple[Step, ...]:
     new, overlap, alignment = symbolic(denominator=sigma), sp.Function("X", real=True), sp.Function("Y", real=True)
-    cosine = (a + b1) / (1 + a * b1)
+    turned = (a * W - b1 * eta / sigma * C) / W
     half = sp.sqrt(rate * forget / ((2 - rate) * (2 - forget)))
     against = -sp.sqrt(rate * (2 - rate) / ((1 + kept) * lost))
     return (
@@ -162,22 +162,22 @@ def angle_steps() -> tuple[Step, ...]:
         ),
         Step(
             "weight cosine",
-            Equation((a * W - b1 * eta / sigma * C) / W, 1 - rate * forget / (1 + kept)),
+            Equation(turned, 1 - rate * forget / (1 + kept)),
             "over many coordinates cos∠(w_t, w_{t+1}) is E w_t w_{t+1}/E w² = (a + β₁)/(1 + aβ₁)",
             Identity(uses=("stationary",)),
         ),
         Step(
             "sine",
-            Equation(1 - cosine**2, (1 - a**2) * (1 - b1**2) / (1 + a * b1) ** 2),
+            Equation(1 - turned**2, (1 - a**2) * (1 - b1**2) / (1 + a * b1) ** 2),
             "sin² of the same angle",
-            Identity(),
+            Identity(uses=("stationary",)),
         ),
         Step(
             "rotation",
-            Equation(sp.acos(cosine), 2 * sp.atan(half)),
+            Equation(sp.acos(turned), 2 * sp.atan(half)),
             "the angle itself, by tan²(φ/2) = (1 − cos φ)/(1 + cos φ) = (1 − a)(1 − β₁)/[(1 + a)(1 + β₁)], "
             "which loses no digits at small angles",
-            Identity(lemmas=(HALF_ANGLE,)),
+            Identity(uses=("stationary",), lemmas=(HALF_ANGLE,)),
         ),
         Step(
             "alignment",
@@ -205,20 +205,19 @@ def sqrt_product(y: Expression, z: Expression) -> Expression:
 
 
 def limit_steps() -> tuple[Step, ...]:
-    square = eta**2 * forget * (1 + kept) / ((2 - forget) * rate * (2 - rate) * lost)
-    turned = 2 * sp.atan(sp.sqrt(rate * forget / ((2 - rate) * (2 - forget))))
+    angle = 2 * sp.atan(sp.sqrt(rate * forget / ((2 - rate) * (2 - forget))))
     half = sp.Rational(1, 2)
     return (
         Step(
             "published norm",
-            Equation(square / (eta / (2 * lam)), 1 + rate * (half - 2 * b1 / (1 - b1**2))),
+            Equation(W / (eta / (2 * lam)), 1 + rate * (half - 2 * b1 / (1 - b1**2))),
             "E w² over the published η/(2λ) is 1 as ηλ → 0; the difference is of order ηλ/(1 − β₁)",
-            Series(variable=rate, order=2),
+            Series(variable=rate, order=2, uses=("stationary",)),
         ),
         Step(
             "published rotation",
             Equation(
-                turned**2 / (2 * rate * (1 - b1) / (1 + b1)), 1 + rate * (half - (1 - b1) / (3 * (1 + b1)))
+                angle**2 / (2 * rate * (1 - b1) / (1 + b1)), 1 + rate * (half - (1 - b1) / (3 * (1 + b1)))
             ),
             "rotation² over the published 2ηλ(1 − β₁)/(1 + β₁) is 1 as ηλ → 0; the difference is of order ηλ",
             Series(variable=rate, order=2, lemmas=(ROOT_OF_PRODUCT,)),
