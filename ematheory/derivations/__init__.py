@@ -20,6 +20,8 @@ TOPICS: dict[str, str] = {
     "theorem-1": "theorem_1",
     "conventions": "translation",
     "sgd-quadratic": "sgd_quadratic",
+    "uniform-averaging": "uniform_averaging",
+    "uniform-averaging-proportional-decay": "uniform_averaging",
 }
 
 __all__ = ["TOPICS", "derive", "names"]

@@ -25,6 +25,9 @@ SETTINGS = {
     "noise_variance": (2.0,),
     "optimum": (1.5,),
     "init": (-1.0,),
+    "decay_per_lr": (1e-6, 0.9),
+    "present_lr": (1e-9, 0.9),
+    "elapsed_steps": (1e-3, 1e9),
 }
 
 
