@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..optimizers import AdamW
 from ..typing import FloatArray
 from .evidence import Curve, Sampled
+
+# An ε beside which √v̂ is nothing, so that √v̂ + ε is constant; rates are scaled by it and updates stay what they were.
+LARGE_EPS = 2.0**24
+
+
+def held(lr: float, weight_decay: Sequence[float], beta1: Any) -> AdamW:
+    """AdamW whose update is η m̂ on gradients of variance 1, up to 1/`LARGE_EPS`: its v is held constant at 1."""
+    decays = [decay / LARGE_EPS for decay in weight_decay]
+    return AdamW(lr=lr * LARGE_EPS, weight_decay=decays, beta1=beta1, eps=LARGE_EPS)
+
 
 # Two sums over up to 10⁴ weights in different orders; it decides at the start, where nothing is random yet.
 ROUNDING = 1e4 * 2.0**-53

@@ -54,9 +54,12 @@ def judge(evidence: Evidence) -> tuple[str, tuple[Outcome, ...]]:
 
 
 def deciding(verdict: str, outcomes: Sequence[Outcome]) -> Outcome | None:
-    """The outcome that the verdict rests on: of those that agree with it, the one that came closest to its bound."""
+    """The outcome that the verdict rests on: of those that agree with it, the one that came closest to its bound.
+
+    A control comes last: that another equation fails is not what confirms this one.
+    """
     agreeing = [each for each in outcomes if each.verdict == verdict]
-    return max(agreeing, key=lambda each: each.strain, default=None)
+    return max(agreeing, key=lambda each: (each.rule != "control", each.strain), default=None)
 
 
 @singledispatch

@@ -26,6 +26,7 @@ STYLE: Any = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
     "svg.hashsalt": "ematheory",
 }
 
@@ -36,9 +37,10 @@ def svg(figure: Record) -> str:
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        canvas = Figure(figsize=(6.4, 4.6), layout="constrained")
+        canvas = Figure(figsize=(7.6, 4.6), layout="constrained")
         above, below = canvas.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
         draw_values(above, figure)
+        canvas.legend(loc="outside right upper", title="line: predicted\nmarks: measured")
         draw_residuals(below, figure["curves"])
         below.set_xlabel(figure["x_label"])
         written = io.StringIO()
@@ -55,16 +57,13 @@ def draw_values(axes: Axes, figure: Record) -> None:
     """Each prediction as a line and its measurement as marks in the same colour, with two standard errors."""
     for colour, curve in zip(COLOURS * 9, figure["curves"], strict=False):
         x, predicted, measured = (array(curve[name]) for name in ("x", "predicted", "measured"))
-        axes.plot(x, predicted, color=colour, lw=1.4, label=f"{curve['label']}: predicted")
         bars = None if curve["standard_errors"] is None else 2 * array(curve["standard_errors"])
-        axes.errorbar(
-            x, measured, bars, fmt="o", ms=3.5, mfc="none", color=colour, lw=0.9, label=f"{curve['label']}: measured"
-        )
+        axes.errorbar(x, measured, bars, fmt="o", ms=3.5, mfc="none", color=colour, lw=0.9)
+        axes.plot(x, predicted, color=colour, lw=1.4, label=curve["label"])
     axes.set_xscale("log" if figure["log_x"] else "linear")
     axes.set_yscale("log" if figure["log_y"] else "linear")
     axes.set_ylabel(figure["y_label"])
     axes.set_title(figure["title"], loc="left")
-    axes.legend(ncols=1 + (len(figure["curves"]) > 2))
 
 
 def draw_residuals(axes: Axes, curves: Sequence[Record]) -> None:

@@ -13,15 +13,13 @@ from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Figure, Finding, Order, Sampled
 from ..proof import proof
-from ..simulated import engine, sampled
+from ..simulated import LARGE_EPS, engine, held, sampled
 
 LR = 0.02
 DECAYS = (1.0, 2.5, 5.0, 10.0)
 BETAS = (0.0, 0.5, 0.9, 0.95)
 # What is left of the start in E w² after this many steps is e^{−2·0.02·800} < 1e-13.
 STEPS = 800
-# The gradient's standard deviation where ε is 1: v is constant up to this.
-SPREAD = 1e-7
 WIDTH = {"smoke": 512, "quick": 4096, "full": 16_384}
 REPLICAS = {"smoke": 128, "quick": 256, "full": 512}
 SEED = 4
@@ -69,21 +67,21 @@ def simulated(tier: str) -> Evidence:
     import ematheory as em
 
     names = ("weight_mean_square", "rotation", "update_cosine")
-    optimizer = AdamW(lr=LR, weight_decay=list(DECAYS), beta1=list(BETAS), eps=1.0)
-    walk = RandomWalk(size=WIDTH[tier], noise=SPREAD**2)
+    optimizer = held(LR, DECAYS, list(BETAS))
+    walk = RandomWalk(size=WIDTH[tier])
     measured = em.simulate(
         walk, optimizer, steps=STEPS, record=[STEPS], observables=names, replicas=REPLICAS[tier], seed=SEED
     ).isel(step=0)  # fmt: skip
     values = [[equilibrium_values(LR * decay, beta1) for beta1 in BETAS] for decay in DECAYS]
     predicted = {
         name: xr.DataArray(
-            [[value[name] for value in row] for row in values], {"weight_decay": list(DECAYS), "beta1": list(BETAS)}
+            [[value[name] for value in row] for row in values],
+            {"weight_decay": measured.weight_decay.values, "beta1": list(BETAS)},
         )
         for name in names
     }
-    predicted["weight_mean_square"] = SPREAD**2 * predicted["weight_mean_square"]
     # √v̂ + ε is not quite ε; angles and cosines of d coordinates differ from those of many by O(1/d).
-    shares = {"weight_mean_square": 20 * SPREAD, "rotation": 2 / WIDTH[tier], "update_cosine": 2 / WIDTH[tier]}
+    shares = {"weight_mean_square": 20 / LARGE_EPS, "rotation": 2 / WIDTH[tier], "update_cosine": 2 / WIDTH[tier]}
     findings = [
         sampled(
             f"{name} at equilibrium", measured, name, expected,
@@ -105,7 +103,7 @@ def frozen_order(tier: str) -> Order:
     import ematheory as em
 
     optimizer = AdamW(lr=LR, weight_decay=5.0, beta1=0.5, beta2=[1 - x for x in FORGET2], eps=0.0)
-    constant = AdamW(lr=LR, weight_decay=5.0, beta1=0.5, eps=1.0)
+    constant = held(LR, [5.0], 0.5)
     replicas, differences = ORDER_REPLICAS[tier], []
     for batch in range(ORDER_BATCHES):
         run: dict[str, Any] = {
@@ -113,8 +111,8 @@ def frozen_order(tier: str) -> Order:
             "replicas": range(batch * replicas, (batch + 1) * replicas),
         }  # fmt: skip
         real = em.simulate(RandomWalk(size=ORDER_WIDTH), optimizer, **run).weight_mean_square.mean("step")
-        ideal = em.simulate(RandomWalk(size=ORDER_WIDTH, noise=SPREAD**2), constant, **run).weight_mean_square.mean()
-        differences.append(real.values / (float(ideal) / SPREAD**2) - 1)
+        ideal = em.simulate(RandomWalk(size=ORDER_WIDTH), constant, **run).weight_mean_square.mean()
+        differences.append(real.values / float(ideal) - 1)
     means = np.mean(differences, axis=0)
     errors = np.std(differences, axis=0, ddof=1) / np.sqrt(ORDER_BATCHES)
     return Order("error of constant v in E w², against 1−β₂", FORGET2, np.abs(means), 1.0, errors, gap=1.0)

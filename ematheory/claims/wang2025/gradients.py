@@ -5,21 +5,18 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ...optimizers import AdamW
 from ...problems import RandomWalk
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Evidence, Exact, Figure
 from ..proof import POINTS, formulas, proof
-from ..simulated import curves, engine, sampled
+from ..simulated import LARGE_EPS, curves, engine, held, sampled
 
 LR = 0.02
 DECAYS = (0.5, 5.0)
 BETAS = (0.0, 0.5, 0.9, 0.98)
 RECORD = (0, 1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125, 200, 320, 500)
-# The gradient's standard deviation, where ε is 1: √v̂/ε is at most a few times this, and v is constant so far.
-SPREAD = 1e-7
-WIDTH = {"smoke": 512, "quick": 2048, "full": 8192}
+WIDTH = {"smoke": 768, "quick": 2048, "full": 8192}
 REPLICAS = {"smoke": 256, "quick": 1024, "full": 1024}
 SEED = 2
 # Without bias correction E w² would be a tenth or less of what it is at first, and 4 % off at 3/(1−β₁) steps.
@@ -53,7 +50,7 @@ def pulses(beta1: float, tier: str) -> Exact:
     point = {symbols.eta: Fraction(LR), rate: Fraction(alpha), forget: 1 - Fraction(beta1)}
     exact = [float(response(point, steps, at=j, time=SymbolicTime)[-1]) for j in range(1, steps + 1)]
     error = np.abs(corrected_kernel(alpha, beta1, steps) / exact - 1).max()
-    reason = "sums of `steps` positive terms, each with 10 roundings and powers of up to `steps`"
+    reason = f"sums of {steps} positive terms, each with 10 roundings and powers up to {steps}"
     return Exact(f"bias-corrected kernel, β₁ = {beta1:g}", float(error), 4.0 * steps * 2.0**-53, steps, reason)
 
 
@@ -61,18 +58,18 @@ def simulated(tier: str) -> Evidence:
     """E w² on white gradients after t steps against Σ_j K_j², from the first step to the equilibrium."""
     import ematheory as em
 
-    optimizer = AdamW(lr=LR, weight_decay=list(DECAYS), beta1=list(BETAS), eps=1.0)
-    walk = RandomWalk(size=WIDTH[tier], noise=SPREAD**2)
+    optimizer = held(LR, DECAYS, list(BETAS))
+    walk = RandomWalk(size=WIDTH[tier])
     measured = em.simulate(
         walk, optimizer, steps=RECORD[-1], record=list(RECORD), replicas=REPLICAS[tier], seed=SEED
     )  # fmt: skip
     predicted = xr.DataArray(
         [[[mean_square(decay, beta1, t) for t in RECORD] for beta1 in BETAS] for decay in DECAYS],
-        {"weight_decay": list(DECAYS), "beta1": list(BETAS), "step": list(RECORD)},
+        {"weight_decay": measured.weight_decay.values, "beta1": list(BETAS), "step": list(RECORD)},
     )
     name = "weight_mean_square"
-    # 1/(√v̂ + ε) differs from 1/ε by √v̂ < 10 SPREAD, and E w² by twice that.
-    allowance = 20 * SPREAD * predicted
+    # 1/(√v̂ + ε) differs from 1/ε by √v̂/ε with √v̂ < 10, and E w² by twice that.
+    allowance = 20 / LARGE_EPS * predicted
     finding = sampled(
         "E w² on white gradients", measured, name, predicted, resolution=RESOLUTION * predicted, allowance=allowance
     )
@@ -85,10 +82,10 @@ def simulated(tier: str) -> Evidence:
 
 
 def mean_square(weight_decay: float, beta1: float, steps: int) -> float:
-    """E w² after `steps` from w_0 = 0: the variance of Σ_j K_j g_j/(λε)."""
+    """E w² after `steps` from w_0 = 0: the variance of Σ_j K_j g_j/λ."""
     if not steps:
         return 0.0
-    return float(np.square(SPREAD * corrected_kernel(LR * weight_decay, beta1, steps) / weight_decay).sum())
+    return float(np.square(corrected_kernel(LR * weight_decay, beta1, steps) / weight_decay).sum())
 
 
 CLAIM = Claim(

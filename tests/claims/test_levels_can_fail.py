@@ -1,0 +1,186 @@
+"""Each level of each claim comes out refuted when what it predicts is wrong: none of them is a formality."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+import numpy as np
+import pytest
+
+import ematheory as em
+from ematheory import derivations
+from ematheory.claims import Evidence, proof
+from ematheory.claims.verdict import judge
+from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, translation
+from ematheory.claims.zhang2019 import noisy_quadratic
+
+
+def verdict(evidence):
+    return judge(evidence)[0]
+
+
+def small(monkeypatch, module, **sizes):
+    for name, size in sizes.items():
+        monkeypatch.setitem(getattr(module, name), "smoke", size)
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_proof(monkeypatch, broken):
+    whole = derivations.derive("adamw-ema")
+    equation = whole.steps[1].equation
+    wrong = whole.with_step(1, type(equation)(equation.lhs, 2 * equation.rhs))
+    monkeypatch.setattr(derivations, "derive", lambda name: wrong if broken else whole)
+    assert verdict(proof.proof("adamw-ema")("smoke")) == ("refuted" if broken else "confirmed")
+
+
+def test_numeric_forms(monkeypatch):
+    derivation = derivations.derive("constant-rate")
+    assert verdict(Evidence(proof.formulas("constant-rate", 2))) == "confirmed"
+    right = derivation.brute_force["half_life_steps"]
+    wrong = {**derivation.brute_force, "half_life_steps": lambda point: right(point) * (1 + 1e-9)}
+    monkeypatch.setattr(derivations, "derive", lambda name: dataclasses.replace(derivation, brute_force=wrong))
+    assert verdict(Evidence(proof.formulas("constant-rate", 2))) == "refuted"
+
+
+def test_average_numeric(monkeypatch):
+    small(monkeypatch, average, STEPS=10, PRODUCTS=50)
+    assert verdict(average.numeric("smoke")) == "confirmed"
+    right = average.followed
+    monkeypatch.setattr(average, "followed", lambda *given: (right(*given)[0], [u * 1.0001 for u in right(*given)[1]]))
+    assert verdict(average.numeric("smoke")) == "refuted"
+
+
+def test_average_coefficients(monkeypatch):
+    timescales = importlib.import_module("ematheory.timescales")
+    right = timescales.ema_coefficients
+    monkeypatch.setattr(
+        timescales, "ema_coefficients", lambda lr, decay: (right(lr, decay)[0], right(lr, decay)[1] * (1 + 1e-12))
+    )
+    assert verdict(Evidence((average.coefficients_agree(average.SCHEDULES[1], 50),))) == "refuted"
+
+
+def test_average_trained(monkeypatch):
+    small(monkeypatch, average, EPOCHS=1, WIDTH=8)
+    assert verdict(average.trained("smoke")) == "confirmed"
+    monkeypatch.setattr(average, "AdamW", average.Adam)
+    assert verdict(average.trained("smoke")) == "refuted"
+
+
+def test_double_average_numeric(monkeypatch):
+    right = gradients.corrected_kernel
+    monkeypatch.setattr(gradients, "corrected_kernel", lambda a, b, n: right(a, b, n) * (1 + 1e-12))
+    assert verdict(Evidence((gradients.pulses(0.9, "smoke"),))) == "refuted"
+
+
+def uncorrected(alpha, beta1, steps):
+    """The double average without bias correction."""
+    lags = np.arange(steps)
+    return alpha * (1 - beta1) * np.convolve((1 - alpha) ** lags, beta1**lags)[:steps][::-1]
+
+
+def scaled(alpha, beta1, steps, right=gradients.corrected_kernel):
+    return 1.03 * right(alpha, beta1, steps)
+
+
+@pytest.mark.parametrize("wrong", [uncorrected, scaled])
+def test_double_average_simulated(monkeypatch, wrong):
+    monkeypatch.setattr(gradients, "RECORD", (0, 1, 5, 50))
+    monkeypatch.setattr(gradients, "corrected_kernel", wrong)
+    assert verdict(gradients.simulated("smoke")) == "refuted"
+
+
+def test_invariance_trained(monkeypatch):
+    small(monkeypatch, invariance, EPOCHS=1, WIDTH=8)
+    assert verdict(invariance.trained("smoke")) == "confirmed"
+    monkeypatch.setattr(invariance, "SCALES", (3.0,))
+    assert verdict(invariance.trained("smoke")) == "refuted"
+
+
+WRONG = {
+    "orthogonal updates": lambda value, alpha, beta1: {
+        **value, "weight_mean_square": value["weight_mean_square"] * (1 - beta1) / (1 + beta1), "update_cosine": 0.0
+    },
+    "small decay": lambda value, alpha, beta1: {**value, "rotation": (2 * alpha * (1 - beta1) / (1 + beta1)) ** 0.5},
+    "cosine": lambda value, alpha, beta1: {**value, "cosine_after": value["cosine_before"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["orthogonal updates", "small decay"])
+def test_equilibrium_simulated(monkeypatch, wrong):
+    right = equilibrium.equilibrium_values
+    monkeypatch.setattr(equilibrium, "frozen_order", lambda tier: equilibrium.Order("p", [4, 2, 1], [4, 2, 1], 1.0))
+    monkeypatch.setattr(equilibrium, "equilibrium_values", lambda a, b: WRONG[wrong](right(a, b), a, b))
+    assert verdict(equilibrium.simulated("smoke")) == "refuted"
+
+
+def test_equilibrium_order(monkeypatch):
+    """Held at a constant that is off by 1 %, v's error would stay as β₂ → 1."""
+    held = equilibrium.held
+    monkeypatch.setattr(equilibrium, "held", lambda lr, *rest: held(1.01 * lr, *rest))
+    small(monkeypatch, equilibrium, ORDER_REPLICAS=8)
+    assert verdict(Evidence((equilibrium.frozen_order("smoke"),))) != "confirmed"
+
+
+@pytest.mark.parametrize("wrong", ["orthogonal updates", "cosine"])
+def test_equilibrium_trained(monkeypatch, wrong):
+    right = equilibrium.equilibrium_values
+    monkeypatch.setattr(equilibrium, "equilibrium_values", lambda a, b: WRONG[wrong](right(a, b), a, b))
+    assert verdict(equilibrium.trained("smoke")) == "refuted"
+
+
+def test_kernels_numeric(monkeypatch):
+    right = kernels.density
+    monkeypatch.setattr(kernels, "density", lambda schedule, x, xp=np: right(schedule, x, xp) * (1 + 0.01 * x))
+    kernels.integral.cache_clear()
+    assert verdict(kernels.numeric("smoke")) == "refuted"
+    kernels.integral.cache_clear()
+
+
+def test_kernels_uniform(monkeypatch):
+    monkeypatch.setattr(kernels, "Harmonic", lambda timescale: em.Harmonic(timescale=1.001 * timescale))
+    assert verdict(Evidence((kernels.uniform(1000),))) == "refuted"
+
+
+def test_kernels_trained(monkeypatch):
+    small(monkeypatch, kernels, TORCH_STEPS=50)
+    assert verdict(kernels.trained("smoke")) == "confirmed"
+    module = importlib.import_module("ematheory.training.crosschecks.kernels")
+    right = module.ema_coefficients
+    monkeypatch.setattr(module, "ema_coefficients", lambda lr, decay: right(lr, decay * (1 + 1e-9)))
+    assert verdict(kernels.trained("smoke")) == "refuted"
+
+
+def test_translation_numeric(monkeypatch):
+    small(monkeypatch, translation, SETTINGS=3, STEPS=20)
+    assert verdict(translation.numeric("smoke")) == "confirmed"
+    monkeypatch.setattr(translation, "translate_weight_decay", lambda decay, source, target, lr: 2 * decay / lr)
+    assert verdict(translation.numeric("smoke")) == "refuted"
+
+
+def test_translation_trained(monkeypatch):
+    small(monkeypatch, translation, STEPS=30)
+    assert verdict(translation.trained("smoke")) == "confirmed"
+    module = importlib.import_module("ematheory.training.crosschecks.conventions")
+    monkeypatch.setattr(module, "translate_weight_decay", lambda decay, source, target, lr: 1.001 * decay / lr)
+    assert verdict(translation.trained("smoke")) == "refuted"
+
+
+def test_noisy_quadratic_simulated(monkeypatch):
+    """The closed form with the first decay in place of each: λ = 0.01 and 0.1 are then wrong."""
+    small(monkeypatch, noisy_quadratic, STEPS=200)
+    right = em.predict
+
+    def without_decay(problem, optimizer, **run):
+        return right(problem, optimizer.substituted(weight_decay=0 * optimizer.weight_decay), **run)
+
+    monkeypatch.setattr(em, "predict", without_decay, raising=False)
+    assert verdict(noisy_quadratic.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claim", ["C01", "C02", "C03", "C04", "C11", "C16", "C26"])
+def test_every_claim_comes_out_as_expected(claim):
+    result = em.validate(claim, tier="smoke")
+    assert result.contradictions == []
+    assert {row["verdict"] for row in result.verdicts} == {"confirmed"}
