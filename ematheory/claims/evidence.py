@@ -68,7 +68,7 @@ class Order:
 
     sizes : decreasing, in a constant ratio.
     errors : the error at each size, positive.
-    standard_errors : of `errors`, where they were sampled.
+    standard_errors : of `errors`, where they were sampled, from `n` independent replicas.
     gap : how much higher the order of the next term may be, at least.
     """
 
@@ -77,6 +77,7 @@ class Order:
     errors: Sequence[float] | FloatArray
     claimed: float
     standard_errors: Sequence[float] | FloatArray | None = None
+    n: int = 0
     gap: float = 0.5
 
 

@@ -47,10 +47,15 @@ class Outcome:
 
 def judge(evidence: Evidence) -> tuple[str, tuple[Outcome, ...]]:
     """The verdict on a level and the outcome of each comparison; without comparisons it is vacuous."""
-    comparisons = sum(np.size(sample.measured) for sample in evidence.findings if isinstance(sample, Sampled))
+    statistical = [finding for finding in evidence.findings if is_statistical(finding)]
+    comparisons = sum(np.size(each.measured) if isinstance(each, Sampled) else 1 for each in statistical)
     outcomes = tuple(outcome(finding, comparisons) for finding in evidence.findings)
     seen = {each.verdict for each in outcomes} or {"vacuous"}
     return next(verdict for verdict in PRECEDENCE if verdict in seen), outcomes
+
+
+def is_statistical(finding: Finding) -> bool:
+    return isinstance(finding, Sampled) or (isinstance(finding, Order) and finding.standard_errors is not None)
 
 
 def deciding(verdict: str, outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -114,16 +119,17 @@ def order(finding: Order, comparisons: int) -> Outcome:
     if sizes.size < 3 or not (errors > 0).all():
         says = f"an order needs three positive errors, got {errors.tolist()}"
         return Outcome(finding.what, "order", "vacuous", math.nan, ORDER_RESOLUTION, errors.size, says)
-    fitted, half = fitted_order(finding, sizes, errors)
+    fitted, half = fitted_order(finding, sizes, errors, comparisons)
     off = abs(fitted - finding.claimed)
     inside, outside = off + half <= ORDER_RESOLUTION, off - half > ORDER_RESOLUTION
     verdict = "confirmed" if inside else "refuted" if outside else "inconclusive"
     says = f"order {fitted:.4g} ± {half:.2g}, claimed {finding.claimed:g}"
-    interval = (fitted - half, fitted + half)
-    return Outcome(finding.what, "order", verdict, off, ORDER_RESOLUTION, errors.size, says, interval, CONFIDENCE)
+    interval, confidence = (fitted - half, fitted + half), CONFIDENCE if is_statistical(finding) else None
+    n = finding.n or errors.size
+    return Outcome(finding.what, "order", verdict, off, ORDER_RESOLUTION, n, says, interval, confidence)
 
 
-def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray) -> tuple[float, float]:
+def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray, comparisons: int) -> tuple[float, float]:
     """The last local slope and the half-width of its interval.
 
     A next term γ orders higher leaves a slope off by its last change over (ratio^γ − 1). Twice that leaves room for the
@@ -135,7 +141,7 @@ def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray) -> tuple
         return float(slopes[-1]), drift
     relative = np.asarray(finding.standard_errors, dtype=np.float64) / errors
     spread = math.hypot(relative[-2], relative[-1]) / math.log(sizes[-2] / sizes[-1])
-    return float(slopes[-1]), drift + spread * critical_value(1, np.inf)
+    return float(slopes[-1]), drift + spread * critical_value(comparisons, finding.n - 1)
 
 
 @outcome.register

@@ -118,7 +118,7 @@ def test_equilibrium_order(monkeypatch):
     """Held at a constant that is off by 1 %, v's error would stay as β₂ → 1."""
     held = equilibrium.held
     monkeypatch.setattr(equilibrium, "held", lambda lr, *rest: held(1.01 * lr, *rest))
-    small(monkeypatch, equilibrium, ORDER_REPLICAS=8)
+    small(monkeypatch, equilibrium, ORDER_REPLICAS=3)
     assert verdict(Evidence((equilibrium.frozen_order("smoke"),))) != "confirmed"
 
 

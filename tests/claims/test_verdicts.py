@@ -70,7 +70,7 @@ def test_an_order_covers_a_next_term_half_an_order_higher():
 
 
 def test_sampling_error_widens_an_order():
-    noisy = Order("p0", SIZES, 3 * SIZES, 1.0, standard_errors=SIZES)
+    noisy = Order("p0", SIZES, 3 * SIZES, 1.0, standard_errors=SIZES, n=20)
     assert verdict(noisy) == "inconclusive"
 
 

@@ -16,8 +16,8 @@ from ..proof import POINTS, formulas, proof
 from ..simulated import curves, engine, sampled
 
 COORDINATES = {"smoke": 100, "quick": 1000, "full": 10_000}
-REPLICAS = {"smoke": 2048, "quick": 2048, "full": 4096}
-STEPS = {"smoke": 600, "quick": 4000, "full": 10_000}
+REPLICAS = {"smoke": 2048, "quick": 2048, "full": 2048}
+STEPS = {"smoke": 600, "quick": 4000, "full": 4000}
 DECAYS = (0.0, 0.01, 0.1)
 SEED = 11
 # Decay moves the risk by more than a tenth here, and the momentum-free form differs from other optimizers' by more.
