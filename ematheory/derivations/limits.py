@@ -192,7 +192,7 @@ class Solve(Check):
                 residual.subs(solution, simultaneous=True), context, "the condition at the solution", rules
             )
         if self.among is not None:
-            return self.one_root(residuals, list(solution), context)
+            return self.one_root(residuals, solution, context)
         return self.one_solution(residuals, list(solution), context)
 
     def one_solution(self, residuals: list[Expression], unknowns: list[Expression], context: Context) -> str:
@@ -206,11 +206,12 @@ class Solve(Check):
             raise Failure("the conditions do not have one solution: their determinant is zero", 0)
         return "satisfies the conditions, which are linear with a determinant that is not zero"
 
-    def one_root(self, residuals: list[Expression], unknowns: list[Expression], context: Context) -> str:
-        if len(residuals) != 1 or len(unknowns) != 1 or self.among is None:
+    def one_root(self, residuals: list[Expression], solution: Definitions, context: Context) -> str:
+        if len(residuals) != 1 or len(solution) != 1 or self.among is None:
             raise Failure("`among` is for one polynomial in one unknown")
-        unknown, numerator = unknowns[0], sp.fraction(sp.together(residuals[0]))[0]
-        given = context.assumptions.covering([numerator.subs(unknown, 0)])
+        numerator = sp.fraction(sp.together(residuals[0]))[0]
+        unknown, claimed = next(iter(solution.items()))
+        given = context.assumptions.covering([numerator.subs(unknown, 0), claimed])
         tried = 0
         for point in given.points(ROOT_POINTS, seed=5):
             polynomial = sp.Poly(
@@ -220,6 +221,8 @@ class Solve(Check):
             count = polynomial.count_roots(rational(low), rational(high))
             if count != 1:
                 raise Failure(f"{count} roots lie in the domain of {unknown}", polynomial)
+            if not as_real(low) <= as_real(evaluate(claimed, point)) <= as_real(high):
+                raise Failure(f"the solution is a root outside the domain of {unknown}", claimed)
             tried += 1
         if not tried:
             raise Failure("no sampled point satisfies the assumptions")
