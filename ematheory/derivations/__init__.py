@@ -22,6 +22,16 @@ TOPICS: dict[str, str] = {
     "sgd-quadratic": "sgd_quadratic",
     "uniform-averaging": "uniform_averaging",
     "uniform-averaging-proportional-decay": "uniform_averaging",
+    "kernel-constant": "schedule_kernels",
+    "kernel-linear": "schedule_kernels",
+    "kernel-linear-to-zero": "schedule_kernels",
+    "kernel-cosine": "schedule_kernels",
+    "kernel-wsd": "schedule_kernels",
+    "kernel-wsd-sqrt": "schedule_kernels",
+    "kernel-inverse-sqrt": "schedule_kernels",
+    "kernel-exponential": "schedule_kernels",
+    "kernel-harmonic": "schedule_kernels",
+    "kernel-warmup": "warmup_kernel",
 }
 
 __all__ = ["TOPICS", "derive", "names"]

@@ -1,4 +1,4 @@
-"""A check by cases: every Piecewise is settled by a relation and by its negation, and each case has its own check."""
+"""Checks under a relation: one case, or a relation and its negation, which settle the branches of every Piecewise."""
 
 from __future__ import annotations
 
@@ -47,6 +47,25 @@ class Cases(Check):
             within, known = case(equation, relation), in_case(context, relation)
             parts.append(f"where {relation}: {check.prove(within, known)}")
         return "; ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within(Check):
+    """The equation holds where `relation` does, by `check`."""
+
+    relation: Expression
+    check: Check
+
+    kind = "where a relation holds"
+
+    def needs(self) -> tuple[str, ...]:
+        return (*self.check.needs(), *self.uses)
+
+    def words(self) -> str:
+        return f"where {self.relation}: {self.check.words()}"
+
+    def prove(self, equation: Equation, context: Context) -> str:
+        return self.check.prove(case(equation, self.relation), in_case(context, self.relation))
 
 
 def case(equation: Equation, relation: Expression) -> Equation:

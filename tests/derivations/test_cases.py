@@ -3,7 +3,7 @@
 import sympy as sp
 
 from ematheory.derivations.assumptions import Assumptions, real
-from ematheory.derivations.cases import Cases, settled
+from ematheory.derivations.cases import Cases, Within, settled
 from ematheory.derivations.checks import Context, Identity
 from ematheory.derivations.equations import Equation
 
@@ -42,3 +42,9 @@ def test_middle_branches():
     assert settled(e, sp.Lt(x, 0)) == 1
     assert settled(settled(e, sp.Ge(x, 0)), sp.Gt(x, 1)) == 2
     assert settled(settled(e, sp.Ge(x, 0)), sp.Le(x, 1)) == 3
+
+
+def test_within_a_relation_only_its_branch_counts():
+    check = Within(relation=NEGATIVE, check=Identity())
+    assert check.run(Equation(modulus(-x, x), -x), CONTEXT)
+    assert not check.run(Equation(modulus(-x, x), x), CONTEXT)

@@ -28,6 +28,15 @@ SETTINGS = {
     "decay_per_lr": (1e-6, 0.9),
     "present_lr": (1e-9, 0.9),
     "elapsed_steps": (1e-3, 1e9),
+    "x": (1e-6, 0.5, 0.97),
+    "tau": (1e-6, 0.3, 1e3),
+    "final": (0.1, 0.9),
+    "decay": (1e-3, 0.2),
+    "flat": (1e-4, 0.3),
+    "rate": (1.0, 30.0),
+    "timescale": (1e-4, 0.3),
+    "warmup": (1e-6, 0.1),
+    "mean_multiplier": (1e-3, 0.7),
 }
 
 

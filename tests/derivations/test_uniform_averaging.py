@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import ematheory as em
 from ematheory.derivations import derive
+from ematheory.derivations.uniform_averaging import kappa, now
 from ematheory.timescales import ema_coefficients
 
 STEPS = 400
@@ -65,3 +67,13 @@ def test_the_continuum_is_approached_with_the_square_of_the_rate():
         errors.append(abs(continuum(lr=size**0.5, decay_per_lr=1.0, elapsed_steps=steps) / last - 1))
     order = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
     assert order == pytest.approx(1, abs=0.1)
+
+
+def test_the_other_root_is_no_rate():
+    """The quadratic's negative root satisfies the equation, but lies outside the domain that the step declares."""
+    derivation = derive("uniform-averaging-proportional-decay")
+    number = [step.label for step in derivation.steps].index("next rate in plain form")
+    stated = derivation.steps[number].equation
+    assert derivation.check_step(number)
+    negative = (-sp.sqrt(4 * kappa * now**2 + 1) - 1) / (2 * kappa * now)
+    assert "outside the domain" in derivation.with_step(number, (stated.lhs, negative)).check_step(number).detail

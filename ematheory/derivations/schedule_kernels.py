@@ -1,0 +1,333 @@
+"""AdamW's average in the continuum under each schedule (E5), from the schedule's own shape and integral on symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import mpmath
+import sympy as sp
+
+from ..optimizers import AdamW
+from ..optimizers.optimizer import SymbolicTime
+from ..schedules import WSD, Constant, Cosine, Exponential, Harmonic, InverseSqrt, Linear, Schedule
+from . import symbols as sym
+from .assumptions import Assumptions, Domain, between, integer, positive
+from .cases import Cases, Within, settled
+from .checks import Antiderivative, Check, Identity
+from .derivation import Derivation, Step
+from .ema import direction
+from .equations import Equation, Expression
+from .evaluation import Number, Point, as_real
+from .lemmas import EXP_LOG, Lemma
+from .limits import Series, Solve
+
+x, z = sp.symbols("x z", positive=True)  # the share of the run that has passed
+y = sp.Symbol("y", positive=True)  # the share that is left, 1 − x
+tau = sp.Symbol("tau", positive=True)  # 1/(ηλT) at the peak rate
+delta = sp.Symbol("delta", positive=True)  # 1/T, one step
+final = sp.Symbol("r", positive=True)
+decay, flat = sp.symbols("d x_0", positive=True)
+fall, timescale = sp.symbols("k tau_h", positive=True)
+WORDS = {x: "x", tau: "tau", final: "final", decay: "decay", flat: "flat", fall: "rate", timescale: "timescale"}
+
+PYTHAGORAS = Lemma(
+    "sin² + cos² = 1",
+    "sin(v)² = 1 − cos(v)²",
+    lambda e, _: e.replace(
+        lambda p: p.is_Pow and isinstance(p.base, sp.sin) and p.exp == 2, lambda p: 1 - sp.cos(p.base.args[0]) ** 2
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A schedule between `low` and `high`: shape and integral as expressions in x without branches."""
+
+    low: Expression
+    high: Expression
+    shape: Expression
+    integral: Expression
+    relation: Expression = sp.true
+
+    def within(self, check: Check) -> Check:
+        return check if self.relation == sp.true else Within(relation=self.relation, check=check)
+
+    @property
+    def name(self) -> str:
+        return "" if (self.low, self.high) == (0, 1) else " before the join" if self.low == 0 else " after the join"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A schedule with symbols in its fields, their domains, and the share of the run at which its formula changes."""
+
+    name: str
+    title: str
+    schedule: Schedule
+    domains: tuple[Domain, ...] = ()
+    join: Expression | None = None
+    more: Callable[[Expression], tuple[Step, ...]] = field(default=lambda density: ())
+
+    @property
+    def shape(self) -> Expression:
+        return sp.sympify(self.schedule.bare_shape(sym.xp, x))
+
+    @property
+    def integral(self) -> Expression:
+        return sp.sympify(self.schedule.bare_integral(sym.xp, x))
+
+    def pieces(self) -> tuple[Piece, ...]:
+        if self.join is None:
+            return (Piece(sp.Integer(0), sp.Integer(1), self.shape, self.integral),)
+        before = sp.Lt(x, self.join)
+        ends = ((sp.Integer(0), self.join, before), (self.join, sp.Integer(1), sp.Not(before)))
+        return tuple(Piece(a, b, settled(self.shape, at), settled(self.integral, at), at) for a, b, at in ends)
+
+    def by_piece(self, check: Check) -> Check:
+        return check if self.join is None else Cases(when=sp.Lt(x, self.join), yes=check, no=check)
+
+
+def update_step() -> Step:
+    """AdamW's own update at step t + 1 with the rate η·s, where ηλ = δ/τ."""
+    record, s, t = sym.with_symbols(AdamW(lr=1.0, weight_decay=0.1)), sym.multiplier_t, sym.t
+    time = SymbolicTime(step=t + 1, lr=sym.eta * s(t + 1), weight_decay=sym.lam)
+    share = delta * s(t + 1) / tau
+    code = {sym.w_t(t + 1): sym.symbolic_update(record, time).weight, sym.u_t(t + 1): direction(record, time)}
+    as_shares = {sym.eta: delta / (tau * sym.lam), sym.q_t(t + 1): -sym.u_t(t + 1) / sym.lam}
+    return Step(
+        "update",
+        Equation(sym.w_t(t + 1), (1 - share) * sym.w_t(t) + share * sym.q_t(t + 1)),
+        "AdamW's own update at the rate η·s with ηλ = δ/τ, δ = 1/T: each step of length δ replaces the share δs/τ",
+        Identity(where={**code, **as_shares}),
+    )
+
+
+def integral_steps(pieces: tuple[Piece, ...]) -> tuple[Step, ...]:
+    """S(x) = ∫_x^1 s on each piece, the last first; certificates −S prove S' = −s, S(1) = 0 and continuity at once."""
+    steps, beyond = [], sp.Integer(0)
+    for piece in reversed(pieces):
+        steps.append(
+            Step(
+                "integral" + piece.name,
+                Equation(sp.Integral(piece.shape.subs(x, z), (z, x, piece.high)), piece.integral - beyond),
+                "S' = −s; with S(1) = 0, and where the formula changes both give the same S",
+                piece.within(Antiderivative(certificate=-piece.integral.subs(x, z))),
+            )
+        )
+        beyond = piece.integral.subs(x, piece.low)
+    return tuple(steps)
+
+
+def density_steps(subject: Subject, pieces: tuple[Piece, ...]) -> tuple[Step, ...]:
+    remaining = sp.exp(-subject.integral / tau)
+    density = Step(
+        "density",
+        Equation(sp.Derivative(remaining, x), subject.shape / tau * remaining),
+        "what is put in at x is s/τ, and e^{−S/τ} of it is left at the end: the density of the average over the run",
+        subject.by_piece(Identity()),
+    )
+    totals, after = [], sp.Integer(1)
+    for piece in reversed(pieces):
+        left = sp.exp(-piece.integral / tau)
+        before = left.subs(x, piece.low)
+        totals.append(
+            Step(
+                "total" + piece.name,
+                Equation(sp.Integral(piece.shape / tau * left, (x, piece.low, piece.high)), after - before),
+                "the density integrates to what e^{−S/τ} gains, up to 1 at the end of the run",
+                Antiderivative(certificate=left),
+            )
+        )
+        after = before
+    gained = sp.Add(*(step.equation.rhs for step in totals))
+    initial = Step(
+        "initial weight left",
+        Equation(1 - gained, after),
+        "the share of the initial weight is the rest, e^{−S(0)/τ}: the shares sum to one",
+        Identity(),
+    )
+    return (density, *totals, initial)
+
+
+def discrete_steps(pieces: tuple[Piece, ...]) -> tuple[Step, ...]:
+    """The first order in δ by which the discrete product differs from e^{−S(0)/τ}."""
+    steps = [one_step(piece) for piece in pieces]
+    squares = []
+    for piece in pieces:
+        certificate = sp.integrate(sp.expand(piece.shape**2), x)
+        value = sp.simplify(certificate.subs(x, piece.high) - certificate.subs(x, piece.low))
+        square = sp.Integral(piece.shape**2, (x, piece.low, piece.high))
+        squares.append(value)
+        steps.append(
+            Step(
+                "mean square" + piece.name,
+                Equation(square, value),
+                "∫s², which the second order of log(1 − α) needs",
+                Antiderivative(certificate=certificate, lemmas=(PYTHAGORAS,)),
+            )
+        )
+    ends = pieces[-1].shape.subs(x, 1) - pieces[0].shape.subs(x, 0)
+    plain = ends / (2 * tau) - sp.Add(*squares) / (2 * tau**2)
+    steps.append(
+        Step(
+            "initial weight error",
+            Equation(plain, sp.factor(sp.together(plain))),
+            "summed over T steps that is δ·[(s(1) − s(0))/(2τ) − ∫s²/(2τ²)]: e^{−S(0)/τ}'s relative error, times T",
+            Identity(),
+        )
+    )
+    return tuple(steps)
+
+
+def one_step(piece: Piece) -> Step:
+    s, S = piece.shape, piece.integral
+    return Step(
+        "one step" + piece.name,
+        Equation(
+            sp.log(1 - delta * s / tau) + (S - S.subs(x, x + delta)) / tau,
+            delta**2 * (sp.diff(s, x) / (2 * tau) - s**2 / (2 * tau**2)),
+        ),
+        "log(1 − δs/τ) = −δs/τ − δ²s²/(2τ²) − …, and the cell's own integral is δs + δ²s'/2 + …: the rate is taken at "
+        "the cell's start",
+        piece.within(Series(variable=delta, order=3)),
+    )
+
+
+def rayleigh_steps(density: Expression) -> tuple[Step, ...]:
+    """Linear decay to zero: the density in y = 1 − x is Rayleigh's, with scale² = τ."""
+    rayleigh = y / tau * sp.exp(-(y**2) / (2 * tau))
+    slope = sp.expand(sp.diff(rayleigh, y) * sp.exp(y**2 / (2 * tau)))
+    return (
+        Step(
+            "Rayleigh",
+            Equation(density.subs(x, 1 - y), rayleigh),
+            "in y = 1 − x it is Rayleigh's density with scale² = τ",
+            Identity(),
+        ),
+        Step(
+            "mode",
+            Equation(y, sp.sqrt(tau)),
+            "whose derivative vanishes at √τ alone: the steps that weigh most lie √τ before the end",
+            Solve(conditions=(Equation(slope, 0),), among=positive(y)),
+        ),
+    )
+
+
+def uniform_steps(density: Expression) -> tuple[Step, ...]:
+    return (
+        Step(
+            "uniform",
+            Equation(density.subs(timescale, tau), 1 / (1 + tau)),
+            "with its timescale equal to τ the density does not depend on x: a uniform average",
+            Identity(lemmas=(EXP_LOG,)),
+        ),
+    )
+
+
+ZERO = sp.Integer(0)
+SUBJECTS: tuple[Subject, ...] = (
+    Subject("constant", "a constant rate", Constant()),
+    Subject(
+        "linear", "a linear decay to a share", Linear().substituted(final=final), (between(final, 0, 1),)
+    ),
+    Subject(
+        "linear-to-zero", "a linear decay to zero", Linear().substituted(final=ZERO), more=rayleigh_steps
+    ),
+    Subject("cosine", "a cosine decay", Cosine().substituted(final=final), (between(final, 0, 1),)),
+    Subject(
+        "wsd",
+        "a constant rate with a linear decay at the end",
+        WSD().substituted(decay=decay),
+        (between(decay, 0, 1),),
+        1 - decay,
+    ),
+    Subject(
+        "wsd-sqrt",
+        "a constant rate with a 1 − √ decay at the end",
+        WSD(shape="sqrt").substituted(decay=decay),
+        (between(decay, 0, 1),),
+        1 - decay,
+    ),
+    Subject(
+        "inverse-sqrt",
+        "an inverse-square-root decay",
+        InverseSqrt().substituted(flat=flat),
+        (between(flat, 0, 1),),
+        flat,
+    ),
+    Subject("exponential", "an exponential decay", Exponential().substituted(rate=fall), (positive(fall),)),
+    Subject(
+        "harmonic",
+        "a harmonic decay",
+        Harmonic().substituted(timescale=timescale),
+        (positive(timescale),),
+        more=uniform_steps,
+    ),
+)  # fmt: skip
+
+
+def at_point(subject: Subject, point: Point) -> Callable[[Number], Number]:
+    """The schedule's own shape with the point's numbers in its fields, on mpmath numbers."""
+    schedule = subject.schedule
+    held = {n: as_real(point[v]) for n, v in schedule.field_values().items() if isinstance(v, sp.Symbol)}
+    record = schedule.substituted(**{n: mpmath.mpf(0) for n, v in schedule.field_values().items() if v == 0}, **held)
+    return lambda share: record.bare_shape(sym.numbers, as_real(share))
+
+
+def quadrature(subject: Subject, point: Point, low: Number, power: int = 1) -> Number:
+    """∫_low^1 s^power by quadrature, split where the formula changes."""
+    shape, start = at_point(subject, point), as_real(low)
+    ends = [start, mpmath.mpf(1)]
+    if subject.join is not None:
+        join = as_real(subject.join.subs({k: sp.Rational(v.numerator, v.denominator) for k, v in held(point)}))
+        ends = [start, join, mpmath.mpf(1)] if start < join else ends
+    return mpmath.quad(lambda share: shape(share) ** power, ends)
+
+
+def held(point: Point) -> list[tuple[Any, Any]]:
+    return [(letter, point[letter]) for letter in (decay, flat) if letter in point]
+
+
+def density_of(subject: Subject, point: Point) -> Number:
+    scale = as_real(point[tau])
+    return at_point(subject, point)(point[x]) / scale * mpmath.exp(-quadrature(subject, point, point[x]) / scale)
+
+
+def initial_of(subject: Subject, point: Point) -> Number:
+    return mpmath.exp(-quadrature(subject, point, 0) / as_real(point[tau]))
+
+
+def error_of(subject: Subject, point: Point) -> Number:
+    scale, shape = as_real(point[tau]), at_point(subject, point)
+    return (shape(1) - shape(0)) / (2 * scale) - quadrature(subject, point, 0, 2) / (2 * scale**2)
+
+
+def kernel(subject: Subject) -> Derivation:
+    """E5 for one schedule."""
+    pieces = subject.pieces()
+    density = density_steps(subject, pieces)
+    more = subject.more(density[0].equation.rhs)
+    brute: Mapping[str, Callable[[Subject, Point], Number]] = {
+        "density": density_of, "initial_weight_left": initial_of, "initial_weight_error": error_of
+    }  # fmt: skip
+    return Derivation(
+        name=f"kernel-{subject.name}",
+        title=f"AdamW's average over a run with {subject.title}",
+        statement=(
+            "With x = t/T, τ = 1/(ηλT) and S(x) = ∫_x^1 s the average has the density (s/τ) e^{−S/τ} and holds the "
+            "share e^{−S(0)/τ} of the initial weight; the discrete share differs from it by a relative error of order "
+            "1/T, whose coefficient is given."
+        ),
+        assumptions=Assumptions((*subject.domains, between(x, 0, 1), positive(tau), positive(delta), integer(sym.t))),
+        steps=(update_step(), *integral_steps(pieces), *density, *discrete_steps(pieces), *more),
+        results={name: name.replace("_", " ") for name in brute},
+        brute_force={name: partial(compute, subject) for name, compute in brute.items()},
+        source="Wang & Aitchison, arXiv 2405.13698, section 3; E5",
+        arguments=WORDS,
+    )
+
+
+DERIVATIONS = {f"kernel-{subject.name}": partial(kernel, subject) for subject in SUBJECTS}
