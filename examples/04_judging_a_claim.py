@@ -7,8 +7,7 @@ judged = em.validate("C26", tier="smoke")
 for row in judged.verdicts:
     print(f"{row['claim']} {row['level']}: {row['verdict']} (expected {row['expected']})")
     for comparison in row["comparisons"]:
-        print(
-            f"    {comparison['what']}: prediction off by {comparison['residual']:.2g}, allowed {comparison['bound']:.2g}"
-        )
+        residual, bound = comparison["residual"], comparison["bound"]
+        print(f"    {comparison['what']}: prediction off by {residual:.2g}, allowed {bound:.2g}")
 
 print("as expected" if not judged.contradictions else judged.contradictions)
