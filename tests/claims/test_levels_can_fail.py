@@ -129,12 +129,15 @@ def test_equilibrium_trained(monkeypatch, wrong):
     assert verdict(equilibrium.trained("smoke")) == "refuted"
 
 
-def test_kernels_numeric(monkeypatch):
-    right = kernels.density
-    monkeypatch.setattr(kernels, "density", lambda schedule, x, xp=np: right(schedule, x, xp) * (1 + 0.01 * x))
-    kernels.integral.cache_clear()
-    assert verdict(kernels.numeric("smoke")) == "refuted"
-    kernels.integral.cache_clear()
+@pytest.mark.parametrize("result", ["density", "initial_weight_left", "initial_weight_error"])
+def test_kernels_orders(monkeypatch, result):
+    def wrong(case, asked, right=kernels.Case.derived, **place):
+        return right(case, asked, **place) * (1.01 if asked == result else 1.0)
+
+    steps = [512 * 2**k for k in range(5)]
+    assert verdict(Evidence(tuple(kernels.orders("cosine", kernels.CASES["cosine to 0.1"], steps)))) == "confirmed"
+    monkeypatch.setattr(kernels.Case, "derived", wrong)
+    assert verdict(Evidence(tuple(kernels.orders("cosine", kernels.CASES["cosine to 0.1"], steps)))) == "refuted"
 
 
 def test_kernels_uniform(monkeypatch):

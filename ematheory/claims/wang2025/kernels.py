@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...derivations import derive
 from ...schedules import WSD, Constant, Cosine, Exponential, Harmonic, InverseSqrt, Linear, Schedule
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Figure, Finding, Order
-from ..proof import proof
+from ..proof import POINTS, formulas, proof
 
 # τ as a share of the run, at the peak.
 TIMESCALE = 0.2
-# With each schedule the order of what p_0 is off by beyond its first order: half an order higher where s starts as √y.
-SCHEDULES: dict[str, tuple[Schedule, float]] = {
-    "constant": (Constant(), 2.0),
-    "linear to zero": (Linear(), 2.0),
-    "linear to 0.1": (Linear(final=0.1), 2.0),
-    "cosine to 0.1": (Cosine(final=0.1), 2.0),
-    "cosine after warm-up": (Cosine(warmup=0.125), 2.0),
-    "WSD, linear": (WSD(decay=0.25), 2.0),
-    "WSD, 1−√": (WSD(decay=0.25, shape="sqrt"), 1.5),
-    "inverse square root": (InverseSqrt(flat=0.0625), 2.0),
-    "exponential": (Exponential(rate=2.0), 2.0),
-    "harmonic": (Harmonic(timescale=TIMESCALE), 2.0),
+
+
+class Case(NamedTuple):
+    """A schedule, the derivation of its kernel, and that derivation's parameters.
+
+    remainder : the order of what p_0 is off by beyond its first order; half an order less where s starts as √y.
+    """
+
+    schedule: Schedule
+    derivation: str
+    parameters: Mapping[str, float] = MappingProxyType({})
+    remainder: float = 2.0
+
+    def derived(self, result: str, **place: Any) -> Any:
+        """A result of the derivation for this schedule at τ = `TIMESCALE`."""
+        function = derive(self.derivation).function(result)
+        known = {"tau": TIMESCALE, **self.parameters, **place}
+        return function(**{word: known[word] for word in function.words})
+
+
+CASES: dict[str, Case] = {
+    "constant": Case(Constant(), "kernel-constant"),
+    "linear to zero": Case(Linear(), "kernel-linear-to-zero"),
+    "linear to 0.1": Case(Linear(final=0.1), "kernel-linear", {"final": 0.1}),
+    "cosine to 0.1": Case(Cosine(final=0.1), "kernel-cosine", {"final": 0.1}),
+    "WSD, linear": Case(WSD(decay=0.25), "kernel-wsd", {"decay": 0.25}),
+    "WSD, 1−√": Case(WSD(decay=0.25, shape="sqrt"), "kernel-wsd-sqrt", {"decay": 0.25}, 1.5),
+    "inverse square root": Case(InverseSqrt(flat=0.0625), "kernel-inverse-sqrt", {"flat": 0.0625}),
+    "exponential": Case(Exponential(rate=2.0), "kernel-exponential", {"rate": 2.0}),
+    "harmonic": Case(Harmonic(timescale=TIMESCALE), "kernel-harmonic", {"timescale": TIMESCALE}),
 }
+# Its density after the warm-up is the bare shape's; what warm-up adds is in p_0, with ∫_0^1 of the bare cosine = ½.
+WARMED = Case(Cosine(warmup=0.125), "kernel-warmup", {"warmup": 0.125, "mean_multiplier": 0.5})
+DERIVATIONS = (
+    *(case.derivation for case in (*CASES.values(), WARMED)),
+    "uniform-averaging",
+    "uniform-averaging-proportional-decay",
+)
 FIRST_SIZE = {"smoke": 512, "quick": 1024, "full": 4096}
 SIZES = 5
 TORCH_STEPS = {"smoke": 600, "quick": 2000, "full": 5000}
@@ -41,83 +67,55 @@ def coefficients(schedule: Schedule, steps: int) -> tuple[float, FloatArray]:
     return ema_coefficients(schedule.multipliers(steps) / (TIMESCALE * steps), 1.0)
 
 
-def density(schedule: Schedule, x: Any, xp: Any = np) -> Any:
-    """E5: p(x) = s(x) e^{−S(x)/τ}/τ."""
-    return schedule.at(x, xp) * xp.exp(-schedule.integral(x, xp) / TIMESCALE) / TIMESCALE
+def kernel_distance(case: Case, steps: int) -> float:
+    """Σ |c_i − p(x_i)/T| at x_i = (i−1)/T, where update i takes its multiplier."""
+    density = case.derived("density", x=np.arange(steps) / steps)
+    return float(np.abs(coefficients(case.schedule, steps)[1] - density / steps).sum())
 
 
-def rayleigh(x: FloatArray) -> FloatArray:
-    """Linear to zero in y = 1 − x: Rayleigh's density with scale² = τ."""
-    y = 1 - x
-    return np.asarray(y / TIMESCALE * np.exp(-(y**2) / (2 * TIMESCALE)))
-
-
-@cache
-def integral(schedule: Schedule, integrand: Callable[[Schedule, Any, Any], Any]) -> float:
-    """∫_0^1 of a function of the schedule, by quadrature in 16ths of the run, on whose ends its kinks fall."""
+def squared_density(case: Case) -> float:
+    """∫p², by quadrature in 16ths of the run, on whose ends its kinks fall."""
     import mpmath
 
-    from ...derivations.symbols import numbers
-
-    return float(mpmath.quad(lambda x: integrand(schedule, x, numbers), mpmath.linspace(0, 1, 17)))
-
-
-def squared_shape(schedule: Schedule, x: Any, xp: Any) -> Any:
-    return schedule.at(x, xp) ** 2
+    sixteenths = mpmath.linspace(0, 1, 17)
+    return float(mpmath.quad(lambda x: mpmath.mpf(case.derived("density", x=float(x)) ** 2), sixteenths))
 
 
-def squared_density(schedule: Schedule, x: Any, xp: Any) -> Any:
-    return density(schedule, x, xp) ** 2
-
-
-def kernel_distance(kernel: Callable[[FloatArray], FloatArray], schedule: Schedule, steps: int) -> float:
-    """Σ |c_i − p(x_i)/T| at x_i = (i−1)/T, where update i takes its multiplier."""
-    x = np.arange(steps) / steps
-    return float(np.abs(coefficients(schedule, steps)[1] - kernel(x) / steps).sum())
-
-
-def squares_error(schedule: Schedule, steps: int) -> float:
+def squares_error(case: Case, limit: float, steps: int) -> float:
     """|T Σ c² − ∫p²| relative to ∫p²."""
-    limit = integral(schedule, squared_density)
-    return float(abs(steps * np.square(coefficients(schedule, steps)[1]).sum() / limit - 1))
+    return float(abs(steps * np.square(coefficients(case.schedule, steps)[1]).sum() / limit - 1))
 
 
-def initial_share_error(schedule: Schedule, steps: int, corrected: bool) -> float:
-    """The relative error of p_0 = e^{−S(0)/τ}, as it is or with its first order, (−∫s²/τ − s(0) + s(1))/(2τT)."""
-    limit = np.exp(-float(schedule.integral(0.0)) / TIMESCALE)
-    error = coefficients(schedule, steps)[0] / limit - 1
-    if not corrected:
-        return float(abs(error))
-    ends = float(schedule.at(0.0)) - float(schedule.at(1.0))
-    return float(abs(error + (integral(schedule, squared_shape) / TIMESCALE + ends) / (2 * TIMESCALE * steps)))
+def initial_share_error(case: Case, steps: int, corrected: bool) -> float:
+    """The relative error of p_0 = e^{−S(0)/τ}, as it is or without its first order."""
+    error = coefficients(case.schedule, steps)[0] / case.derived("initial_weight_left") - 1
+    return float(abs(error - (case.derived("initial_weight_error") / steps if corrected else 0.0)))
 
 
 def numeric(tier: str) -> Evidence:
-    """Discrete coefficients against the continuous kernels at growing T, and uniform averaging at every T."""
+    """Formulas against brute force; discrete coefficients against the kernels at growing T; uniform averaging."""
     steps = [FIRST_SIZE[tier] * 2**k for k in range(SIZES)]
-    findings: list[Finding] = [
-        orders_of("Rayleigh density", lambda n: kernel_distance(rayleigh, Linear(), n), steps, 1.0)
-    ]
-    for name, (schedule, remainder) in SCHEDULES.items():
-        findings += orders(name, schedule, remainder, steps)
-    return Evidence((*findings, uniform(steps[-1])), figures=(figure(steps[0]),))
+    findings: list[Finding] = [each for name in DERIVATIONS for each in formulas(name, POINTS[tier])]
+    for name, case in CASES.items():
+        findings += orders(name, case, steps)
+    warmed = order_of("cosine after warm-up: p_0", lambda n: initial_share_error(WARMED, n, False), steps, 1.0)
+    return Evidence((*findings, warmed, uniform(steps[-1])), figures=(figure(steps[0]),))
 
 
-def orders(name: str, schedule: Schedule, remainder: float, steps: list[int]) -> list[Finding]:
-    def kernel(x: FloatArray) -> FloatArray:
-        return np.asarray(density(schedule, x))
-
-    # Half orders settle late: the terms of order 3/2 and 2 are then of one size at T = 1000.
-    late = [16 * n for n in steps] if remainder < 2 else steps
+def orders(name: str, case: Case, steps: list[int]) -> list[Finding]:
+    """The orders in 1/T of what the continuous limit leaves out."""
+    limit = squared_density(case)
+    # Half orders settle late: the terms of order 3/2 and 2 are still of one size at T = 1000.
+    late = [16 * n for n in steps] if case.remainder < 2 else steps
     return [
-        orders_of(f"{name}: kernel in L1", lambda n: kernel_distance(kernel, schedule, n), steps, 1.0),
-        orders_of(f"{name}: Σc²", lambda n: squares_error(schedule, n), steps, 1.0),
-        orders_of(f"{name}: p_0", lambda n: initial_share_error(schedule, n, False), steps, 1.0),
-        orders_of(f"{name}: p_0, next order", lambda n: initial_share_error(schedule, n, True), late, remainder),
+        order_of(f"{name}: kernel in L1", lambda n: kernel_distance(case, n), steps, 1.0),
+        order_of(f"{name}: Σc²", lambda n: squares_error(case, limit, n), steps, 1.0),
+        order_of(f"{name}: p_0", lambda n: initial_share_error(case, n, False), steps, 1.0),
+        order_of(f"{name}: p_0, next order", lambda n: initial_share_error(case, n, True), late, case.remainder),
     ]
 
 
-def orders_of(what: str, error: Callable[[int], float], steps: list[int], claimed: float) -> Order:
+def order_of(what: str, error: Callable[[int], float], steps: list[int], claimed: float) -> Order:
     return Order(what, [1 / n for n in steps], [error(n) for n in steps], claimed)
 
 
@@ -137,8 +135,8 @@ def trained(tier: str) -> Evidence:
 
     steps = TORCH_STEPS[tier]
     found = {
-        name: crosschecks.schedule_kernel(schedule, steps=steps, timescale=TIMESCALE)
-        for name, (schedule, _) in SCHEDULES.items()
+        name: crosschecks.schedule_kernel(case.schedule, steps=steps, timescale=TIMESCALE)
+        for name, case in {**CASES, "cosine after warm-up": WARMED}.items()
     }
     # A multiplication by fl(1 − α) and its rounding each step, in torch and in double-double; 20 for the pulse itself.
     bound, reason = (2 * steps + 20) * UNIT, "two roundings a step after the pulse, 20 in it"
@@ -167,8 +165,9 @@ def figure(steps: int) -> Figure:
     places = np.linspace(0, steps - 1, PLACES).astype(int)
     x = places / steps
     curves = tuple(
-        Curve(name, x, density(SCHEDULES[name][0], x), steps * coefficients(SCHEDULES[name][0], steps)[1][places])
-        for name in SHOWN
+        Curve(name, x, case.derived("density", x=x), steps * coefficients(case.schedule, steps)[1][places])
+        for name, case in CASES.items()
+        if name in SHOWN
     )
     return Figure(f"Kernels at τ = {TIMESCALE:g} T; discrete at T = {steps}", "x = t/T", "T·c(x)", curves)
 
@@ -194,7 +193,7 @@ CLAIM = Claim(
     assumptions=("constant λ", "update k takes the multiplier s((k−1)/T)", "ηλ ≪ 1 for the continuous limit"),
     kinds=("exact", "asymptotic"),
     levels={
-        "symbolic": Level(proof("schedule-kernels", "uniform-averaging")),
+        "symbolic": Level(proof(*DERIVATIONS)),
         "numeric": Level(numeric),
         "trained": Level(trained, needs=("torch",)),
     },
