@@ -20,6 +20,8 @@ TOPICS: dict[str, str] = {
     "theorem-1": "theorem_1",
     "conventions": "translation",
     "sgd-quadratic": "sgd_quadratic",
+    "heavy-ball-l2": "heavy_ball",
+    "heavy-ball-per-lr": "heavy_ball",
     "uniform-averaging": "uniform_averaging",
     "uniform-averaging-proportional-decay": "uniform_averaging",
     "kernel-constant": "schedule_kernels",

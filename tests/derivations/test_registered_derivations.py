@@ -22,6 +22,7 @@ SETTINGS = {
     "gradient": (-1e-9, 2.0),
     "eps": (1e-12, 1e-3),
     "curvature": (1e-6, 2.9),
+    "momentum": (0.5, 0.875),
     "noise_variance": (2.0,),
     "optimum": (1.5,),
     "init": (-1.0,),
