@@ -73,7 +73,8 @@ class NumericFunction:
         """The value: a float for numbers, an array for arrays, which broadcast. Raises `TypeError` for other words."""
         self.check_words(values)
         arrays = [np.asarray(values[word], dtype=np.float64) for word in self.words]
-        with np.errstate(under="ignore"):
+        # NumPy evaluates every branch of a Piecewise; a root of a negative number in one not taken is no news.
+        with np.errstate(under="ignore", invalid="ignore" if self.expression.has(sp.Piecewise) else None):
             found = np.asarray(self.compiled(*arrays), dtype=np.float64)
         found = np.broadcast_to(found, np.broadcast_shapes(found.shape, *(a.shape for a in arrays)))
         return float(found) if found.ndim == 0 else found

@@ -21,7 +21,7 @@ SETTINGS = {
     "scale": (1e-3, 1.0, 40.0),
     "gradient": (-1e-9, 2.0),
     "eps": (1e-12, 1e-3),
-    "curvature": (1e-6, 2.9),
+    "curvature": (1e-6, 1.7),
     "momentum": (0.5, 0.875),
     "noise_variance": (2.0,),
     "optimum": (1.5,),

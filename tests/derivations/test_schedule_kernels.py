@@ -1,5 +1,7 @@
 """The kernels of the schedules against quadrature and against AdamW's discrete coefficients, with measured orders."""
 
+import warnings
+
 import mpmath
 import numpy as np
 import pytest
@@ -100,3 +102,9 @@ def test_sine_squared_lemma():
     v = sp.Symbol("v", real=True)
     e = sp.sin(2 * v) ** 2 + sp.sin(v)
     assert PYTHAGORAS.rewrite(e, None) == 1 - sp.cos(2 * v) ** 2 + sp.sin(v)
+
+
+def test_the_branch_not_taken_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.all(np.isfinite(called("wsd-sqrt", "density", x=np.linspace(0.01, 0.99, 9), tau=TAU, decay=0.25)))
