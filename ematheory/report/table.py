@@ -37,10 +37,13 @@ def verdict_table(rows: Sequence[Record]) -> Table:
 
 
 def cells(row: Record) -> list[str]:
+    from rich.markup import escape
+
     colour = COLOURS[row["verdict"]]
     mark = " ≠" if row["contradicts"] else ""
     words = [row["claim"], row["paper"], row["level"], f"[{colour}]{row['verdict']}{mark}[/]", row["expected"]]
     if row["verdict"] in ("not run", "error"):
-        return [*words, "", "", "", "", "" if row["verdict"] == "not run" else f"{row['seconds']:.1f}"]
+        seconds = "" if row["verdict"] == "not run" else f"{row['seconds']:.1f}"
+        return [*words, "", "", "", escape(row["why"]), seconds]
     numbers = [number(row[name]) for name in ("residual", "bound", "n")]
     return [*words, *numbers, interval(row["interval"]), f"{row['seconds']:.1f}"]

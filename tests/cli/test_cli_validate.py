@@ -82,4 +82,6 @@ def test_wrong_words_exit_two_in_one_sentence(monkeypatch, capsys, arguments, me
 
 def test_levels_left_out_say_so(monkeypatch, capsys):
     assert run(monkeypatch, fake(), "--levels", "symbolic") == 0
-    assert "not run" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "not run" in shown
+    assert "level not chosen" in shown
