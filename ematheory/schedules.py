@@ -232,7 +232,7 @@ class Exponential(Schedule):
         return xp.exp(-self.rate * x)
 
     def bare_integral(self, xp: Any, x: Value) -> Value:
-        return (xp.exp(-self.rate * x) - xp.exp(-self.rate + 0 * x)) / self.rate
+        return -xp.exp(-self.rate * x) * xp.expm1(-self.rate * (1 - x)) / self.rate
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -251,7 +251,7 @@ class Harmonic(Schedule):
         return 1 / (1 + x / self.timescale)
 
     def bare_integral(self, xp: Any, x: Value) -> Value:
-        return self.timescale * xp.log((1 + 1 / self.timescale) / (1 + x / self.timescale))
+        return self.timescale * xp.log1p((1 - x) / (self.timescale + x))
 
 
 SCHEDULES: dict[str, type[Schedule]] = {

@@ -40,6 +40,7 @@ class Mpmath:
     """The namespace of one mpmath number."""
 
     pi, sqrt, exp, log, sin, cos = mpmath.pi, mpmath.sqrt, mpmath.exp, mpmath.log, mpmath.sin, mpmath.cos
+    expm1, log1p = mpmath.expm1, mpmath.log1p
 
     @staticmethod
     def where(condition: bool, x: Any, y: Any) -> Any:
@@ -56,6 +57,14 @@ def test_the_integral_is_the_integral(name: str) -> None:
             exact = mpmath.quad(lambda t: value(schedule, t), ends) if x < 1 else 0
             assert abs(schedule.integral(mpmath.mpf(x), Mpmath) - exact) < 1e-12
             assert abs(float(schedule.integral(np.float64(x))) - exact) < 1e-14
+
+
+@pytest.mark.parametrize("schedule", [em.Exponential(rate=1e-9), em.Harmonic(timescale=1e9)], ids=repr)
+@pytest.mark.parametrize("x", [0.0, 0.3, 0.999])
+def test_the_integral_keeps_its_digits_for_a_schedule_that_hardly_falls(schedule: Any, x: float) -> None:
+    with mpmath.workdps(50):
+        exact = float(schedule.integral(mpmath.mpf(x), Mpmath))
+    assert float(schedule.integral(np.float64(x))) == pytest.approx(exact, rel=1e-15)
 
 
 @pytest.mark.parametrize("name", ALL)

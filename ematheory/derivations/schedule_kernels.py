@@ -21,7 +21,7 @@ from .derivation import Derivation, Step
 from .ema import direction
 from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
-from .lemmas import EXP_LOG, Lemma
+from .lemmas import EXP_LOG, EXPM1, LOG1P, LOG_PRODUCT, Lemma, apply
 from .limits import Series, Solve
 
 x, z = sp.symbols("x z", positive=True)  # the share of the run that has passed
@@ -77,7 +77,9 @@ class Subject:
 
     @property
     def integral(self) -> Expression:
-        return sp.sympify(self.schedule.bare_integral(sym.xp, x))
+        """S(x), its expm1 and log1p written out."""
+        stable = sp.sympify(self.schedule.bare_integral(sym.xp, x))
+        return apply((LOG1P, EXPM1, LOG_PRODUCT), stable, Assumptions((*self.domains, between(x, 0, 1))))
 
     def pieces(self) -> tuple[Piece, ...]:
         if self.join is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import expm1, log1p
 
 from ..optimizers import Optimizer
 from ..optimizers.optimizer import SymbolicTime
@@ -46,6 +47,8 @@ xp = SimpleNamespace(
     abs=sp.Abs,
     exp=sp.exp,
     log=sp.log,
+    expm1=expm1,
+    log1p=log1p,
     sin=sp.sin,
     cos=sp.cos,
     pi=sp.pi,
@@ -59,6 +62,8 @@ numbers = SimpleNamespace(
     abs=abs,
     exp=mpmath.exp,
     log=mpmath.log,
+    expm1=mpmath.expm1,
+    log1p=mpmath.log1p,
     sin=mpmath.sin,
     cos=mpmath.cos,
     pi=mpmath.pi,
