@@ -25,12 +25,10 @@ IMPULSE_STEPS = {"smoke": 30, "quick": 100, "full": 300}
 
 
 def corrected_kernel(alpha: float, beta1: float, steps: int) -> FloatArray:
-    """K_j = Σ_{i=j}^t (1−a)a^{t−i}(1−β₁)β₁^{i−j}/(1−β₁^i), gradient j's coefficient after t = `steps`; j = 1 … t."""
-    i = np.arange(1, steps + 1)
-    early = alpha * np.exp((steps - i) * np.log1p(-alpha)) / (1 - beta1 ** i.astype(float))
-    lags = np.subtract.outer(i, i)
-    memory = np.where(lags >= 0, (1 - beta1) * np.power(beta1, np.maximum(lags, 0), dtype=np.float64), 0.0)
-    return np.asarray(early @ memory)
+    """The derived coefficients of gradients 1 … t after t = `steps`, bias correction included."""
+    from ...derivations.bias_correction import bias_corrected_coefficients
+
+    return bias_corrected_coefficients(decay_per_step=alpha, one_minus_beta1=1 - beta1, steps=steps)
 
 
 def numeric(tier: str) -> Evidence:
@@ -39,7 +37,7 @@ def numeric(tier: str) -> Evidence:
 
 
 def pulses(beta1: float, tier: str) -> Exact:
-    """The corrected coefficients against AdamW's own update fed one gradient each, in 60 digits."""
+    """The derived coefficients against AdamW's own update fed one gradient each, in 60 digits."""
     from fractions import Fraction
 
     from ...derivations import symbols
