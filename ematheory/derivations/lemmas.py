@@ -29,6 +29,9 @@ class Lemma:
     statement: str
     rewrite: Callable[[Expression, Assumptions], Expression]
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def apply(lemmas: Sequence[Lemma], expression: Expression, assumptions: Assumptions) -> Expression:
     """The lemmas in the order given, each once."""
