@@ -9,7 +9,7 @@ from typing import Any
 
 from . import report
 from .claims import find
-from .claims.judging import Judgement, Progress, examine
+from .claims.judging import Judgement, Progress, Started, examine
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def validate(
     tier: str = "quick",
     out: Path | str | None = None,
     progress: Progress | None = None,
+    resume: bool = False,
 ) -> Validation:
     """Judge the claims of papers (``"wang2025"``) or single claims (``"C01"``); all without names.
 
@@ -46,23 +47,43 @@ def validate(
     ----------
     levels : of symbolic, numeric, simulated, trained; None for all that a claim has. A level that is not run says so.
     tier : smoke (seconds per level), quick (at most 15 minutes per level) or full.
-    out : a folder for `report.json` and `index.html`, written at the end; None writes nothing.
+    out : a folder for `report.json` and `index.html`, written at the end, and for `levels/`, where each level is kept
+        as soon as it is judged; None writes nothing.
     progress : called with a `claims.Started` before and a `claims.Judgement` after each level.
+    resume : take from `out` the levels that a run of the same tier, code, versions and instruction sets has judged,
+        and run the rest. A level that ended in an error runs again. What is taken keeps its own date and seconds.
 
     Raises
     ------
-    ValueError : an unknown claim, paper, level or tier (listing the known ones).
+    ValueError : an unknown claim, paper, level or tier (listing the known ones); `resume` without `out`.
 
     Example
     -------
     >>> validate("C01", levels=["symbolic"], tier="smoke").verdicts[0]["verdict"]
     'confirmed'
     """
-    judgements = examine(find(*names), levels, tier, progress)
-    recorded = report.record(judgements, tier, instruction_sets())
+    if resume and out is None:
+        raise ValueError("resume needs out, the folder in which an earlier run kept its levels")
+    isas = instruction_sets()
+    kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas))
+    tell = progress or (lambda event: None)
+    earlier = kept.find if kept is not None and resume else None
+    judgements = examine(find(*names), levels, tier, tell if kept is None else keeping(kept, tell), earlier)
+    recorded = report.record(judgements, tier, isas)
     if out is not None:
         report.write(recorded, out)
     return Validation(judgements, recorded)
+
+
+def keeping(kept: report.Levels, tell: Progress) -> Progress:
+    """What tells of levels and, first, keeps those just judged."""
+
+    def keep(event: Started | Judgement) -> None:
+        if isinstance(event, Judgement) and not event.resumed:
+            kept.keep(event)
+        tell(event)
+
+    return keep
 
 
 def instruction_sets() -> tuple[str, ...]:

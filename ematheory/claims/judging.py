@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib.util import find_spec
 
 from ..records import check_choice
@@ -19,7 +20,11 @@ DECIDED = ("confirmed", "refuted", "vacuous")
 
 @dataclass(frozen=True)
 class Judgement:
-    """One level of one claim: its verdict (or ``"not run"``, ``"error"``, and why) beside the expected one."""
+    """One level of one claim: its verdict (or ``"not run"``, ``"error"``, and why) beside the expected one.
+
+    date : when it finished, in ISO 8601, universal time; empty where it did not run.
+    resumed : whether an earlier run judged it; `date` and `seconds` are then that run's.
+    """
 
     claim: Claim
     level: str
@@ -29,6 +34,8 @@ class Judgement:
     evidence: Evidence = Evidence(())
     seconds: float = 0.0
     trace: str = ""
+    date: str = ""
+    resumed: bool = False
 
     @property
     def expected(self) -> str:
@@ -55,10 +62,16 @@ class Started:
 
 
 Progress = Callable[["Started | Judgement"], None]
+# From a claim and a level to the judgement of an earlier run, or None where the level has to run.
+Earlier = Callable[[Claim, str], Judgement | None]
 
 
 def examine(
-    claims: Iterable[Claim], levels: Sequence[str] | None = None, tier: str = "quick", progress: Progress | None = None
+    claims: Iterable[Claim],
+    levels: Sequence[str] | None = None,
+    tier: str = "quick",
+    progress: Progress | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[Judgement, ...]:
     """Run the claims' levels and judge them.
 
@@ -67,6 +80,7 @@ def examine(
     levels : of symbolic, numeric, simulated, trained; None for all that a claim has.
     tier : smoke (seconds per level), quick (at most 15 minutes) or full.
     progress : called with a `Started` before and a `Judgement` after each level that runs.
+    earlier : asked before each level runs for a judgement to take in its place.
 
     Raises `ValueError` for an unknown level or tier. An exception inside a level is a judgement of its own, "error".
     """
@@ -83,7 +97,7 @@ def examine(
             continue
         position += 1
         tell(Started(claim, level, position, reasons.count("")))
-        judgements.append(examined(claim, level, tier))
+        judgements.append((earlier and earlier(claim, level)) or examined(claim, level, tier))
         tell(judgements[-1])
     return tuple(judgements)
 
@@ -108,5 +122,9 @@ def examined(claim: Claim, level: str, tier: str) -> Judgement:
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
-        return Judgement(claim, level, ERROR, why, seconds=seconds, trace=traceback.format_exc())
-    return Judgement(claim, level, verdict, "", outcomes, evidence, time.perf_counter() - start)
+        return Judgement(claim, level, ERROR, why, seconds=seconds, trace=traceback.format_exc(), date=now())
+    return Judgement(claim, level, verdict, "", outcomes, evidence, time.perf_counter() - start, date=now())
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -27,18 +27,33 @@ def validate(
     tier: Annotated[
         str, typer.Option(help="smoke (3 minutes in all), quick (15 minutes a level at most) or full.")
     ] = "quick",
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json and index.html, written at the end.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for report.json and index.html, written at the end, and levels/, where each level is kept "
+            "once judged."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Take from --out the levels judged before, by the same code and versions in the same tier on the same "
+            "instruction sets, and run the rest; levels that ended in an error run again.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Judge claims: confirmed, refuted, inconclusive or vacuous, with the evidence.
 
-    Exits with 1 when a level comes to another verdict than expected, or to an error.
+    Exits with 0 when no verdict contradicts the expected one (inconclusive and not run do not), 1 when a level comes
+    out confirmed, refuted or vacuous where another of these was expected, or ends in an error, 2 for wrong input.
     """
     from ..validation import validate
 
     chosen = levels.split(",") if levels is not None else None
-    with progress() as tell:
-        result = validate(*(names or ()), levels=chosen, tier=tier, out=out, progress=tell)
+    with progress() as tell, telling_of_kept(out):
+        result = validate(*(names or ()), levels=chosen, tier=tier, out=out, progress=tell, resume=resume)
     show(result, json, out)
     if result.contradictions:
         raise typer.Exit(1)
@@ -61,10 +76,21 @@ def show(result: Validation, json: bool, out: Path | None) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """What tells of levels as they run, on stderr: a live line on a terminal, else one plain line per level."""
+def telling_of_kept(out: Path | None) -> Iterator[None]:
+    """On Ctrl-C, say on stderr that what was judged so far is not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out is not None and (out / "levels").is_dir():
+            typer.echo(f"judged levels are kept in {out / 'levels'}; --resume goes on from them", err=True)
+        raise
+
+
+@contextmanager
+def progress() -> Iterator[Progress | None]:
+    """What tells of levels as they run: lines on stderr where that is a terminal, else nothing."""
     if not sys.stderr.isatty():
-        yield tell_plainly
+        yield None
         return
     from rich.console import Console
 
@@ -82,14 +108,7 @@ def progress() -> Iterator[Progress]:
         yield tell
 
 
-def tell_plainly(event: Started | Judgement) -> None:
-    from ..claims.judging import Judgement
-
-    if isinstance(event, Judgement):
-        typer.echo(finished(event), err=True)
-
-
 def finished(judgement: Judgement) -> str:
     name = f"{judgement.claim.id} {judgement.level}"
-    why = f"  {judgement.why}" if judgement.why else ""
+    why = f"  {judgement.why}" if judgement.why else f"  resumed from {judgement.date}" if judgement.resumed else ""
     return f"{name:<15} {judgement.verdict:<12} {judgement.seconds:6.1f} s{why}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .levels import Levels, key
 from .page import page
 from .record import Record, as_json, contradictions, record, write_text
 from .table import verdict_table
 
-__all__ = ["Record", "as_json", "contradictions", "page", "record", "verdict_table", "write"]
+__all__ = ["Levels", "Record", "as_json", "contradictions", "key", "page", "record", "verdict_table", "write"]
 
 
 def write(recorded: Record, out: Path | str) -> tuple[Path, Path]:

@@ -42,6 +42,8 @@ def meta(recorded: Record) -> str:
         f"Tier {recorded['tier']} · {recorded['date']} · {recorded['seconds']:.0f} s · "
         f"{recorded['machine']}, instruction sets: {isas}"
     )
+    resumed = sum(row["resumed"] for row in recorded["verdicts"])
+    text += f" · {resumed} levels resumed from an earlier run, with its seconds" if resumed else ""
     return f'<p class="meta">{escape(text)}</p>'
 
 
@@ -117,7 +119,8 @@ def level(row: Record) -> str:
     """What one level found: every comparison, its figures, and the trace of an error."""
     seeds = f" · seeds {', '.join(map(str, row['seeds']))}" if row["seeds"] else ""
     isa = f" · {row['isa']}" if row["isa"] else ""
-    detail = escape(row["why"] or f"expected {row['expected']} · {row['seconds']:.1f} s{seeds}{isa}")
+    resumed = f" · resumed: judged {row['date']}" if row["resumed"] else ""
+    detail = escape(row["why"] or f"expected {row['expected']} · {row['seconds']:.1f} s{seeds}{isa}{resumed}")
     heading = f"<h3>{escape(row['level'])} {badge(row['verdict'], contradicts=row['contradicts'])} "
     comparisons = comparison_table(row["comparisons"]) if row["comparisons"] else ""
     figures = "".join(

@@ -64,6 +64,8 @@ def verdict(judgement: Judgement) -> dict[str, Any]:
         "interval": decided.interval if decided else None,
         "confidence": decided.confidence if decided else None,
         "seconds": judgement.seconds,
+        "date": judgement.date,
+        "resumed": judgement.resumed,
         "seeds": list(judgement.evidence.seeds),
         "isa": judgement.evidence.isa,
         "comparisons": [asdict(outcome) for outcome in judgement.outcomes],

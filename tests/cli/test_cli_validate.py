@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ematheory import validation
-from ematheory.claims import Claim, Evidence, Exact, Level
+from ematheory.claims import Claim, Evidence, Exact, Level, Sampled
 from ematheory.cli import main
 
 VERDICTS = {"confirmed": 0.5, "refuted": 2.0}
@@ -18,9 +18,9 @@ def fake(expected="confirmed", run=None):
     return Claim("X01", "paper", "w = w.", "here", (), ("exact",), {"numeric": numeric})
 
 
-def run(monkeypatch, claim, *arguments):
-    """The exit code of `ematheory validate` on a registry of one claim."""
-    monkeypatch.setattr(validation, "find", lambda *names: (claim,))
+def run(monkeypatch, claim, *arguments, more=()):
+    """The exit code of `ematheory validate` on a registry of one claim, or more."""
+    monkeypatch.setattr(validation, "find", lambda *names: (claim, *more))
     monkeypatch.setattr(validation, "instruction_sets", lambda: ("portable",))
     with pytest.raises(SystemExit) as stopped:
         main(["validate", *arguments])
@@ -32,8 +32,9 @@ def test_expected_verdicts_exit_zero(monkeypatch, capsys, tmp_path):
     shown = capsys.readouterr()
     assert "X01" in shown.out
     assert "confirmed" in shown.out
-    assert "X01 numeric     confirmed" in shown.err
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "report.json"]
+    # Progress goes to a terminal only; here is none.
+    assert shown.err.startswith("report: ")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "levels", "report.json"]
 
 
 def test_a_contradiction_exits_one_and_still_reports(monkeypatch, capsys, tmp_path):
@@ -66,10 +67,54 @@ def test_an_interrupt_leaves_nothing(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("verdict", "expected", "code"),
+    [
+        ("confirmed", "confirmed", 0), ("refuted", "refuted", 0), ("vacuous", "vacuous", 0),
+        ("refuted", "confirmed", 1), ("vacuous", "confirmed", 1), ("confirmed", "vacuous", 1),
+        ("inconclusive", "confirmed", 0),
+    ],
+)  # fmt: skip
+def test_exit_codes(monkeypatch, capsys, verdict, expected, code):
+    """Only a decision other than expected is a contradiction; to decide nothing is none."""
+    residuals = {"confirmed": (0.0, 1), "refuted": (2.0, 1), "vacuous": (0.0, 0)}
+
+    def level(tier):
+        if verdict == "inconclusive":
+            return Evidence((Sampled("w", 0.0, 0.0, 1.0, 9, resolution=0.1),))
+        residual, n = residuals[verdict]
+        return Evidence((Exact("w", residual, 1.0, n, "rounding"),))
+
+    assert run(monkeypatch, fake(expected, level), "--json") == code
+    assert json.loads(capsys.readouterr().out)["verdicts"][0]["verdict"] == verdict
+
+
+def test_a_run_goes_on_where_it_was_interrupted(monkeypatch, capsys, tmp_path):
+    calls = []
+
+    def second(tier):
+        calls.append(tier)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return Evidence((Exact("w", 0.5, 1.0, 3, "rounding"),))
+
+    first = fake()
+    later = Claim("X02", "paper", "w = w.", "here", (), ("exact",), {"numeric": Level(second)})
+    out = str(tmp_path / "report")
+    assert run(monkeypatch, first, "--out", out, more=(later,)) == 130
+    assert "--resume goes on from them" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["X01-numeric.json"]
+    assert run(monkeypatch, first, "--out", out, "--resume", "--json", more=(later,)) == 0
+    rows = json.loads(capsys.readouterr().out)["verdicts"]
+    assert [(row["verdict"], row["resumed"]) for row in rows] == [("confirmed", True), ("confirmed", False)]
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--tier", "fast"], "tier must be one of 'smoke', 'quick', 'full', got 'fast'"),
         (["--levels", "symbolic,numbers"], "level must be one of"),
+        (["--resume"], "resume needs out"),
     ],
 )
 def test_wrong_words_exit_two_in_one_sentence(monkeypatch, capsys, arguments, message):
