@@ -24,6 +24,7 @@ def compare(measured: xr.Dataset, predicted: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     ValueError : grids that differ (it says where), or no observable in common.
+    TypeError : what is not a Dataset.
 
     Example
     -------
@@ -34,6 +35,9 @@ def compare(measured: xr.Dataset, predicted: xr.Dataset) -> xr.Dataset:
     >>> sorted(compare(few, many))
     ['risk_difference', 'risk_ratio', 'risk_z']
     """
+    for called, given in (("measured", measured), ("predicted", predicted)):
+        if not isinstance(given, xr.Dataset):
+            raise TypeError(f"{called} must be a Dataset of simulate, train or predict, got {given!r}")
     names = [name for name in map(str, measured.data_vars) if name in predicted and not name.endswith(SUFFIXES)]
     if not names:
         raise ValueError(

@@ -6,14 +6,13 @@ A problem is a record with `gradient(xp, weight, noise, c)`, under the same rule
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import xarray as xr
 
-from .records import FINITE, NON_NEGATIVE, POSITIVE, Interval, Record, as_field, as_vector, check_values
+from .records import FINITE, NON_NEGATIVE, POSITIVE, Interval, Record, as_field, as_vector, check_choice, check_whole
 from .typing import Field, Value
 
 
@@ -47,6 +46,25 @@ class Problem(Record):
     def variants(cls) -> Mapping[str, Problem]:
         """One record for each gradient function, by its name: the native engine's kernels."""
         raise NotImplementedError
+
+
+def chosen_observables(problem: Problem, observables: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The observables asked for, each once; None is the problem's first.
+
+    Raises `ValueError` listing the known ones for an unknown name or none at all, `TypeError` for what is not names.
+    """
+    if observables is None:
+        return problem.observables[:1]
+    known = ", ".join(map(repr, problem.observables))
+    names = (observables,) if isinstance(observables, str) else observables
+    names = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"observables must be names among {known}, got {observables!r}")
+    if not names:
+        raise ValueError(f"observables needs at least one of {known}, got none")
+    for name in names:
+        check_choice(f"observables of {type(problem).__name__}", name, problem.observables)
+    return tuple(dict.fromkeys(names))
 
 
 def common_length(record: Problem, names: tuple[str, ...]) -> int:
@@ -177,9 +195,7 @@ class RandomWalk(Problem):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int | np.integer):
-            raise TypeError(f"size must be a whole number of coordinates, got {self.size!r}")
-        check_values("size", self.size, Interval(1))
+        object.__setattr__(self, "size", check_whole("size", self.size, Interval(1)))
         object.__setattr__(self, "noise", as_vector("noise", self.noise, NON_NEGATIVE))
         object.__setattr__(self, "init", as_vector("init", self.init, FINITE))
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
@@ -189,7 +205,7 @@ class RandomWalk(Problem):
 
     @property
     def coordinates(self) -> int:
-        return int(self.size)
+        return self.size
 
     def coefficients(self, xp: Any) -> RandomWalkCoefficients:
         return RandomWalkCoefficients(noise_scale=xp.sqrt(self.noise / self.batch_size))

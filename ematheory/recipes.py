@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .optimizers.adaptive import resolve_betas
+from .optimizers.adaptive import DEFAULT_BETAS, resolve_betas
 from .records import NON_NEGATIVE, POSITIVE, Interval, Record, as_field, check_choice
 from .schedules import Constant, Schedule
 from .typing import Field
@@ -54,11 +54,13 @@ class Recipe(Record):
     width: Field = 1.0
     depth: Field = 1.0
     parameters: Any = None
-    betas: Any = (0.9, 0.999)
+    betas: Any = DEFAULT_BETAS
     eps: Field = 1e-8
     schedule: Schedule = Constant()
     beta1: Any = None
     beta2: Any = None
+
+    repeated = ("betas",)
 
     def __post_init__(self) -> None:
         check_choice("unit", self.unit, UNITS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import Interval, check_values
+from .records import Interval, check_whole
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,17 @@ class Every:
 
 
 def every(interval: int) -> Every:
-    """Record step 0, every `interval` steps, and the last one.
+    """Record step 0, every `interval` steps, and the last one. Raises `TypeError` or `ValueError` for less than 1.
 
     >>> recorded_steps(every(4), 10).tolist()
     [0, 4, 8, 10]
     """
-    check_values("every", interval, Interval(1))
-    if interval != int(interval):
-        raise ValueError(f"every needs a whole number of steps, got {interval}")
-    return Every(int(interval))
+    return Every(check_whole("every", interval, Interval(1)))
 
 
 def check_steps(steps: Any) -> int:
     """The length of a run as an int. Raises `TypeError` or `ValueError` for what is not a whole number ≥ 1."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
-        raise TypeError(f"steps must be a whole number, got {steps!r}")
-    check_values("steps", steps, Interval(1))
-    return int(steps)
+    return check_whole("steps", steps, Interval(1))
 
 
 def recorded_steps(record: Every | Sequence[int] | None, steps: int) -> np.ndarray[Any, np.dtype[np.int64]]:

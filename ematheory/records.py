@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -20,6 +20,9 @@ Self = TypeVar("Self", bound="Record")
 
 # The dims that belong to a value itself (one per weight; one per member of the pair of betas) and are not sweep axes.
 VALUE_DIMS = ("coordinate", "betas")
+
+# The dims that results have beside the sweep axes: what is recorded, `simulate`'s moments, `train`'s runs.
+RESULT_DIMS = ("step", "order", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +69,27 @@ def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
+def check_kind(name: str, value: Any, kind: type[Any], example: str) -> None:
+    """Raise `TypeError` when `value` is not a `kind`, as when the arguments of a verb are swapped."""
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} must be one such as {example}, got {value!r}; the problem comes first, then the optimizer"
+        )
+
+
+def check_whole(name: str, value: Any, allowed: Interval) -> int:
+    """A whole number as an int. Raises `TypeError` for what is none, `ValueError` for one outside `allowed`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    check_values(name, value, allowed)
+    return int(value)
+
+
 def as_number_array(name: str, value: Any) -> FloatArray:
     try:
         array = np.asarray(value)
-    except ValueError:
+    except (ValueError, TypeError, RuntimeError):
+        # Ragged lists, and tensors that NumPy cannot read.
         array = np.asarray(None)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be a number, a 1-D sequence of numbers or an xarray.DataArray, got {value!r}")
@@ -80,10 +100,19 @@ def as_field(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
     """A scalar field in its one form: a float, or a DataArray whose dims are sweep axes.
 
     Raises `TypeError` for what is not a number and `ValueError` for an empty axis, more than one dimension without
-    names, or a value outside `allowed`.
+    names, an axis with the same coordinate twice or with a name that results need, or a value outside `allowed`.
     """
     if isinstance(value, xr.DataArray):
-        field = value.astype(np.float64)
+        for dim in VALUE_DIMS:
+            if dim in value.dims:
+                raise ValueError(f"{name} is one number for all weights: it cannot have the dim {dim!r}")
+    return swept(name, value, allowed)
+
+
+def swept(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
+    """`as_field` without a word on the dims that belong to a value."""
+    if isinstance(value, xr.DataArray):
+        field = value.copy(data=as_number_array(name, value.values))
         for dim in field.dims:
             if dim not in field.coords:
                 field = field.assign_coords({dim: np.arange(field.sizes[dim])})
@@ -101,7 +130,28 @@ def as_field(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
     if field.size == 0:
         raise ValueError(f"{name}: a sweep axis needs at least one value, got none")
     check_values(name, field.values, allowed)
+    for dim in map(str, field.dims):
+        if dim not in VALUE_DIMS:
+            check_axis(name, dim, np.asarray(field[dim].values))
     return float(field) if field.ndim == 0 else field
+
+
+def check_axis(name: str, dim: str, values: np.ndarray[Any, Any]) -> None:
+    """Raise `ValueError` for a sweep axis that a result cannot have, or whose points cannot be told apart."""
+    if dim in RESULT_DIMS or hasattr(xr.Dataset, dim):
+        taken = ", ".join(map(repr, RESULT_DIMS))
+        raise ValueError(
+            f"{name}: a sweep axis cannot be called {dim!r}, which results need for themselves (as they do {taken} and "
+            "the attributes of an xarray.Dataset); give the DataArray another dim"
+        )
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise ValueError(f"{name}: the coordinates of the sweep axis {dim!r} must not be NaN, got {values}")
+    distinct, counts = np.unique(values, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"{name}: the sweep axis {dim!r} has {distinct[counts > 1][0]!s} twice; give each point once, or a "
+            "DataArray with coordinates of its own"
+        )
 
 
 def as_vector(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
@@ -121,11 +171,14 @@ def as_vector(name: str, value: Any, allowed: Interval) -> float | xr.DataArray:
             raise ValueError(f"{name} needs at least one coordinate, got none")
         check_values(name, array, allowed)
         return xr.DataArray(array, dims=("coordinate",))
-    return as_field(name, value.drop_vars("coordinate", errors="ignore"), allowed)
+    return swept(name, value.drop_vars("coordinate", errors="ignore"), allowed)
 
 
 class Record:
     """Base of the nouns: equality by value, and copies with fields replaced unchecked."""
+
+    # Fields that repeat others, which `repr` leaves out.
+    repeated: ClassVar[tuple[str, ...]] = ()
 
     def substituted(self: Self, **values: Any) -> Self:
         """A copy with fields set as given, unchecked: for SymPy symbols and for flattened arrays."""
@@ -138,7 +191,11 @@ class Record:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def __repr__(self) -> str:
-        shown = (f"{name}={short(value)}" for name, value in self.field_values().items() if value is not None)
+        shown = (
+            f"{name}={short(value)}"
+            for name, value in self.field_values().items()
+            if value is not None and name not in self.repeated
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
@@ -148,8 +205,7 @@ class Record:
         return all(equal_values(value, theirs[name]) for name, value in mine.items())
 
     def __hash__(self) -> int:
-        # repr abridges long arrays, so equal records hash alike and unlike ones may collide.
-        return hash((type(self), repr(self)))
+        return hash((type(self), *map(hashable, self.field_values().values())))
 
 
 def short(value: Any) -> str:
@@ -162,9 +218,22 @@ def short(value: Any) -> str:
     return repr(value)
 
 
+def hashable(value: Any) -> Any:
+    """Something hashable that is the same for equal values (−0.0 equals 0.0, a NumPy integer an int)."""
+    if isinstance(value, xr.DataArray):
+        return value.dims, (value.values + 0.0).tobytes()
+    if isinstance(value, np.ndarray):
+        return value.shape, (value + 0.0).tobytes() if value.dtype.kind in "iuf" else ()
+    return tuple(map(hashable, value)) if isinstance(value, tuple | list) else value
+
+
 def equal_values(x: Any, y: Any) -> bool:
     if isinstance(x, xr.DataArray) or isinstance(y, xr.DataArray):
         return isinstance(x, xr.DataArray) and x.identical(y)
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return type(x) is type(y) and np.array_equal(x, y)
+    if isinstance(x, tuple) and isinstance(y, tuple):
+        return len(x) == len(y) and all(map(equal_values, x, y))
     return bool(x == y)
 
 
@@ -208,8 +277,12 @@ class Grid:
 
 
 def grid(*records: Record) -> Grid:
-    """The grid that the records' sweep axes span. Raises `ValueError` when two fields disagree on a shared dim."""
+    """The grid that the records' sweep axes span.
+
+    Raises `ValueError` when two fields disagree on a shared dim, or an axis has the name of an observable.
+    """
     coords: dict[str, FloatArray] = {}
+    observables = {name for record in records for name in getattr(record, "observables", ())}
     for record in records:
         for name, value in record.field_values().items():
             if not isinstance(value, xr.DataArray):
@@ -217,6 +290,10 @@ def grid(*records: Record) -> Grid:
             for dim in map(str, value.dims):
                 if dim in VALUE_DIMS:
                     continue
+                if dim in observables:
+                    raise ValueError(
+                        f"{type(record).__name__}.{name}: a sweep axis cannot be called {dim!r}, as an observable is"
+                    )
                 values = np.asarray(value[dim].values)
                 if not np.array_equal(coords.setdefault(dim, values), values):
                     raise ValueError(

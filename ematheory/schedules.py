@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import arithmetic
-from .records import POSITIVE, UNIT, Interval, Record, as_number_array, check_choice, check_values
+from .records import POSITIVE, UNIT, Interval, Record, as_number_array, check_choice, check_values, check_whole
 from .typing import FloatArray, Value
 
 SHARE = Interval(0.0, 1.0, closed_high=True)
@@ -49,9 +49,7 @@ class Schedule(Record):
             object.__setattr__(self, name, check_number(name, getattr(self, name), allowed))
         object.__setattr__(self, "warmup", check_number("warmup", self.warmup, UNIT))
         if self.warmup_steps is not None:
-            check_values("warmup_steps", self.warmup_steps, Interval(0))
-            if self.warmup_steps != int(self.warmup_steps):
-                raise ValueError(f"warmup_steps must be a whole number, got {self.warmup_steps}")
+            object.__setattr__(self, "warmup_steps", check_whole("warmup_steps", self.warmup_steps, Interval(0)))
             if self.warmup:
                 raise ValueError(f"give warmup={self.warmup} or warmup_steps={self.warmup_steps}, not both")
 
@@ -178,16 +176,19 @@ class WSD(Schedule):
         super().__post_init__()
         check_choice("shape", self.shape, ("linear", "sqrt"))
 
+    def decayed(self, xp: Any, x: Value) -> tuple[Value, Value]:
+        """Whether the decay is still to come, and y: divided by 1 − (1 − d) so that it ends at 1 in float64 too."""
+        start = 1 - self.decay
+        stable = x < start
+        return stable, xp.where(stable, 0 * x, (x - start) / (1 - start))
+
     def bare_shape(self, xp: Any, x: Value) -> Value:
-        d = self.decay
-        stable = x < 1 - d
-        y = xp.where(stable, 0 * x, (x - (1 - d)) / d)
+        _, y = self.decayed(xp, x)
         return 1 - (y if self.shape == "linear" else xp.sqrt(y))
 
     def bare_integral(self, xp: Any, x: Value) -> Value:
         d = self.decay
-        stable = x < 1 - d
-        y = xp.where(stable, 0 * x, (x - (1 - d)) / d)
+        stable, y = self.decayed(xp, x)
         flat = xp.where(stable, (1 - d) - x, 0 * x)
         if self.shape == "linear":
             return flat + d * (1 - y) * (1 - y) / 2
@@ -275,19 +276,25 @@ def named(name: str, **fields: Any) -> Schedule:
     return SCHEDULES[name](**fields)
 
 
-def multipliers(schedule: Schedule | Sequence[float] | FloatArray | None, steps: int) -> FloatArray:
-    """s_1 … s_T of a schedule, an array of T multipliers, or None (constant 1).
+def multipliers(
+    schedule: Schedule | Sequence[float] | FloatArray | None, steps: int, name: str = "schedule"
+) -> FloatArray:
+    """s_1 … s_T of a schedule, an array of T multipliers, or None (constant 1); errors call it `name`.
 
-    Raises `ValueError` for an array of another length or with a multiplier that is negative or not finite.
+    Raises `ValueError` for an array of another length or with a multiplier that is negative or not finite, `TypeError`
+    for what is neither.
     """
     if schedule is None:
         return np.ones(steps)
-    if isinstance(schedule, str):
-        raise TypeError(f"schedule must be a schedule or an array of {steps} multipliers, got {schedule!r}")
     if isinstance(schedule, Schedule):
         return schedule.multipliers(steps)
-    array = as_number_array("schedule", schedule)
+    if isinstance(schedule, str | type):
+        raise TypeError(
+            f"{name} must be a schedule or an array of {steps} multipliers, got {schedule!r}; give one such as "
+            "Cosine(final=0.1)"
+        )
+    array = as_number_array(name, schedule)
     if array.shape != (steps,):
-        raise ValueError(f"a schedule given as an array needs one multiplier per step, ({steps},), got {array.shape}")
-    check_values("schedule", array, Interval(0.0))
+        raise ValueError(f"a {name} given as an array needs one multiplier per step, ({steps},), got {array.shape}")
+    check_values(name, array, Interval(0.0))
     return array

@@ -39,7 +39,7 @@ def test_a_value_outside_its_range_is_named(record: Any, fields: dict[str, Any],
 
 @pytest.mark.parametrize("size", [1.0, True, "3", None])
 def test_a_size_that_is_no_whole_number_is_a_type_error(size: Any) -> None:
-    with pytest.raises(TypeError, match="size must be a whole number of coordinates"):
+    with pytest.raises(TypeError, match="size must be a whole number"):
         em.RandomWalk(size=size)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -39,9 +41,15 @@ def test_wrong_records_are_refused(record: object, message: str) -> None:
         recorded_steps(record, 10)
 
 
-@pytest.mark.parametrize("interval", [0, -1, 2.5, float("nan")])
-def test_wrong_intervals_are_refused(interval: float) -> None:
-    with pytest.raises(ValueError, match="every"):
+@pytest.mark.parametrize("interval", [0, -1])
+def test_wrong_intervals_are_refused(interval: int) -> None:
+    with pytest.raises(ValueError, match="every must be finite and >= 1"):
+        em.every(interval)
+
+
+@pytest.mark.parametrize("interval", [2.5, float("nan"), True, "3", [1, 2], None])
+def test_intervals_that_are_no_whole_number_are_a_type_error(interval: Any) -> None:
+    with pytest.raises(TypeError, match="every must be a whole number, got"):
         em.every(interval)
 
 

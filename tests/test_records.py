@@ -184,12 +184,6 @@ def test_a_bad_record_is_refused(record: Any) -> None:
         recorded_steps(record, 10)
 
 
-@pytest.mark.parametrize("interval", [0, -1, 1.5, np.nan])
-def test_every_needs_a_whole_number_of_steps(interval: Any) -> None:
-    with pytest.raises(ValueError, match="every"):
-        every(interval)
-
-
 def test_steps_are_a_whole_number_of_at_least_one() -> None:
     assert check_steps(np.int64(3)) == 3
     for value in (1.0, True, "3", None):
@@ -213,3 +207,66 @@ def test_same_result_ignores_what_ran_it_and_nothing_else() -> None:
     assert not same_result(one, one.assign_attrs(seed=1))
     assert not same_result(one, (one + 1e-15).assign_attrs(one.attrs))
     assert not same_result(one, one.isel(step=[0]).assign_attrs(one.attrs))
+
+
+@pytest.mark.parametrize("dim", ["step", "order", "seed", "mean", "sizes", "coordinate", "betas"])
+def test_an_axis_whose_name_is_taken_is_refused(dim: str) -> None:
+    with pytest.raises(ValueError, match=f"'{dim}'"):
+        em.SGD(lr=xr.DataArray([0.1, 0.2], dims=dim))
+
+
+def test_an_axis_named_as_an_observable_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"SGD\.lr: a sweep axis cannot be called 'risk'"):
+        grid(em.SGD(lr=xr.DataArray([0.1, 0.2], dims="risk")), em.NoisyQuadratic(curvature=1.0))
+
+
+@pytest.mark.parametrize(
+    ("lr", "message"),
+    [
+        ([0.1, 0.2, 0.1], "the sweep axis 'lr' has 0.1 twice"),
+        (xr.DataArray([0.1, 0.2], coords={"case": [3, 3]}), "the sweep axis 'case' has 3 twice"),
+        (xr.DataArray([0.1, 0.2], coords={"case": [np.nan, 1.0]}), "must not be NaN"),
+    ],
+)
+def test_points_that_cannot_be_told_apart_are_refused(lr: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        em.SGD(lr=lr)
+
+
+class Unreadable:
+    """As a tensor that requires a gradient."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("detach first")
+
+
+@pytest.mark.parametrize(
+    "lr", [xr.DataArray([True, False], dims="a"), xr.DataArray(["x", "y"], dims="a"), xr.DataArray([1j]), Unreadable()]
+)
+def test_what_holds_no_numbers_is_a_type_error(lr: Any) -> None:
+    with pytest.raises(TypeError, match="lr must be a number"):
+        em.SGD(lr=lr)
+
+
+def test_equal_records_hash_alike_whatever_prints_them() -> None:
+    pairs = [
+        (em.NoisyQuadratic(curvature=[1.0, 0.0]), em.NoisyQuadratic(curvature=[1.0, -0.0])),
+        (em.NoisyQuadratic(curvature=1.0, init=0.0), em.NoisyQuadratic(curvature=1.0, init=-0.0)),
+        (em.RandomWalk(size=4), em.RandomWalk(size=np.int64(4))),
+        (em.AdamW(lr=[0.1, 0.2], beta1=[0.5, 0.6]), em.AdamW(lr=[0.1, 0.2], beta1=[0.5, 0.6])),
+    ]
+    for one, other in pairs:
+        assert one == other
+        before = hash(one)
+        with np.printoptions(precision=1, threshold=1):
+            assert hash(other) == before
+    long = np.linspace(0.1, 1.0, 1000)
+    changed = long.copy()
+    changed[500] = 2.0
+    assert hash(em.NoisyQuadratic(curvature=long)) != hash(em.NoisyQuadratic(curvature=changed))
+
+
+def test_a_repr_says_each_thing_once() -> None:
+    assert repr(em.AdamW(lr=0.1)) == (
+        "AdamW(lr=0.1, weight_decay=0.01, eps=1e-08, decay='per_lr', beta1=0.9, beta2=0.999)"
+    )

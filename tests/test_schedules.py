@@ -146,7 +146,6 @@ BAD = [
     (lambda: em.Cosine(warmup=np.nan), "warmup must be"),
     (lambda: em.Cosine(warmup=0.1, warmup_steps=3), r"give warmup=0\.1 or warmup_steps=3, not both"),
     (lambda: em.Cosine(warmup_steps=-1), "warmup_steps must be finite and >= 0"),
-    (lambda: em.Cosine(warmup_steps=2.5), "warmup_steps must be a whole number"),
     (lambda: em.Cosine(warmup_steps=10).multipliers(10), "warmup_steps must be less than the run's 10 steps"),
     (lambda: em.Cosine(warmup_steps=10).at(0.5), "needs the warm-up as a share of the run"),
     (lambda: em.WSD(decay=0.0), r"decay must be in \(0, 1\]"),
@@ -189,3 +188,28 @@ def test_a_block_of_multipliers_is_a_slice_of_them_all(name: str) -> None:
 def test_multipliers_of_none_and_of_an_array() -> None:
     np.testing.assert_array_equal(multipliers(None, 3), [1.0, 1.0, 1.0])
     np.testing.assert_array_equal(multipliers([1, 0.5, 0], 3), [1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("shape", ["linear", "sqrt"])
+def test_wsd_ends_at_zero_and_is_never_negative(shape: str) -> None:
+    x = np.linspace(0.0, 1.0, 2001)
+    for decay in np.linspace(0.01, 1.0, 100):
+        values = em.WSD(decay=decay, shape=shape).at(x)
+        assert values[-1] == 0.0
+        assert (values >= 0).all()
+        assert (values <= 1).all()
+        assert (values[x < 1 - decay] == 1).all()
+
+
+@pytest.mark.parametrize("steps", [2.5, True, "3", [1, 2]])
+def test_warmup_steps_that_are_no_whole_number_are_a_type_error(steps: Any) -> None:
+    with pytest.raises(TypeError, match="warmup_steps must be a whole number, got"):
+        em.Cosine(warmup_steps=steps)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", em.Cosine])
+def test_what_is_no_schedule_is_called_by_its_argument(schedule: Any) -> None:
+    with pytest.raises(TypeError, match="decay_schedule must be a schedule or an array of 3 multipliers"):
+        em.simulate(em.RandomWalk(), em.SGD(lr=0.1), steps=3, decay_schedule=schedule)
+    with pytest.raises(TypeError, match="decay_schedule must be a schedule or an array of 3 multipliers"):
+        em.predict(em.RandomWalk(), em.SGD(lr=0.1), steps=3, decay_schedule=schedule)

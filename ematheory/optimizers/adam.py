@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..records import NON_NEGATIVE, POSITIVE, as_field
 from ..typing import Field, Value
 from .adamw import AdamWState
-from .adaptive import resolve_betas
+from .adaptive import DEFAULT_BETAS, resolve_betas
 from .optimizer import Optimizer, Time
 
 
@@ -49,12 +49,13 @@ class Adam(Optimizer):
 
     lr: Field
     weight_decay: Field = 0.0
-    betas: Any = (0.9, 0.999)
+    betas: Any = DEFAULT_BETAS
     eps: Field = 1e-8
     beta1: Any = None
     beta2: Any = None
 
     State = AdamWState
+    repeated = ("betas",)
     Coefficients = AdamCoefficients
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..records import NON_NEGATIVE, POSITIVE, as_field, check_choice
 from ..typing import Field, Value
-from .adaptive import resolve_betas
+from .adaptive import DEFAULT_BETAS, resolve_betas
 from .optimizer import Optimizer, Time
 
 DECAYS = ("per_lr", "independent", "corrected", "cautious")
@@ -64,13 +64,14 @@ class AdamW(Optimizer):
 
     lr: Field
     weight_decay: Field = 1e-2
-    betas: Any = (0.9, 0.999)
+    betas: Any = DEFAULT_BETAS
     eps: Field = 1e-8
     decay: str = "per_lr"
     beta1: Any = None
     beta2: Any = None
 
     State = AdamWState
+    repeated = ("betas",)
     Coefficients = AdamWCoefficients
 
     def __post_init__(self) -> None:
@@ -105,13 +106,17 @@ class AdamW(Optimizer):
         second = c.beta2 * state.second_moment + c.one_minus_beta2 * (gradient * gradient)
         step = (c.step_size * first) / (xp.sqrt(second * c.inverse_correction2) + c.eps)
         shrink = c.decay * state.weight
-        if self.decay == "cautious":
+        if self.decays_where_aligned:
             shrink = xp.where(step * state.weight >= 0, shrink, 0)
         return AdamWState((state.weight - shrink) - step, first, second)
 
     @property
+    def decays_where_aligned(self) -> bool:
+        return self.decay == "cautious"
+
+    @property
     def variant(self) -> str:
-        return "adamw_cautious" if self.decay == "cautious" else "adamw"
+        return "adamw_cautious" if self.decays_where_aligned else "adamw"
 
     @classmethod
     def variants(cls) -> Mapping[str, Optimizer]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import xarray as xr
 
-from ..records import UNIT, as_field
+from ..records import UNIT, as_field, equal_values, short
+
+DEFAULT_BETAS = (0.9, 0.999)
 
 
 def resolve_betas(record: Any) -> None:
@@ -24,9 +26,21 @@ def resolve_betas(record: Any) -> None:
     except (TypeError, ValueError):
         raise ValueError(f"betas must be a pair (beta1, beta2), got {record.betas!r}") from None
     for position, (name, member) in enumerate((("beta1", first), ("beta2", second))):
-        given = getattr(record, name)
-        value = as_field(f"betas[{position}]", member, UNIT) if given is None else as_field(name, given, UNIT)
-        if given is None and isinstance(value, xr.DataArray) and f"betas[{position}]" in value.dims:
-            raise ValueError(f"betas[{position}] must be a number, got {member!r}; to sweep it give {name}=")
-        object.__setattr__(record, name, value)
+        object.__setattr__(record, name, resolved_beta(position, member, name, getattr(record, name)))
     object.__setattr__(record, "betas", (record.beta1, record.beta2))
+
+
+def resolved_beta(position: int, member: Any, name: str, given: Any) -> float | xr.DataArray:
+    """One beta, from the pair's `member` or given apart as `name`; an unused member must be the default or the same."""
+    in_pair = f"betas[{position}]"
+    value = as_field(in_pair, member, UNIT)
+    if given is None:
+        if isinstance(value, xr.DataArray) and in_pair in value.dims:
+            raise ValueError(f"{in_pair} must be a number, got {member!r}; to sweep it give {name}=")
+        return value
+    apart = as_field(name, given, UNIT)
+    if not equal_values(value, apart) and not equal_values(value, DEFAULT_BETAS[position]):
+        raise ValueError(
+            f"{in_pair}={short(value)} and {name}={short(apart)} differ; give one of them (the other None)"
+        )
+    return apart

@@ -72,6 +72,11 @@ class Optimizer(Record):
         return 0 * time.lr
 
     @property
+    def decays_where_aligned(self) -> bool:
+        """Whether a coordinate decays only where its update points against its weight, u·w ≥ 0 (cautious decay)."""
+        return False
+
+    @property
     def variant(self) -> str:
         """The name of this record's update among `variants()`: the native engine's kernel."""
         raise NotImplementedError

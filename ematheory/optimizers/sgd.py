@@ -47,7 +47,7 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError : a value outside its range, an empty sweep axis, an unknown `decay`, `nesterov` without momentum.
-    TypeError : a value that is not a number.
+    TypeError : a value that is not a number, `nesterov` that is neither True nor False.
 
     Example
     -------
@@ -69,6 +69,8 @@ class SGD(Optimizer):
         object.__setattr__(self, "lr", as_field("lr", self.lr, POSITIVE))
         object.__setattr__(self, "momentum", as_field("momentum", self.momentum, UNIT))
         object.__setattr__(self, "weight_decay", as_field("weight_decay", self.weight_decay, NON_NEGATIVE))
+        if not isinstance(self.nesterov, bool | np.bool_):
+            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
         if self.nesterov and np.any(np.asarray(self.momentum) == 0):
             raise ValueError("nesterov=True needs momentum > 0, got 0; give momentum= or leave nesterov out")
 

@@ -11,9 +11,9 @@ import xarray as xr
 
 from .. import results
 from ..optimizers import SGD, AdamW, Optimizer
-from ..problems import NoisyQuadratic, Problem, RandomWalk
+from ..problems import NoisyQuadratic, Problem, RandomWalk, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
-from ..records import check_choice
+from ..records import check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
@@ -63,7 +63,7 @@ def predict(
     ------
     ValueError : an unsupported pair, an unknown observable, a schedule of another length, `steps=None` with a
         schedule or record, or a stationary state that does not exist (unstable, or nothing pulls the weight back).
-    TypeError : steps that are not a whole number.
+    TypeError : steps that are not a whole number, records that are not a problem and an optimizer.
 
     Warns
     -----
@@ -78,14 +78,17 @@ def predict(
     """
     began = time.perf_counter()
     check_supported(problem, optimizer)
-    names = chosen(problem, observables)
+    names = chosen_observables(problem, observables)
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         cells = Cells(problem, optimizer)
     else:
         steps = check_steps(steps)
         warn_if_unstable(problem, optimizer)
-        rates = [rate_multipliers(each, steps) for each in (schedule, decay_schedule)]
+        rates = [
+            rate_multipliers(each, steps, name)
+            for name, each in (("schedule", schedule), ("decay_schedule", decay_schedule))
+        ]
         cells = Cells(problem, optimizer, recorded_steps(record, steps), rates[0], rates[1])
     dataset = labelled(problem, optimizer, cells, names)
     settings = {"steps": steps, "schedule": schedule, "decay_schedule": decay_schedule}
@@ -95,7 +98,9 @@ def predict(
 
 
 def check_supported(problem: Problem, optimizer: Optimizer) -> None:
-    """Raise `ValueError` for a pair whose moments do not close, saying which do."""
+    """Raise `ValueError` for a pair whose moments do not close, saying which do; `TypeError` for what is no pair."""
+    check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
+    check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     if isinstance(optimizer, SGD) and isinstance(problem, NoisyQuadratic | RandomWalk):
         return
     name = type(optimizer).__name__
@@ -109,15 +114,6 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     )
 
 
-def chosen(problem: Problem, observables: str | Sequence[str] | None) -> tuple[str, ...]:
-    if observables is None:
-        return problem.observables[:1]
-    names = (observables,) if isinstance(observables, str) else tuple(observables)
-    for name in names:
-        check_choice("observables", name, problem.observables)
-    return names
-
-
 def refuse_without_steps(**given: Any) -> None:
     for name, value in given.items():
         if value is not None:
@@ -126,18 +122,18 @@ def refuse_without_steps(**given: Any) -> None:
             )
 
 
-def rate_multipliers(schedule: Multipliers, steps: int) -> FloatArray:
+def rate_multipliers(schedule: Multipliers, steps: int, name: str) -> FloatArray:
     """s_1 … s_T; for a constant a view of one number, so that a run of 10⁹ steps costs no memory."""
     if schedule is None or (isinstance(schedule, Constant) and not schedule.warmup and not schedule.warmup_steps):
         return np.broadcast_to(np.ones(()), (steps,))
-    return multipliers(schedule, steps)
+    return multipliers(schedule, steps, name)
 
 
 def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequence[str]) -> xr.Dataset:
     """The observables as a Dataset, each marked as exact or not."""
     exact_moments = isinstance(optimizer, SGD)
     # An unstable run has been warned of; its moments may grow beyond a float64.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         values = cells.observables(names)
     steps = ("step",) if len(cells.record) else ()
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}

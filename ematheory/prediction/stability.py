@@ -100,4 +100,6 @@ def where(over: Grid, flat: Optimizer, point: int) -> str:
     places = np.unravel_index(point, over.shape)
     axes = {dim: over.coords[dim][i] for dim, i in zip(over.dims, places, strict=True)}
     named = {"lr": flat.lr[point, 0], **axes}
-    return "at " + ", ".join(f"{name}={value:.6g}" for name, value in named.items())
+    return "at " + ", ".join(
+        f"{name}={value if isinstance(value, str) else f'{value:.6g}'}" for name, value in named.items()
+    )

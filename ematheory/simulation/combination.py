@@ -26,6 +26,7 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
     ------
     ValueError : settings, observables or grids that differ (it says which), ranges that are not adjacent, a Dataset
         that `simulate` did not make.
+    TypeError : what is not a Dataset.
 
     Source: DESIGN.md §3, the Reductions contract.
 
@@ -71,6 +72,8 @@ def in_order(x: xr.Dataset, y: xr.Dataset) -> tuple[tuple[xr.Dataset, xr.Dataset
 
 
 def replicas_of(result: xr.Dataset) -> range:
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(f"combine needs two Datasets of simulate, got {result!r}")
     if not all(name in result.attrs for name in REPLICAS):
         raise ValueError("combine needs results of simulate; this Dataset does not say which replicas it holds")
     return range(*(int(result.attrs[name]) for name in REPLICAS))

@@ -20,13 +20,15 @@ class View(NamedTuple):
     """Recorded weights in float64, shape (records, points, replicas, d), with the weights one step before.
 
     `decay` is α of the update between the two, shape (records, points, 1, 1); `problem` the problem's coefficients,
-    each of shape (points, 1, d). Without a step before, `previous` and `decay` are NaN.
+    each of shape (points, 1, d). Without a step before, `previous` and `decay` are NaN. `cautious`: only coordinates
+    with u·w ≥ 0 decayed.
     """
 
     weight: FloatArray
     previous: FloatArray
     decay: FloatArray
     problem: Any
+    cautious: bool = False
 
 
 def risk(view: View) -> FloatArray:
@@ -57,8 +59,12 @@ def rotation(view: View) -> FloatArray:
 
 
 def update_cosine(view: View) -> FloatArray:
-    """cos∠(w_{t−1}, u_t) with u_t ∝ −(w_t − (1 − α_t) w_{t−1})."""
-    update = (view.previous - view.weight) - view.decay * view.previous
+    """cos∠(w_{t−1}, u_t) with u_t ∝ −(w_t − (1 − α_t) w_{t−1}), α_t = 0 where cautious decay left a weight alone."""
+    change, shrink = view.previous - view.weight, view.decay * view.previous
+    if view.cautious:
+        # A weight moves by at least α towards zero where it decayed, and away from it where it did not.
+        shrink = np.where(change * view.previous < 0.5 * (shrink * view.previous), 0.0, shrink)
+    update = change - shrink
     return vector_sum(view.previous * update) / (norm(view.previous) * norm(update))
 
 
@@ -93,7 +99,13 @@ def pieces(length: int, weight: int) -> Iterator[slice]:
 
 
 def measure(
-    sample: str, weights: Any, previous: Any | None, decay: FloatArray | None, problem: Any, first_replica: int
+    sample: str,
+    weights: Any,
+    previous: Any | None,
+    decay: FloatArray | None,
+    problem: Any,
+    first_replica: int,
+    cautious: bool = False,
 ) -> Moments:
     """A sample's moments over replicas at each record: arrays (records, points), or (records, points, d) of the weight.
 
@@ -106,7 +118,7 @@ def measure(
     with np.errstate(all="ignore"):
         for some, few in product(pieces(records, points * min(replicas, LEAF) * d), pieces(replicas, points * d)):
             view = view_of(weights[some, :, few], previous, decay, problem, (some, slice(None), few))
-            values[some, :, few] = SCALARS[sample](view)
+            values[some, :, few] = SCALARS[sample](view._replace(cautious=cautious))
         return replica_moments(np.moveaxis(values, -1, 0), first_replica)
 
 

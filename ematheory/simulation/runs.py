@@ -38,7 +38,7 @@ def simulate(
     schedule: Schedule | Sequence[float] | FloatArray | None = None,
     decay_schedule: Schedule | Sequence[float] | FloatArray | None = None,
     record: Every | Sequence[int] | None = None,
-    observables: Sequence[str] | None = None,
+    observables: str | Sequence[str] | None = None,
     replicas: int | range = 64,
     seed: int = 0,
     dtype: str = "float64",
@@ -215,7 +215,8 @@ class PointBlock:
             previous = snapshots[call.before]
             share = decay.T[call.at[call.before]] if decay.size else np.full((len(call.now), 1), np.nan)
             previous[call.at[call.now] + call.first == 0] = np.nan
+        cautious = self.optimizer.decays_where_aligned
         return {
-            name: measure(name, snapshots[call.now], previous, share, of_problem, first_replica)
+            name: measure(name, snapshots[call.now], previous, share, of_problem, first_replica, cautious)
             for name in self.samples
         }

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..optimizers import Optimizer
-from ..problems import Problem
+from ..problems import Problem, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
-from ..records import Grid, check_choice, grid
+from ..records import Grid, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
+from .observables import PER_COORDINATE, SCALARS
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
@@ -72,7 +73,7 @@ def specify(
     schedule: Schedule | Sequence[float] | FloatArray | None,
     decay_schedule: Schedule | Sequence[float] | FloatArray | None,
     record: Every | Sequence[int] | None,
-    observables: Sequence[str] | None,
+    observables: str | Sequence[str] | None,
     replicas: int | range,
     seed: int,
     dtype: str,
@@ -92,8 +93,8 @@ def specify(
         problem=problem,
         optimizer=optimizer,
         steps=steps,
-        schedule=check_schedule(schedule, steps),
-        decay_schedule=check_schedule(decay_schedule, steps),
+        schedule=check_schedule("schedule", schedule, steps),
+        decay_schedule=check_schedule("decay_schedule", decay_schedule, steps),
         record=recorded_steps(record, steps),
         observables=check_observables(observables, problem),
         replicas=check_replicas(replicas),
@@ -104,21 +105,14 @@ def specify(
     )
 
 
-def check_kind(name: str, value: Any, kind: type[Any], example: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(
-            f"{name} must be one such as {example}, got {value!r}; the problem comes first, then the optimizer"
-        )
-
-
 def check_schedule(
-    schedule: Schedule | Sequence[float] | FloatArray | None, steps: int
+    name: str, schedule: Schedule | Sequence[float] | FloatArray | None, steps: int
 ) -> Schedule | FloatArray | None:
     """A schedule that fits the run's length, an array of its multipliers, or None. Raises as `multipliers` does."""
     if isinstance(schedule, Schedule):
         schedule.over(steps)
         return schedule
-    return None if schedule is None else multipliers(schedule, steps)
+    return None if schedule is None else multipliers(schedule, steps, name)
 
 
 def check_limit(name: str, value: int) -> None:
@@ -129,16 +123,16 @@ def check_limit(name: str, value: int) -> None:
         )
 
 
-def check_observables(observables: Sequence[str] | None, problem: Problem) -> tuple[str, ...]:
-    """The observables asked for, the problem's first when None. Raises `ValueError` listing the known ones."""
-    if observables is None:
-        return problem.observables[:1]
-    names = (observables,) if isinstance(observables, str) else tuple(observables)
-    if not names:
-        raise ValueError(f"observables needs at least one of {', '.join(map(repr, problem.observables))}, got none")
+def check_observables(observables: str | Sequence[str] | None, problem: Problem) -> tuple[str, ...]:
+    """The observables asked for. Raises `ValueError` for one that a user's problem lists and nothing here measures."""
+    names = chosen_observables(problem, observables)
     for name in names:
-        check_choice(f"observables of {type(problem).__name__}", name, problem.observables)
-    return tuple(dict.fromkeys(names))
+        if name not in (*SCALARS, *PER_COORDINATE):
+            known = ", ".join(map(repr, (*SCALARS, *PER_COORDINATE)))
+            raise ValueError(
+                f"{type(problem).__name__} lists the observable {name!r}, but simulate measures only {known}"
+            )
+    return names
 
 
 def check_replicas(replicas: Any) -> range:

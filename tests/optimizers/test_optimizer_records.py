@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,17 @@ def test_the_running_power_is_the_power() -> None:
     step_size = block[0, :, record.Coefficients._fields.index("step_size")]
     np.testing.assert_allclose(step_size, 0.1 / (1 - 0.9 ** np.arange(1, 1001)), rtol=1e-13)
     np.testing.assert_array_equal(step_size[0], 0.1 / (1 - 0.9))
+
+
+def test_betas_that_contradict_one_given_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"betas\[0\]=0\.5 and beta1=0\.9 differ"):
+        dataclasses.replace(em.AdamW(lr=0.1), betas=(0.5, 0.6))
+    with pytest.raises(ValueError, match=r"betas\[1\] must be in \[0, 1\), got 1\.5"):
+        em.AdamW(lr=0.1, betas=(0.9, 1.5), beta2=0.9)
+    assert dataclasses.replace(em.AdamW(lr=0.1, betas=(0.5, 0.6)), lr=0.2).betas == (0.5, 0.6)
+    assert em.AdamW(lr=0.1, beta2=0.99).betas == (0.9, 0.99)
+
+
+def test_nesterov_is_true_or_false() -> None:
+    with pytest.raises(TypeError, match="nesterov must be True or False, got 'no'"):
+        em.SGD(lr=0.1, momentum=0.9, nesterov="no")

@@ -21,6 +21,7 @@ from ematheory.problems import RECORDS
 from ematheory.results import same_result
 from ematheory.simulation import backends
 from ematheory.simulation.normal import normals
+from ematheory.simulation.observables import View, update_cosine
 
 BACKENDS = ["reference", *(["cpu"] if em.isas() else [])]
 PROBLEM = em.NoisyQuadratic(curvature=[1.0, 0.5, 0.1], noise=0.1, optimum=[0.5, -0.5, 0.0])
@@ -420,3 +421,65 @@ UNEQUAL = [
 def test_compare_refuses_other_grids(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         em.compare(run(), run(**settings))
+
+
+class Novel(em.NoisyQuadratic):
+    """A user's problem that promises what nothing measures."""
+
+    observables = ("surprise",)
+
+
+def test_an_observable_that_nothing_measures_is_refused() -> None:
+    with pytest.raises(ValueError, match="Novel lists the observable 'surprise', but simulate measures only 'risk'"):
+        em.simulate(Novel(curvature=1.0), em.SGD(lr=0.1), steps=2)
+
+
+@pytest.mark.parametrize("observables", [3, [1]])
+def test_observables_that_are_no_names_are_a_type_error(observables: Any) -> None:
+    for verb in (em.simulate, em.predict):
+        with pytest.raises(TypeError, match="observables must be names among 'risk'"):
+            verb(em.NoisyQuadratic(curvature=1.0), em.SGD(lr=0.1), steps=2, observables=observables)
+
+
+def test_both_verbs_choose_observables_alike() -> None:
+    for verb in (em.simulate, em.predict):
+        result = verb(em.NoisyQuadratic(curvature=1.0), em.SGD(lr=0.1), steps=2, observables=["risk", "risk"])
+        assert "risk" in result
+        with pytest.raises(ValueError, match="observables needs at least one of"):
+            verb(em.NoisyQuadratic(curvature=1.0), em.SGD(lr=0.1), steps=2, observables=())
+        with pytest.raises(TypeError, match="the problem comes first"):
+            verb(em.SGD(lr=0.1), em.NoisyQuadratic(curvature=1.0), steps=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [0.0, 1e-8, 1e-3, 0.5])
+def test_update_cosine_knows_where_cautious_decay_left_a_weight_alone(dtype: Any, alpha: float) -> None:
+    rng = np.random.default_rng(5)
+    weight, step = rng.normal(size=(2, 4000)).astype(dtype)
+    step[:100] = 0
+    step[100:200] *= 1e-9
+    optimizer = em.AdamW(lr=1.0, decay="cautious", betas=(0.0, 0.0), eps=0.0)
+    shrink = np.where(step * weight >= 0, dtype(alpha) * weight, dtype(0))
+    view = View(((weight - shrink) - step).astype(float), weight.astype(float), np.array(alpha), None, cautious=True)
+    expected = (weight.astype(float) @ step) / np.linalg.norm(weight) / np.linalg.norm(step)
+    assert optimizer.decays_where_aligned
+    assert update_cosine(view) == pytest.approx(expected, abs=8 * np.finfo(dtype).eps)
+
+
+def test_update_cosine_of_a_cautious_run_is_that_of_its_updates() -> None:
+    walk, settings = em.RandomWalk(size=2000, init=0.1), {"steps": 1, "observables": "update_cosine"}
+    masked = em.simulate(walk, em.AdamW(lr=0.1, weight_decay=5.0, decay="cautious"), **settings)
+    plain = em.simulate(walk, em.AdamW(lr=0.1, weight_decay=5.0), **settings)
+    np.testing.assert_allclose(masked.update_cosine[1], plain.update_cosine[1], atol=1e-14)
+
+
+def test_a_warning_names_points_whose_coordinates_are_words() -> None:
+    optimizer = em.SGD(lr=xr.DataArray([0.1, 5.0], coords={"case": ["low", "high"]}))
+    with pytest.warns(UserWarning, match="at lr=5, case=high"):
+        em.simulate(em.NoisyQuadratic(curvature=1.0), optimizer, steps=2)
+
+
+def test_combine_and_compare_need_datasets() -> None:
+    for verb in (em.combine, em.compare):
+        with pytest.raises(TypeError, match=r"Datasets? of simulate"):
+            verb(1, 2)
