@@ -26,6 +26,7 @@ FACE = {
     "NoisyQuadratic": "problems",
     "RandomWalk": "problems",
     "Recipe": "recipes",
+    "published": "published_recipes",
     "derive": "derivations",
     "ema_coefficients": "timescales",
     "predict": "prediction",

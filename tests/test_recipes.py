@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 import ematheory as em
-from ematheory.published import Piece, Pieces, described, published, recipe_of
+from ematheory.published_recipes import Piece, Pieces, described, published, recipe_of
 
 BASE = {"lr": 3e-4, "weight_decay": 0.1, "batch_size": 4e6, "dataset_size": 2e12}
 ENTRY = {**BASE, "parameters": 7e9, "schedule": {"kind": "cosine", "final": 0.1}}
@@ -128,3 +129,9 @@ def test_pieces_of_a_whole_are_the_whole() -> None:
     cut = Pieces((Piece(0.3, 1.0, em.Cosine(final=0.2), 1.0), Piece(1.0, 1.0, em.Constant(), 0.7)), warmup=0.1)
     x = np.linspace(0, 0.1 + 0.9 * 0.29, 50)
     np.testing.assert_allclose(cut.at(x), whole.at(x), atol=1e-14)
+
+
+def test_the_published_recipes_are_reached_by_their_public_name() -> None:
+    assert em.published()["Llama-2 7B"].recipe.lr == 3e-4
+    import_module("ematheory.published_recipes")
+    assert callable(em.published)

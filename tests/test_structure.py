@@ -25,7 +25,7 @@ LAYERS = (
         "problems",
         "conventions",
         "recipes",
-        "published",
+        "published_recipes",
         "optimizers",
         "results",
         "recording",

@@ -10,7 +10,7 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from ..published import Published
+    from ..published_recipes import Published
 
 # Of the timescale over the schedule: what the table shows, and its headings.
 COLUMNS = {
@@ -29,7 +29,7 @@ def recipes(json: options.Json = False) -> None:
     last; tokens per parameter count active parameters of mixtures of experts (marked *). Source: release is a released
     config or code, paper is the paper, memory is unconfirmed.
     """
-    from ..published import published
+    from ..published_recipes import published
 
     described = [(entry, *timescale_or_reason(entry)) for entry in published().values()]
     if json:

@@ -8,7 +8,7 @@ import pytest
 
 import ematheory as em
 from ematheory.cli import main
-from ematheory.published import published
+from ematheory.published_recipes import published
 
 LLAMA = ("--lr", "3e-4", "--weight-decay", "0.1", "--batch-size", "4e6", "--dataset-size", "2e12")
 COSINE = ("--schedule", "cosine", "--final", "0.1")
@@ -83,7 +83,7 @@ def test_recipes_lists_every_published_one_uncut(capsys):
 
 def test_recipes_as_json(capsys, monkeypatch):
     some = {name: published()[name] for name in ("Llama-2 7B", "PaLM 540B")}
-    monkeypatch.setattr("ematheory.published.published", lambda: some)
+    monkeypatch.setattr("ematheory.published_recipes.published", lambda: some)
     printed = {entry["name"]: entry for entry in json.loads(run(capsys, "recipes", "--json")[1])}
     found = some["Llama-2 7B"].recipe.timescale()
     assert printed["Llama-2 7B"]["timescale"]["schedule"] == vars(found.schedule)
