@@ -152,8 +152,9 @@ def timescale(recipe: Recipe) -> Timescale:
 
     At the peak, τ = 1/(ηλ) steps, and the constant-rate closed forms (THEORY.md E3) for a run of T steps.
     Over the schedule, τ = T/Σ α_t, the timescale at the mean rate, so that initial_weight_left ≈ e^{−1/run_fraction};
-    the other numbers come from the coefficients c_t of `ema_coefficients` for a run of T steps (rounded to whole
-    steps), or, beyond 2²¹ steps, from their continuous limit (E5), whose relative error is O(α). Without decay every
+    the other numbers come from the coefficients c_t of a run of T steps (rounded to whole steps), as `ema_coefficients`
+    gives them but to nine digits only, or, beyond 2²¹ steps, from their continuous limit (E5), whose relative error is
+    O(α). Without decay every
     time is infinite, nothing of the initial weight is lost, and the effective sample size is its limit (Ση)²/Ση².
 
     Raises
@@ -233,12 +234,12 @@ def over_schedule(schedule: Schedule, alpha: float, steps: float) -> Kernel:
 def discrete_kernel(multipliers: FloatArray, alpha: float) -> Kernel:
     if alpha == 0:
         return Kernel(inf, inf, sample_size(multipliers), 1.0)
-    left, coefficients = ema_coefficients(multipliers, alpha)
-    forgotten = np.cumsum(-np.log1p(-alpha * multipliers[::-1]))
-    half_life = inf
-    if forgotten[-1] >= log(2):
-        half_life = float(np.interp(log(2), np.append(0.0, forgotten), np.arange(len(multipliers) + 1)))
-    return Kernel(1 / (alpha * float(multipliers.mean())), half_life, sample_size(coefficients), left)
+    # From the last step back. A sum of logarithms, unlike a running product, keeps nine digits over 2²¹ steps.
+    decays = alpha * multipliers[::-1]
+    forgotten = np.append(0.0, np.cumsum(-np.log1p(-decays)))
+    half_life = float(np.interp(log(2), forgotten, np.arange(len(forgotten)))) if forgotten[-1] >= log(2) else inf
+    size = sample_size(decays * np.exp(-forgotten[:-1]))
+    return Kernel(1 / (alpha * float(multipliers.mean())), half_life, size, exp(-forgotten[-1]))
 
 
 def sample_size(coefficients: FloatArray) -> float:

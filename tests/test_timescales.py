@@ -227,3 +227,16 @@ def test_too_much_decay_is_refused_with_its_value() -> None:
 def test_a_timescale_prints_in_its_unit() -> None:
     assert "timescale, tokens" in str(em.Recipe(**LLAMA).timescale())
     assert "timescale, samples" in str(em.Recipe(**LLAMA, unit="samples").timescale())
+
+
+@pytest.mark.parametrize("schedule", [em.Constant(), em.Cosine(final=0.1, warmup=0.01), em.Linear()])
+def test_the_fast_sum_has_nine_digits_of_the_coefficients_proper(schedule: em.Linear) -> None:
+    multipliers, alpha = schedule.multipliers(300_000), 1e-4
+    found = timescales.discrete_kernel(multipliers, alpha)
+    initial, coefficients = em.ema_coefficients(multipliers, alpha)
+    assert found.initial_weight_left == pytest.approx(initial, rel=1e-9)
+    assert found.effective_sample_size == pytest.approx(
+        coefficients.sum() ** 2 / (coefficients @ coefficients), rel=1e-9
+    )
+    from_end = coefficients[::-1].cumsum()
+    assert found.half_life_steps == pytest.approx(np.searchsorted(from_end, 0.5), abs=1)
