@@ -111,7 +111,10 @@ class Check:
 
 
 def spot_check(equation: Equation, context: Context, rules: Definitions) -> int:
-    """Evaluate both sides at sampled points, as a second opinion on normal form and lemmas; how many had values."""
+    """Evaluate both sides at sampled points, as a second opinion on normal form and lemmas; how many had values.
+
+    Raises `Failure` where they differ, and where none has a value: assumptions that nothing satisfies prove anything.
+    """
     sides = [tuple(substitute(side, rules) for side in pair) for pair in equation.pairs()]
     known = context.assumptions.covering(side for pair in sides for side in pair)
     tried = 0
@@ -124,6 +127,8 @@ def spot_check(equation: Equation, context: Context, rules: Definitions) -> int:
             if not agree(*values):
                 raise Failure(f"the sides differ at {shown(point)}", f"{values[0]} − {values[1]}")
             tried += 1
+    if not tried:
+        raise Failure("the sides have no value at a sampled point that satisfies the assumptions")
     return tried
 
 
@@ -281,7 +286,5 @@ class Antiderivative(Check):
         self.require_zero(sp.diff(at, variable) - integral.function, context, "F' − f")
         self.require_zero(at.subs(variable, high) - at.subs(variable, low) - rhs, context, "F(q) − F(p) − rhs")
         rules = context.rules(self.uses, self.where)
-        tried = spot_check(equation, context, rules)
-        if not tried:  # nothing else here would notice a pole between the ends
-            raise Failure("the integral has no value at a sampled point")
+        tried = spot_check(equation, context, rules)  # nothing else here would notice a pole between the ends
         return f"F({variable}) = {self.certificate}, and equal at {tried} sampled points"

@@ -111,8 +111,8 @@ class Derivation:
 
     Raises
     ------
-    ValueError : two steps with one label, a check that uses a step that is not before it, a result that is not a
-        step or has no brute force.
+    ValueError : two steps with one label, a check that uses a step that is not before it, no result, or one that is
+        not a step or has no brute force.
     """
 
     name: str
@@ -136,6 +136,8 @@ class Derivation:
                 if used not in before:
                     raise ValueError(f"{self.name}: step {step.label!r} uses {used!r}, which is not before it")
             before.append(step.label)
+        if not self.results:
+            raise ValueError(f"{self.name}: give at least one result, or nothing would meet brute force")
         for name, label in self.results.items():
             check_choice(f"the step of result {name!r}", label, before)
             if name not in self.brute_force:
@@ -223,8 +225,19 @@ class Derivation:
         name = next(iter(self.results)) if name is None else name
         known = self.__dict__.setdefault("_functions", {})
         if name not in known:
-            known[name] = NumericFunction(f"{self.name}.{name}", self.numeric_form(name), dict(self.arguments))
+            form = self.numeric_form(name)
+            known[name] = NumericFunction(f"{self.name}.{name}", form, dict(self.arguments), self.domain_of(form))
         return known[name]  # type: ignore[no-any-return]
+
+    def domain_of(self, form: Expression) -> str:
+        """The domains of a form's arguments and the relations among them, by the words that callers use."""
+        given = self.assumptions
+        words = [
+            replace(d, symbol=self.arguments[d.symbol]).words()
+            for d in given.domains
+            if d.symbol in form.free_symbols & set(self.arguments)
+        ]
+        return "; ".join([*words, *(str(r) for r in given.relations if r.free_symbols <= set(self.arguments))])
 
     def numeric_form(self, name: str) -> Expression:
         return substitute(self.result_equation(name).rhs, self.definitions)

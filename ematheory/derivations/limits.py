@@ -10,6 +10,7 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import log1p
 
 from .assumptions import Domain
 from .checks import Check, Context, Failure
@@ -87,12 +88,12 @@ class Limit(Check):
         """Evaluate at growing distances, unless lhs has sums that would be long."""
         if lhs.has(sp.Sum, sp.Product):
             return
-        for point in context.assumptions.covering([lhs, rhs]).points(LIMIT_POINTS, seed=3):
+        for point in sampled(context, lhs, rhs, count=LIMIT_POINTS, seed=3):
             try:
                 errors = self.errors(lhs, rhs, point)
             except EvaluationError as error:
                 raise Failure(f"not approached numerically: {error}") from None
-            if not errors[-1] <= max(min(errors[0], mpmath.mpf(10) ** -3), CLOSE):
+            if not errors[-1] <= max(min(errors[0] / 10, mpmath.mpf(10) ** -3), CLOSE):
                 raise Failure("values do not approach the limit", [mpmath.nstr(x, 5) for x in errors])
 
     def errors(self, lhs: Expression, rhs: Expression, point: Point) -> list[Number]:
@@ -148,7 +149,7 @@ class Series(Check):
     def confirm(self, lhs: Expression, rhs: Expression, context: Context) -> None:
         """The remainder at two small distances must fall by at least their ratio to the power `order`."""
         near, nearer = mpmath.mpf(10) ** -4, mpmath.mpf(10) ** -6
-        for point in context.assumptions.covering([lhs, rhs]).points(LIMIT_POINTS, seed=4):
+        for point in sampled(context, lhs, rhs, count=LIMIT_POINTS, seed=4):
             try:
                 large, small = (self.remainder_at(lhs - rhs, point, x) for x in (near, nearer))
             except EvaluationError as error:
@@ -202,35 +203,53 @@ class Solve(Check):
         jacobian = sp.Matrix([[self.remainder(r.diff(x), context, {}) for x in unknowns] for r in residuals])
         if jacobian.has(*unknowns):
             raise Failure("the conditions are not linear in the unknowns; give `among` for a polynomial", jacobian)
-        if normal_form(jacobian.det(method="berkowitz")) == 0:
+        determinant = normal_form(jacobian.det(method="berkowitz"))
+        if determinant == 0:
             raise Failure("the conditions do not have one solution: their determinant is zero", 0)
-        return "satisfies the conditions, which are linear with a determinant that is not zero"
+        never = "never" if context.assumptions.is_nonzero(determinant) else "not identically"
+        return f"satisfies the conditions, which are linear with a determinant that is {never} zero"
 
     def one_root(self, residuals: list[Expression], solution: Definitions, context: Context) -> str:
         if len(residuals) != 1 or len(solution) != 1 or self.among is None:
             raise Failure("`among` is for one polynomial in one unknown")
         numerator = sp.fraction(sp.together(residuals[0]))[0]
         unknown, claimed = next(iter(solution.items()))
-        given = context.assumptions.covering([numerator.subs(unknown, 0), claimed])
         tried = 0
-        for point in given.points(ROOT_POINTS, seed=5):
+        for point in sampled(context, numerator.subs(unknown, 0), claimed, count=ROOT_POINTS, seed=5):
             polynomial = sp.Poly(
                 [rational(evaluate(c, point)) for c in sp.Poly(numerator, unknown).all_coeffs()], unknown
             )
-            low, high = self.among.ends(point)
-            count = polynomial.count_roots(rational(low), rational(high))
+            low, high = (end(x, point) for x in (self.among.low, self.among.high))
+            count = polynomial.count_roots(low, high)
             if count != 1:
                 raise Failure(f"{count} roots lie in the domain of {unknown}", polynomial)
-            if not as_real(low) <= as_real(evaluate(claimed, point)) <= as_real(high):
+            value = as_real(evaluate(claimed, point))
+            if (low is not None and value < as_real(low)) or (high is not None and value > as_real(high)):
                 raise Failure(f"the solution is a root outside the domain of {unknown}", claimed)
             tried += 1
-        if not tried:
-            raise Failure("no sampled point satisfies the assumptions")
         return f"satisfies the condition, the only root in its domain at {tried} sampled points"
+
+
+def zero_with(e: Expression) -> Expression:
+    """What is zero exactly where a logarithm is; anything else as it is."""
+    return e.args[0] if isinstance(e, log1p) else e.args[0] - 1 if isinstance(e, sp.log) else e
 
 
 def rational(number: Any) -> sp.Rational:
     return sp.Rational(number.numerator, number.denominator)
+
+
+def end(bound: Expression, point: Point) -> sp.Rational | None:
+    """An end of a domain at a point; None where it has no end."""
+    return None if sp.sympify(bound).is_infinite else rational(evaluate(bound, point))
+
+
+def sampled(context: Context, *expressions: Expression, count: int, seed: int) -> list[Point]:
+    """Points that satisfy the assumptions. Raises `Failure` where there is none: the check would be vacuous."""
+    points: list[Point] = list(context.assumptions.covering(expressions).points(count, seed))
+    if not points:
+        raise Failure("no sampled point satisfies the assumptions")
+    return points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,9 +283,10 @@ class Removable(Check):
         if not isinstance(rhs, sp.Piecewise) or len(rhs.args) != 2 or not isinstance(rhs.args[0][1], sp.Eq):
             raise Failure(f"rhs must be Piecewise((limit, Eq(…)), (formula, True)), got {rhs}")
         (limit, condition), (formula, _) = rhs.args
-        self.require_zero(
-            (condition.lhs - condition.rhs).subs(self.variable, self.at), context, "the branch's condition"
-        )
+        unequal = condition.lhs - condition.rhs
+        self.require_zero(unequal.subs(self.variable, self.at), context, "the branch's condition")
+        if not context.assumptions.is_nonzero(sp.cancel(zero_with(unequal) / (self.variable - self.at))):
+            raise Failure(f"the branch may apply elsewhere than at {self.variable} = {self.at}", condition)
         away = formula.replace(
             lambda x: isinstance(x, sp.Piecewise) and x.args[0][1] == condition, lambda x: x.args[1][0]
         )

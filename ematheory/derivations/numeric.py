@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import mpmath
 import numpy as np
@@ -34,12 +34,13 @@ def quotient(numerator: Expression, denominator: Expression, limit: Expression) 
 class NumericFunction:
     """An expression as a NumPy function of keyword arguments, compiled on the first call.
 
-    `arguments` maps symbols to the words that callers use; arrays broadcast.
+    `arguments` maps symbols to the words that callers use; arrays broadcast. `domain` says in words where it holds.
     """
 
     name: str
     expression: Expression
     arguments: Mapping[Any, str] = field(default_factory=dict)
+    domain: str = ""
 
     def __post_init__(self) -> None:
         if not self.possible(self.expression, self.arguments):
@@ -70,14 +71,29 @@ class NumericFunction:
             raise TypeError(f"{self.name} takes {', '.join(self.words)}, got {', '.join(values) or 'nothing'}")
 
     def __call__(self, **values: Any) -> Any:
-        """The value: a float for numbers, an array for arrays, which broadcast. Raises `TypeError` for other words."""
+        """The value: a float for numbers, an array for arrays, which broadcast.
+
+        Raises `TypeError` for other words, and `ValueError` where there is no value, outside the derivation's domain.
+        """
         self.check_words(values)
         arrays = [np.asarray(values[word], dtype=np.float64) for word in self.words]
         # NumPy evaluates every branch of a Piecewise; a root of a negative number in one not taken is no news.
-        with np.errstate(under="ignore", invalid="ignore" if self.expression.has(sp.Piecewise) else None):
+        untaken: Literal["ignore"] | None = "ignore" if self.expression.has(sp.Piecewise) else None
+        with np.errstate(under="ignore", invalid=untaken, divide=untaken):
             found = np.asarray(self.compiled(*arrays), dtype=np.float64)
         found = np.broadcast_to(found, np.broadcast_shapes(found.shape, *(a.shape for a in arrays)))
+        self.check_values(found, np.broadcast_arrays(*arrays))
         return float(found) if found.ndim == 0 else found
+
+    def check_values(self, found: Any, arrays: Sequence[Any]) -> None:
+        """Raise `ValueError` at the first NaN that no NaN went into."""
+        lost = np.isnan(found) & ~np.any(np.isnan(arrays), axis=0)
+        if lost.any():
+            first = np.flatnonzero(lost)[0]
+            seen = ", ".join(f"{word} = {x.flat[first]:g}" for word, x in zip(self.words, arrays, strict=True))
+            raise ValueError(
+                f"{self.name} has no value at {seen}" + (f"; it needs {self.domain}" if self.domain else "")
+            )
 
     def oracle(self, **values: Any) -> Any:
         """The value to 60 digits at exactly the given numbers."""

@@ -1,5 +1,7 @@
 """Every kind of check passes for a true equation and fails, with a residual, for a false or undecidable one."""
 
+from dataclasses import replace
+
 import pytest
 import sympy as sp
 
@@ -93,10 +95,15 @@ FALSE = {
     "solution": (Solve(conditions=(Equation(a * x + b, 0),)), Equation(x, b / a)),
     "not unique": (Solve(conditions=(Equation(x - x, 0),)), Equation(x, a)),
     "two roots": (Solve(conditions=(Equation((x - a) * (x - b), 0),), among=between(x, 0, 1)), Equation(x, a)),
+    "a root far out": (Solve(conditions=(Equation((x - 1) * (x - 10), 0),), among=positive(x)), Equation(x, 1)),
     "not linear": (Solve(conditions=(Equation(x**2, a**2),)), Equation(x, a)),
     "wrong branch": (
         Removable(variable=a, at=b),
         Equation(removable, quotient(a ** (n + 1) - b ** (n + 1), a - b, n * b**n)),
+    ),
+    "a branch that applies elsewhere too": (
+        Removable(variable=a, at=b),
+        Equation(removable, sp.Piecewise(((n + 1) * b**n, sp.Eq((a - b) * (2 * a - b), 0)), (removable, True))),
     ),
     "wrong formula": (
         Removable(variable=a, at=b),
@@ -120,6 +127,23 @@ def test_false_equations_fail_with_a_residual(case):
     assert not outcome
     assert outcome.detail
     assert outcome.residual
+
+
+@pytest.mark.parametrize("case", ["identity", "limit by decay", "series", "root in a domain"])
+def test_a_check_without_a_point_that_satisfies_the_assumptions_fails(case):
+    check, equation = TRUE[case]
+    nothing = replace(GIVEN, relations=(*GIVEN.relations, sp.Gt(a, 2)))
+    outcome = check.run(equation, replace(CONTEXT, assumptions=nothing))
+    assert not outcome
+    assert "satisfies the assumptions" in outcome.detail
+
+
+def test_a_determinant_that_may_vanish_is_said_so():
+    pair = Assumptions((between(a, 0, 1), between(b, 0, 1)))
+    check = Solve(conditions=(Equation((a - b) * x, (a - b) * y),))
+    assert "not identically zero" in check.run(Equation(x, y), Context(pair)).detail
+    check = Solve(conditions=(Equation((a + b) * x, (a + b) * y),))
+    assert "never zero" in check.run(Equation(x, y), Context(pair)).detail
 
 
 def test_a_false_lemma_is_noticed_by_evaluation():

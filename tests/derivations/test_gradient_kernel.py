@@ -158,3 +158,10 @@ def test_either_order_needs_both():
         outcome = check.run(wrong, context)
         assert not outcome
         assert "≤" in outcome.detail
+
+
+def test_the_peak_without_momentum_is_refused_and_the_kernel_is_not():
+    with pytest.raises(ValueError, match=r"peak has no value at .*one_minus_beta1 = 1; it needs .*one_minus_beta1 < 1"):
+        derive("gradient-kernel").function("peak")(decay_per_step=0.1, one_minus_beta1=1.0)
+    plain = derive("gradient-kernel").function("kernel")(decay_per_step=0.1, one_minus_beta1=1.0, lag=3.0)
+    assert plain == pytest.approx(0.1 * 0.9**3, rel=1e-15)
