@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Json
+from . import options
 
 if TYPE_CHECKING:
     from ..derivations.derivation import Derivation
@@ -22,16 +22,24 @@ def derive(
         bool, typer.Option("--verify", help="Only the outcome of every check, one derivation a line.")
     ] = False,
     format_: Annotated[str, typer.Option("--format", help="text, latex or markdown.")] = "text",
-    json: Json = False,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adamw-ema from another optimizer's update: adamw, adam (L2) or sgd.")
+    ] = None,
+    momentum: options.Momentum = None,
+    nesterov: options.Nesterov = False,
+    decay: options.Decay = None,
+    json: options.Json = False,
 ) -> None:
     """Print a derivation: numbered equations, why each holds, and whether its check passed.
 
-    Checks run each time. Exits with 1 when one fails.
+    Checks run each time. Exits with 1 when one fails. An optimizer whose weights are no average is refused.
     """
     from ..records import check_choice
 
     check_choice("--format", format_, FORMATS)
     chosen = asked(name, all_)
+    if optimizer is not None or momentum is not None or nesterov or decay is not None:
+        chosen = [of_optimizer(name, optimizer or "adamw", momentum, nesterov, decay)]
     if json:
         typer.echo(json_format.dumps([as_json(derivation) for derivation in chosen], ensure_ascii=False))
     else:
@@ -49,6 +57,16 @@ def asked(name: str | None, everything: bool) -> list[Derivation]:
     if (name is None) != everything:
         raise ValueError(f"give one name or --all; derivations are {', '.join(names())}")
     return [derive(each) for each in (names() if name is None else (name,))]
+
+
+def of_optimizer(
+    name: str | None, optimizer: str, momentum: str | None, nesterov: bool, decay: str | None
+) -> Derivation:
+    """The derivation from that optimizer's update; the numbers of its record do not matter."""
+    from ..derivations import derive
+
+    record = options.optimizer(optimizer, nesterov, decay, lr="1e-3", weight_decay="0.1", momentum=momentum)
+    return derive(name or "--all", record)
 
 
 def as_json(derivation: Derivation) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..records import check_choice
 
 if TYPE_CHECKING:
+    from ..optimizers import Optimizer
     from .derivation import Derivation
 
 # Each derivation's name and its topic, the module of this package whose DERIVATIONS maps the name to its maker.
@@ -44,16 +45,35 @@ def names() -> tuple[str, ...]:
     return tuple(TOPICS)
 
 
-@cache
-def derive(name: str) -> Derivation:
+def derive(name: str, optimizer: Optimizer | None = None) -> Derivation:
     """The derivation called `name`; `.verify()` runs its checks, `.text()` and `.markdown()` show it.
 
-    Raises `ValueError` listing the known names.
+    For "adamw-ema" an `optimizer` record may be given: the same identity is then derived from its own update, or
+    refused. Raises `ValueError` listing the known names; with the reason for an optimizer whose weights are no
+    exponential moving average of its updates (Adam with L2, cautious AdamW, SGD with L2 and momentum); and for an
+    optimizer given to another derivation.
 
     >>> derive("adamw-ema").name
     'adamw-ema'
+    >>> from ematheory import Adam
+    >>> derive("adamw-ema", Adam(lr=1e-3, weight_decay=0.1))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: Adam with L2 is no EMA of its updates: no constant multiplies the weight; ...
     """
     check_choice("derivation", name, TOPICS)
+    if optimizer is None:
+        return registered(name)
+    if name != "adamw-ema":
+        raise ValueError(
+            f"optimizer is for the derivation 'adamw-ema'; {name!r} is about one optimizer, got {optimizer!r}"
+        )
+    from .ema import ema_identity
+
+    return ema_identity(optimizer)
+
+
+@cache
+def registered(name: str) -> Derivation:
     topic = import_module(f".{TOPICS[name]}", __name__)
     derivation: Derivation = topic.DERIVATIONS[name]()
     return derivation

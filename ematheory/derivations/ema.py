@@ -83,8 +83,9 @@ def decay_factor(optimizer: Optimizer) -> Expression:
 
 
 def name_of(optimizer: Optimizer) -> str:
+    words = {"l2": "L2", "per_lr": "per-LR decay"}
     decay = getattr(optimizer, "decay", "l2")
-    return f"{type(optimizer).__name__} with {'L2' if decay == 'l2' else decay} decay"
+    return f"{type(optimizer).__name__} with {words.get(decay, f'{decay} decay')}"
 
 
 def refusal(optimizer: Optimizer, inside: list[str]) -> str:

@@ -33,6 +33,12 @@ def test_formats(capsys, form, text):
     assert text in out
 
 
+def test_an_optimizer_whose_weights_are_no_average_is_refused(capsys):
+    code, out, err = run(capsys, "adamw-ema", "--optimizer", "adam")
+    assert (code, out) == (2, "")
+    assert "Adam with L2 is no EMA of its updates: no constant multiplies the weight" in err
+
+
 def test_json(capsys):
     code, out, _ = run(capsys, "adamw-ema", "--json")
     (printed,) = json.loads(out)

@@ -46,6 +46,14 @@ def test_what_is_no_average_is_refused_with_the_reason(reason):
         ema_identity(REFUSED[reason])
 
 
+def test_derive_takes_an_optimizer_for_the_identity_alone():
+    assert derive("adamw-ema", SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="per_lr")).name == "sgd-ema"
+    with pytest.raises(ValueError, match=r"Adam with L2 is no EMA"):
+        derive("adamw-ema", Adam(lr=1.0, weight_decay=0.1))
+    with pytest.raises(ValueError, match=r"optimizer is for .*'adamw-ema'.*'theorem-1'"):
+        derive("theorem-1", AdamW(lr=1.0))
+
+
 def test_nothing_in_the_identity_depends_on_the_records_numbers():
     one, two = (ema_identity(AdamW(lr=lr, weight_decay=0.3)) for lr in (0.5, [1e-3, 1e-2]))
     assert [step.equation for step in one.steps] == [step.equation for step in two.steps]
