@@ -30,6 +30,24 @@ def certain(weight: FloatArray) -> Moments:
 
 def advance(x: Moments, a: StepMap) -> Moments:
     """The moments after one step: A x̄ + b and A P Aᵀ + e eᵀ."""
+    if a.weight_buffer.any() or a.buffer_buffer.any():
+        return advance_with_memory(x, a)
+    return advance_without_memory(x, a)
+
+
+def advance_without_memory(x: Moments, a: StepMap) -> Moments:
+    """`advance` where the old buffer goes into nothing, as without momentum: the same numbers in half the work."""
+    weight_row = a.weight_weight * x.weight_variance
+    return Moments(
+        a.weight_weight * x.weight_mean + a.weight_offset,
+        a.buffer_weight * x.weight_mean + a.buffer_offset,
+        weight_row * a.weight_weight + a.weight_noise * a.weight_noise,
+        weight_row * a.buffer_weight + a.weight_noise * a.buffer_noise,
+        a.buffer_weight * x.weight_variance * a.buffer_weight + a.buffer_noise * a.buffer_noise,
+    )
+
+
+def advance_with_memory(x: Moments, a: StepMap) -> Moments:
     weight_row = a.weight_weight * x.weight_variance + a.weight_buffer * x.covariance
     weight_column = a.weight_weight * x.covariance + a.weight_buffer * x.buffer_variance
     buffer_row = a.buffer_weight * x.weight_variance + a.buffer_buffer * x.covariance

@@ -12,6 +12,8 @@ import pytest
 
 import ematheory as em
 from ematheory.prediction import UnstableWarning, cells, trajectory, warn_if_unstable
+from ematheory.prediction.linear import StepMap
+from ematheory.prediction.moments import Moments, advance_with_memory, advance_without_memory
 
 VARIANTS = list(product(("l2", "per_lr"), (False, True)))
 Step = Callable[[float, float, float, float, float], tuple[float, float]]
@@ -329,3 +331,11 @@ def test_the_result_says_what_made_it() -> None:
     assert found.attrs["steps"] == 3
     assert found.step.dtype == np.int64
     assert "approximation" not in em.predict(em.NoisyQuadratic(1.0), em.SGD(lr=0.1)).attrs
+
+
+def test_a_step_without_memory_is_the_general_step_in_every_bit() -> None:
+    rng = np.random.default_rng(8)
+    x = Moments(*rng.normal(size=(5, 3, 7)))
+    step = StepMap(*rng.normal(size=(9, 3, 7)))._replace(weight_buffer=np.zeros((1, 1)), buffer_buffer=np.zeros((1, 1)))
+    for quick, general in zip(advance_without_memory(x, step), advance_with_memory(x, step), strict=True):
+        np.testing.assert_array_equal(quick, general)
