@@ -130,7 +130,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Figure:
-    """Curves on one axis; the report draws prediction and measurement together and residuals below."""
+    """Curves on one axis; the report draws prediction and measurement together and residuals below.
+
+    places : names of x = 0, 1, …, where these are separate things; predictions are then marked, not joined.
+    """
 
     title: str
     x_label: str
@@ -138,6 +141,7 @@ class Figure:
     curves: tuple[Curve, ...]
     log_x: bool = False
     log_y: bool = False
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -90,4 +90,5 @@ def evidence(kept: dict[str, Any]) -> Evidence:
 
 
 def figure(kept: dict[str, Any]) -> Figure:
-    return Figure(**{**kept, "curves": tuple(Curve(**curve) for curve in kept["curves"])})
+    curves = tuple(Curve(**curve) for curve in kept["curves"])
+    return Figure(**{**kept, "curves": curves, "places": tuple(kept["places"])})

@@ -12,6 +12,9 @@ from .numbers import interval, number
 from .record import Record, contradictions, counts
 
 VERDICT_COLUMNS = ("claim", "level", "verdict", "expected", "residual", "bound", "n", "interval", "seconds")
+COMPARISON_COLUMNS = ("comparison", "rule", "verdict", "residual", "bound", "n")
+# How many comparisons of a level are shown without being asked for.
+SHORT = 8
 NUMERIC = ("residual", "bound", "n", "interval", "seconds")
 
 
@@ -122,7 +125,7 @@ def level(row: Record) -> str:
     resumed = f" · resumed: judged {row['date']}" if row["resumed"] else ""
     detail = escape(row["why"] or f"expected {row['expected']} · {row['seconds']:.1f} s{seeds}{isa}{resumed}")
     heading = f"<h3>{escape(row['level'])} {badge(row['verdict'], contradicts=row['contradicts'])} "
-    comparisons = comparison_table(row["comparisons"]) if row["comparisons"] else ""
+    comparisons = folded(row["comparisons"]) if row["comparisons"] else ""
     figures = "".join(
         f'<figure><img src="{embedded(figure)}" alt="{escape(figure["title"])}"></figure>' for figure in row["figures"]
     )
@@ -130,15 +133,29 @@ def level(row: Record) -> str:
     return f'{heading}<span class="meta">{detail}</span></h3>{comparisons}{figures}{trace}'
 
 
+def folded(comparisons: Sequence[Record]) -> str:
+    """The comparisons as a table; a long one opens when clicked, and is open already where one of them is in doubt."""
+    whole = comparison_table(comparisons)
+    if len(comparisons) <= SHORT:
+        return whole
+    total = counts(comparisons)
+    came_to = ", ".join(f"{count} {word}" for word, count in total.items())
+    state = "" if set(total) == {"confirmed"} else " open"
+    return f"<details{state}><summary>{len(comparisons)} comparisons: {escape(came_to)}</summary>{whole}</details>"
+
+
 def comparison_table(comparisons: Sequence[Record]) -> str:
-    columns = ("comparison", "rule", "verdict", "residual", "bound", "n", "interval", "because")
-    return table(columns, (comparison_cells(each) for each in comparisons))
+    """One line per comparison; intervals have a column where there are any."""
+    statistical = any(each["interval"] is not None for each in comparisons)
+    columns = [*COMPARISON_COLUMNS, *(["interval"] if statistical else []), "because"]
+    return table(columns, (comparison_cells(each, statistical) for each in comparisons))
 
 
-def comparison_cells(each: Record) -> list[str]:
+def comparison_cells(each: Record, statistical: bool) -> list[str]:
     numbers = [number(each[name]) for name in ("residual", "bound", "n")]
     words = [escape(each["what"]), escape(each["rule"]), badge(each["verdict"])]
-    return [*words, *numbers, interval(each["interval"], each["confidence"]), escape(each["says"])]
+    ends = [interval(each["interval"], each["confidence"])] if statistical else []
+    return [*words, *numbers, *ends, escape(each["says"])]
 
 
 def installed(recorded: dict[str, Any] | Record) -> str:

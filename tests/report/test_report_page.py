@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -113,6 +114,29 @@ def test_figure_is_svg_with_both_curves_and_residuals(recorded, errors):
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert {"axes_1", "axes_2"} <= set(re.findall(r'id="(axes_\d)"', svg))
     assert figures.svg(drawn) == svg
+
+
+@pytest.mark.parametrize(
+    ("residuals", "opening"),
+    [([0.5] * 8, ""), ([0.5] * 9, "<details><summary>9 comparisons: 9 confirmed<"),
+     ([0.5] * 8 + [2.0], "<details open><summary>9 comparisons: 8 confirmed, 1 refuted<")],
+)  # fmt: skip
+def test_long_tables_fold_unless_in_doubt(residuals, opening):
+    run = Level(lambda tier: Evidence(tuple(Exact("w", value, 1.0, 2, "") for value in residuals)))
+    claim = Claim("X01", "paper", "a", "here", (), ("exact",), {"numeric": run})
+    html = report.page(report.record(examine([claim]), "quick", ()))
+    assert ("<details" in html) == bool(opening)
+    assert opening in html
+
+
+def test_separate_things_are_named_and_not_joined():
+    curve = Curve("ηλ = 0.1", range(2), [1.0, 0.5], [1.0, 0.4])
+    drawn = figures.svg(asdict(Figure("Cosines", "quantity", "value", (curve,), places=("cos u", "cos w"))))
+    joined = figures.svg(asdict(Figure("Cosines", "quantity", "value", (curve,))))
+    for text in ("<!-- cos u -->", "<!-- cos w -->", "<!-- bars: predicted -->"):
+        assert text in drawn
+        assert text not in joined
+    assert "<!-- line: predicted -->" in joined
 
 
 def test_residuals():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def simulated(tier: str) -> Evidence:
         for name, expected in predicted.items()
     ]  # fmt: skip
     return Evidence(
-        (*findings, frozen_order(tier)), (SEED, SEED + 1), (rotations(measured, predicted),), engine(measured)
+        (*findings, frozen_order(tier)), (SEED, SEED + 1), equilibria(measured, predicted), engine(measured)
     )
 
 
@@ -120,16 +121,27 @@ def frozen_order(tier: str) -> Order:
     )
 
 
-def rotations(measured: xr.Dataset, predicted: dict[str, xr.DataArray]) -> Figure:
-    curves = tuple(
-        Curve(
-            f"β₁ = {beta1:g}", [LR * decay for decay in DECAYS], predicted["rotation"].isel(beta1=i).values,
-            measured.rotation.isel(beta1=i).values, measured.rotation_sem.isel(beta1=i).values,
-        )
+FIGURES = {
+    "weight_mean_square": ("Mean square of AdamW's weights at equilibrium", "E w²"),
+    "rotation": ("Rotation of AdamW's weights at equilibrium", "radians per step"),
+}
+
+
+def equilibria(measured: xr.Dataset, predicted: dict[str, xr.DataArray]) -> tuple[Figure, ...]:
+    """Over ηλ, a curve for each β₁."""
+    decays = [LR * decay for decay in DECAYS]
+    return tuple(
+        Figure(title, "ηλ", unit, along_decay(measured, predicted[name], name, decays), log_x=True, log_y=True)
+        for name, (title, unit) in FIGURES.items()
+    )
+
+
+def along_decay(measured: xr.Dataset, predicted: xr.DataArray, name: str, decays: Sequence[float]) -> tuple[Curve, ...]:
+    columns = (predicted, measured[name], measured[f"{name}_sem"])
+    return tuple(
+        Curve(f"β₁ = {beta1:g}", decays, *(column.isel(beta1=i).values for column in columns))
         for i, beta1 in enumerate(BETAS)
-    )  # fmt: skip
-    title = "Rotation of AdamW's weights at equilibrium"
-    return Figure(title, "ηλ", "radians per step", curves, log_x=True, log_y=True)
+    )
 
 
 def trained(tier: str) -> Evidence:
@@ -149,9 +161,9 @@ def trained(tier: str) -> Evidence:
         # The mean square is shown in units of its prediction, so that all four share an axis.
         scale = np.array([predicted[0], 1.0, 1.0, 1.0])
         figures.append(Curve(f"ηλ = {LR * decay:g}", range(4), predicted / scale, measured / scale, errors / scale))
-    title = "torch.optim.AdamW on white noise"
-    quantities = "0: E w² over R1;  1: cos(w_t, w_{t−1});  2: cos(w_{t−1}, u_t);  3: cos(w_t, u_t)"
-    return Evidence(tuple(findings), (SEED,), (Figure(title, quantities, "value", tuple(figures)),))
+    places = ("E w² / R1", "cos(w_t, w_{t−1})", "cos(w_{t−1}, u_t)", "cos(w_t, u_t)")
+    figure = Figure("torch.optim.AdamW on white noise", "quantity", "value", tuple(figures), places=places)
+    return Evidence(tuple(findings), (SEED,), (figure,))
 
 
 def torch_finding(what: str, measured: FloatArray, predicted: FloatArray, errors: FloatArray, found: Any) -> Sampled:

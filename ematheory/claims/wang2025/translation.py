@@ -104,9 +104,10 @@ def rounding(found: Any) -> float:
 
 
 def residual_figure(found: Any) -> Figure:
-    coordinates = list(range(len(found.weights)))
-    curve = Curve("last weights", coordinates, found.expected, found.weights)
-    return Figure("Independent decay (line) and torch.optim.AdamW with λ/η (marks)", "weight", "value", (curve,))
+    order = np.argsort(found.expected)
+    curve = Curve("last weights", np.arange(1, order.size + 1), found.expected[order], found.weights[order])
+    title = "Independent decay (line) and torch.optim.AdamW with λ/η (marks)"
+    return Figure(title, "weights in order of size", "value", (curve,))
 
 
 CLAIM = Claim(
