@@ -20,6 +20,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(filter-out %/generated.h,$(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu))
 
 # The updates and gradients, traced from Python into csrc/core/generated.h.
 generate: $(STAMP)

@@ -48,12 +48,13 @@ void check_array(const char *name, const py::array &array, const py::dtype &dtyp
 }
 
 void check_dimensions(const char *name, const py::array &array, const int wanted) {
-  check(array.ndim() == wanted, std::string(name) + " must have " + std::to_string(wanted) + " dimensions, got shape " +
-                                    text(shape_of(array)));
+  check(array.ndim() == wanted,
+        std::string(name) + " must have " + std::to_string(wanted) + " dimensions, got shape " + text(shape_of(array)));
 }
 
 void check_limit(const char *name, const uint64_t last, const uint64_t limit) {
-  check(last <= limit, std::string(name) + " must stay below " + std::to_string(limit) + ", got " + std::to_string(last));
+  check(last <= limit,
+        std::string(name) + " must stay below " + std::to_string(limit) + ", got " + std::to_string(last));
 }
 
 const Level &level_named(const std::string &isa) {
@@ -169,8 +170,8 @@ py::array_t<float> normals(const std::string &isa, const uint64_t seed, const ui
   check_limit("point", point, MAXIMUM_POINTS - 1);
   const Level &level = level_named(isa);
   py::array_t<float> drawn(Shape{steps, replicas, columns});
-  const ematheory_normals wanted{seed,  first_step, steps, replicas, columns, static_cast<uint32_t>(first_replica),
-                                 point, drawn.mutable_data()};
+  const ematheory_normals wanted{
+      seed, first_step, steps, replicas, columns, static_cast<uint32_t>(first_replica), point, drawn.mutable_data()};
   const py::gil_scoped_release others_may_run;
   level.normals(&wanted);
   return drawn;
@@ -227,8 +228,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("optimizers", [] { return names(traced_optimizers()); });
   module.def("problems", [] { return names(traced_problems()); });
   module.def("advance", &advance, py::kw_only(), "isa"_a, "problem"_a, "optimizer"_a, "state"_a,
-             "problem_coefficients"_a, "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a,
-             "point_numbers"_a, "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none());
+             "problem_coefficients"_a, "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a,
+             "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none());
   module.def("normals", &normals, py::kw_only(), "isa"_a, "seed"_a, "first_step"_a, "steps"_a, "columns"_a,
              "replicas"_a, "first_replica"_a, "point"_a);
   module.def("philox", &philox, "counter"_a, "key"_a);

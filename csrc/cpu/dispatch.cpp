@@ -28,8 +28,7 @@ bool is_supported_portable() { return true; }
 
 [[maybe_unused]] bool is_supported_v4() {
   return is_supported_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #endif
 
@@ -40,12 +39,12 @@ std::string Level::public_name() const {
 }
 
 std::vector<const Level *> supported_levels() {
-#define EMATHEORY_ENTRY(level)                                                                  \
-  {#level,                                                                                      \
-   is_supported_##level,                                                                        \
-   ematheory_##level##_cells_per_tile,                                                          \
-   ematheory_##level##_advance,                                                                 \
-   ematheory_##level##_normals,                                                                 \
+#define EMATHEORY_ENTRY(level)         \
+  {#level,                             \
+   is_supported_##level,               \
+   ematheory_##level##_cells_per_tile, \
+   ematheory_##level##_advance,        \
+   ematheory_##level##_normals,        \
    ematheory_##level##_contraction_is_off},
   static const Level levels[] = {EMATHEORY_LEVELS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY

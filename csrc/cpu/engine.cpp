@@ -39,8 +39,8 @@ __attribute__((noinline)) void set_up(Noise &noise, const uint64_t seed, const u
   noise.last = point * STREAMS;
   int64_t replica = cell / coordinates, column = cell % coordinates;
   for (int lane = 0; lane < LANES; ++lane) {
-    const PhiloxCell own = philox_cell(static_cast<uint32_t>(column),
-                                       first_replica + static_cast<uint32_t>(replica), noise.key);
+    const PhiloxCell own =
+        philox_cell(static_cast<uint32_t>(column), first_replica + static_cast<uint32_t>(replica), noise.key);
     noise.low1[lane] = own.low1;
     noise.high0[lane] = own.high0;
     noise.low0[lane] = own.low0;
@@ -87,17 +87,16 @@ struct Tile {
   const T *coefficients;  // of this tile's point
   int64_t point, cell, size;
 
-  Tile(const ematheory_job &job, const int64_t point, const int64_t tile)
-      : job(job), point(point), cell(tile * LANES) {
+  Tile(const ematheory_job &job, const int64_t point, const int64_t tile) : job(job), point(point), cell(tile * LANES) {
     const int64_t cells = job.replicas * job.coordinates;
     size = cells - cell < LANES ? cells - cell : LANES;
     coefficients = static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS;
     set_up(noise, job.seed, job.point_numbers[point], job.first_replica, job.coordinates, cell);
     for (int member = 0; member < Optimizer::STATE; ++member)
-      for (int lane = 0; lane < LANES; ++lane) state[member][lane] = lane < size ? place(job.state, member)[lane] : T(0);
+      for (int lane = 0; lane < LANES; ++lane)
+        state[member][lane] = lane < size ? place(job.state, member)[lane] : T(0);
     for (int member = 0; member < Problem::COEFFICIENTS; ++member) {
-      const T *row = static_cast<const T *>(job.problem_coefficients) +
-                     (member * job.points + point) * job.coordinates;
+      const T *row = static_cast<const T *>(job.problem_coefficients) + (member * job.points + point) * job.coordinates;
       for (int lane = 0; lane < LANES; ++lane) of_problem[member][lane] = row[(cell + lane) % job.coordinates];
     }
   }
