@@ -1,7 +1,7 @@
 """The command line, `ematheory VERB`: one file per verb, imported only when that verb is called.
 
 A verb file defines a function of its own name with typer options and imports what is heavy inside it. `ValueError`,
-`TypeError` and a missing extra become one sentence on stderr and exit code 2.
+`TypeError`, an overflow and a missing extra become one sentence on stderr and exit code 2.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def answering_in_one_sentence(name: str, verb: Callable[..., None]) -> Callable[
     def run(*positional: Any, **options: Any) -> None:
         try:
             verb(*positional, **options)
-        except (ValueError, TypeError, ModuleNotFoundError) as error:
+        except (ValueError, TypeError, OverflowError, ModuleNotFoundError) as error:
             typer.echo(f"ematheory {name}: {error}", err=True)
             raise typer.Exit(WRONG_INPUT) from error
         except KeyboardInterrupt:

@@ -112,3 +112,9 @@ def test_predict_refuses_what_has_no_stationary_state(capsys):
     assert code == 2
     assert "no stationary state at lr=3, coordinate 0: the step is unstable" in err
     assert "schedule needs steps=T" in run(capsys, "predict", "--schedule", "cosine")[2]
+
+
+def test_an_overflow_is_one_sentence(capsys):
+    code, _, err = run(capsys, "predict", "--power", "-1e6", "--coordinates", "3")
+    assert code == 2
+    assert err.startswith("ematheory predict: ")
