@@ -14,12 +14,12 @@ import xarray as xr
 from torch import Tensor
 
 from ..optimizers import Optimizer
-from ..recording import Every, check_steps, every, recorded_steps
+from ..recording import Every, every, recorded_steps
 from ..records import Grid, check_choice, grid
 from ..results import attributes, run_attribute
 from .determinism import DTYPES, deterministic
 from .optimizers import at_points, check_supported, plan
-from .run import Run, steps_per_epoch
+from .run import Run, check_epochs, steps_per_epoch
 from .tasks import Task
 
 OBSERVABLES = (
@@ -131,16 +131,9 @@ def assembled(observed: list[Observed], over: Grid, seeds: list[int], recorded: 
     return over.dataset(variables, **coords)
 
 
-def check_epochs(epochs: Any) -> int:
-    try:
-        return check_steps(epochs)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("steps", "epochs")) from None
-
-
 def checked_seeds(seeds: Any) -> list[int]:
     """The seeds as a list. Raises for none, a repeated one, or what is no whole number ≥ 0."""
-    values = [seeds] if isinstance(seeds, int) else list(seeds)
+    values = [seeds] if isinstance(seeds, int | float | np.integer) else list(seeds)
     if not values or len(set(values)) < len(values):
         raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
     for seed in values:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..optimizers import SGD, Adam, AdamW, Optimizer
 from ..optimizers.optimizer import SymbolicTime
-from ..records import Grid
+from ..records import Grid, grid
 from ..schedules import multipliers
 from ..typing import FloatArray
 
@@ -50,6 +50,15 @@ def at_points(record: Optimizer, over: Grid) -> list[Any]:
         else:
             points.append(record.substituted(**numbers))
     return points
+
+
+def at_one_point(record: Optimizer) -> Any:
+    """The record with plain numbers for fields. Raises `ValueError` for one with sweep axes."""
+    over = grid(record)
+    if over.points != 1:
+        axes = ", ".join(map(str, over.dims))
+        raise ValueError(f"a cross-check follows one run, got sweep axes {axes}; give one number for each")
+    return at_points(record, over)[0]
 
 
 @dataclass(frozen=True, eq=False)

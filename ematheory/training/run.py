@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..optimizers import SGD
-from ..records import Interval, check_values
+from ..records import Interval, check_whole
 from .networks import generator
 from .optimizers import Plan, build, flat, read_update, set_step
 from .tasks import Task
@@ -22,10 +22,12 @@ def steps_per_epoch(task: Task, batch_size: int) -> int:
     Raises `ValueError` when not one batch of this size can be filled.
     """
     images = len(task.data().train_classes)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int):
-        raise TypeError(f"batch_size must be a whole number of images, got {batch_size!r}")
-    check_values("batch_size", batch_size, Interval(1, images, closed_high=True))
-    return images // batch_size
+    return images // check_whole("batch_size", batch_size, Interval(1, images, closed_high=True))
+
+
+def check_epochs(epochs: Any) -> int:
+    """The epochs as an int. Raises `TypeError` or `ValueError` for what is not a whole number ≥ 1."""
+    return check_whole("epochs", epochs, Interval(1))
 
 
 def batches(images: int, batch_size: int, seed: int) -> Iterator[Tensor]:

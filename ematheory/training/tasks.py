@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..records import Interval, Record, check_values
+from ..records import Interval, Record, check_values, check_whole
 from ..typing import FloatArray
 from . import require
 
@@ -42,6 +42,8 @@ def digits(test_share: float, split_seed: int) -> Split:
     images, classes = load_digits(return_X_y=True)
     order = np.random.default_rng(split_seed).permutation(len(classes))
     cut = len(classes) - round(test_share * len(classes))
+    if not 0 < cut < len(classes):
+        raise ValueError(f"test_share must leave images to train and to test on, of {len(classes)}, got {test_share}")
     train, test = order[:cut], order[cut:]
     mean, spread = images[train].mean(axis=0), images[train].std(axis=0)
     standard = (images - mean) / np.where(spread > 0, spread, 1.0)
@@ -65,10 +67,7 @@ class Task(Record):
 
     def __post_init__(self) -> None:
         for name, low in (("width", 1), ("depth", 0), ("split_seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise TypeError(f"{name} must be a whole number, got {value!r}")
-            check_values(name, value, Interval(low))
+            check_whole(name, getattr(self, name), Interval(low))
         check_values("test_share", self.test_share, Interval(0.0, 1.0, closed_low=False))
 
     def data(self) -> Split:

@@ -7,6 +7,7 @@ import pytest
 
 import ematheory as em
 from ematheory.training import crosschecks
+from ematheory.training.crosschecks import average
 from ematheory.training.run import Run
 
 SMALL = em.tasks.digits_mlp(width=8, depth=1)
@@ -186,3 +187,35 @@ def test_independent_decay_needs_its_number_translated():
     schedule = em.Cosine(warmup=0.1)
     assert crosschecks.translated_decay(schedule=schedule).residual < 1e-12
     assert crosschecks.translated_decay(schedule=schedule, translated=False).residual > 1e-2
+
+
+def test_a_crosscheck_refuses_sweep_axes_and_no_epochs():
+    task, swept = em.tasks.digits_mlp(width=8), em.AdamW(lr=1e-2, weight_decay=[0.1, 0.2])
+    for check in (crosschecks.moving_average, crosschecks.theorem_one):
+        with pytest.raises(ValueError, match=r"follows one run, got sweep axes weight_decay"):
+            check(task, swept, epochs=1)
+        with pytest.raises(ValueError, match=r"epochs must be .*>= 1, got 0"):
+            check(task, em.AdamW(lr=1e-2, weight_decay=0.1), epochs=0)
+    for other in (crosschecks.equilibrium, crosschecks.initial_share, crosschecks.same_update):
+        with pytest.raises(ValueError, match=r"sweep axes"):
+            other(swept)
+
+
+def test_a_wrong_decay_or_a_shifted_update_is_beyond_the_bound(monkeypatch):
+    """The float32 bound is no formality: an error of 1 % in λ, of 0.1 % in η or of one step in u exceeds it."""
+    true, held = average.Reconstruction.add, {}
+
+    def delayed(self, lr, decay, update, before, after):
+        old = held.pop("u", update)
+        held["u"] = update
+        return true(self, lr, decay, old, before, after)
+
+    wrong = (
+        lambda self, lr, decay, *rest: true(self, lr, 1.01 * decay, *rest),
+        lambda self, lr, decay, *rest: true(self, 1.001 * lr, decay, *rest),
+        delayed,
+    )
+    task, optimizer = em.tasks.digits_mlp(width=8), em.AdamW(lr=1e-2, weight_decay=0.5)
+    for add in wrong:
+        monkeypatch.setattr(average.Reconstruction, "add", add)
+        assert crosschecks.moving_average(task, optimizer, epochs=1, dtype="float32").bound_share > 10

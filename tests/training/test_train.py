@@ -133,7 +133,7 @@ def test_progress_calls_back_once_an_epoch():
         ({"epochs": 0}, ValueError, "epochs must be"),
         ({"epochs": 1.5}, TypeError, "epochs must be a whole number"),
         ({"batch_size": 5000}, ValueError, r"batch_size must be in \[1, 1438\], got 5000"),
-        ({"batch_size": 1.5}, TypeError, "whole number of images"),
+        ({"batch_size": 1.5}, TypeError, "batch_size must be a whole number, got 1.5"),
         ({"progress": "yes"}, TypeError, "progress must be"),
         ({"dtype": "float16"}, ValueError, "'float64', 'float32'"),
         ({"seeds": ()}, ValueError, "at least one"),

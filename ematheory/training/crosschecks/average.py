@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ...optimizers import Optimizer
-from ...records import check_choice, grid
+from ...records import check_choice
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..determinism import DTYPES, deterministic
-from ..optimizers import at_points, check_supported, plan
-from ..run import Run, steps_per_epoch
+from ..optimizers import at_one_point, check_supported, plan
+from ..run import Run, check_epochs, steps_per_epoch
 from ..tasks import Task
 
 # Half a unit in the last place relative to the value: the largest error of one rounding.
@@ -117,8 +117,8 @@ def moving_average(
     """
     check_supported(optimizer)
     check_choice("dtype", dtype, DTYPES)
-    (record,) = at_points(optimizer, grid(optimizer))
-    run_plan = plan(record, epochs * steps_per_epoch(task, batch_size), schedule, decay_schedule)
+    record = at_one_point(optimizer)
+    run_plan = plan(record, check_epochs(epochs) * steps_per_epoch(task, batch_size), schedule, decay_schedule)
     weight_decay = np.where(run_plan.lr > 0, run_plan.weight_decay, record.weight_decay)
     if (weight_decay <= 0).any():
         raise ValueError("the moving average of q = −u/λ needs weight_decay > 0 at every step, got 0")

@@ -13,12 +13,11 @@ from ...conventions import PAPER, TORCH_ADAMW, translate_weight_decay
 from ...optimizers import AdamW, Optimizer
 from ...optimizers.optimizer import SymbolicTime
 from ...recording import check_steps
-from ...records import grid
 from ...schedules import multipliers
 from ...typing import FloatArray
 from ..determinism import deterministic
 from ..networks import generator
-from ..optimizers import Plan, at_points, build, check_supported, plan, set_step
+from ..optimizers import Plan, at_one_point, build, check_supported, plan, set_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def same_update(
     True
     """
     check_supported(optimizer)
-    (record,) = at_points(optimizer, grid(optimizer))
+    record = at_one_point(optimizer)
     run = plan(record, check_steps(steps), schedule, decay_schedule)
     return compared(record, record, run, schedule, decay_schedule, size=size, seed=seed, foreach=foreach)
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ...optimizers import AdamW
-from ...records import Interval, check_values, grid
+from ...records import Interval, check_values
 from ...typing import FloatArray
 from ..determinism import deterministic
 from ..networks import generator
-from ..optimizers import adam_update, at_points, check_supported, plan, set_step
+from ..optimizers import adam_update, at_one_point, check_supported, plan, set_step
 from .injection import warmed
 
 QUANTITIES = ("weight_mean_square", "cosine_weights", "cosine_before", "cosine_after")
@@ -68,7 +68,7 @@ def equilibrium(
     if not isinstance(optimizer, AdamW):
         raise TypeError(f"the equilibrium R1 is AdamW's, got {optimizer!r}")
     check_values("vectors", vectors, Interval(2))
-    (record,) = at_points(optimizer, grid(optimizer))
+    record = at_one_point(optimizer)
     alpha = float(plan(record, 1).decay_per_step[0])
     check_values("decay per step ηλ", alpha, Interval(0.0, 1.0, closed_low=False))
     burn_in = math.ceil(8 / alpha) if burn_in is None else burn_in

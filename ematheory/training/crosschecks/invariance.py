@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ...optimizers import AdamW
-from ...records import POSITIVE, check_choice, check_values, grid
+from ...records import POSITIVE, check_choice, check_values
 from ...typing import FloatArray
 from ..determinism import DTYPES, deterministic
-from ..optimizers import at_points, plan
-from ..run import Run, steps_per_epoch
+from ..optimizers import at_one_point, plan
+from ..run import Run, check_epochs, steps_per_epoch
 from ..tasks import Task
 
 
@@ -62,12 +62,12 @@ def theorem_one(
         raise ValueError(f"Theorem 1 is stated for AdamW with per-LR decay, got {optimizer!r}")
     check_values("scale", scale, POSITIVE)
     check_choice("dtype", dtype, DTYPES)
-    (record,) = at_points(optimizer, grid(optimizer))
+    record = at_one_point(optimizer)
     twin = dataclasses.replace(
         record, lr=scale * record.lr, weight_decay=record.weight_decay / scale,
         eps=record.eps / scale if rescale_eps else record.eps,
     )  # fmt: skip
-    steps = epochs * steps_per_epoch(task, batch_size)
+    steps = check_epochs(epochs) * steps_per_epoch(task, batch_size)
     common: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "dtype": DTYPES[dtype]}
     start = time.perf_counter()
     with deterministic():

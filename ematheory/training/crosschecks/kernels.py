@@ -11,12 +11,12 @@ import torch
 
 from ...optimizers import AdamW
 from ...recording import check_steps
-from ...records import POSITIVE, check_values, grid
+from ...records import POSITIVE, check_values
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..determinism import deterministic
 from ..networks import generator
-from ..optimizers import Plan, adam_update, at_points, build, check_supported, plan, set_step
+from ..optimizers import Plan, adam_update, at_one_point, build, check_supported, plan, set_step
 from .injection import warmed
 
 
@@ -139,7 +139,7 @@ def initial_share(
     check_supported(optimizer)
     if not isinstance(optimizer, AdamW):
         raise TypeError(f"the share of the initial weight left is AdamW's, got {optimizer!r}")
-    (record,) = at_points(optimizer, grid(optimizer))
+    record = at_one_point(optimizer)
     run = plan(record, check_steps(steps), schedule, decay_schedule)
     start, source = time.perf_counter(), generator(seed)
     with deterministic(), torch.no_grad():
