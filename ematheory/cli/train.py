@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,6 +51,7 @@ def train(
     """
     from ..training import tasks
     from ..training import train as run
+    from .datasets import as_json
 
     record = options.optimizer(
         optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
@@ -67,7 +67,7 @@ def train(
         dtype=dtype, progress=True,
     )  # fmt: skip
     if json_:
-        typer.echo(json.dumps(as_json(result)))
+        typer.echo(json.dumps(as_json(result), ensure_ascii=False, allow_nan=False))
     else:
         print_table(result)
 
@@ -78,23 +78,6 @@ def whole_numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"--seeds must be whole numbers joined by commas, got {text!r}") from None
-
-
-def as_json(result: xr.Dataset) -> dict[str, object]:
-    """Dims, coordinates, observables (NaN as null) and attributes."""
-    return {
-        "dims": list(result.train_loss.dims),
-        "coords": {str(name): values.values.tolist() for name, values in result.coords.items()},
-        **{str(name): nulls_for_nan(values.values.tolist()) for name, values in result.data_vars.items()},
-        "attrs": dict(result.attrs),
-    }
-
-
-def nulls_for_nan(value: Any) -> Any:
-    """Nested lists with null where a number is undefined: JSON has no NaN."""
-    if isinstance(value, list):
-        return [nulls_for_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def print_table(result: xr.Dataset) -> None:

@@ -18,10 +18,11 @@ def test_json_has_the_numbers_of_the_dataset():
     answer = call(*SMALL, "--lr", "1e-3,1e-2", "--seeds", "0,1", "--json")
     assert answer.exit_code == 0
     result = json.loads(answer.stdout, parse_constant=pytest.fail)
-    assert result["dims"] == ["lr", "seed", "step"]
     assert result["coords"]["lr"] == [1e-3, 1e-2]
-    assert result["rotation"][0][0][0] is None
-    assert 0 < result["test_accuracy"][1][0][-1] <= 1
+    rotation, accuracy = (result["observables"][name] for name in ("rotation", "test_accuracy"))
+    assert rotation["dims"] == ["lr", "seed", "step"]
+    assert rotation["values"][0][0][0] is None
+    assert 0 < accuracy["values"][1][0][-1] <= 1
 
 
 @pytest.mark.parametrize(
