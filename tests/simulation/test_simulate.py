@@ -404,6 +404,17 @@ def test_compare_gives_difference_ratio_and_z() -> None:
     }
 
 
+def test_compare_says_nothing_of_rounding_where_nothing_varies() -> None:
+    start = {"record": [0, 5], "steps": 5}
+    problem = em.NoisyQuadratic(curvature=1 / np.arange(1, 101))
+    seen = em.simulate(problem, em.SGD(lr=0.1), replicas=4, **start)
+    exact = em.predict(problem, em.SGD(lr=0.1), **start)
+    z = em.compare(seen, exact).risk_z
+    assert np.isnan(z[0])
+    assert np.isfinite(z[1])
+    assert np.isinf(em.compare(seen, 1.001 * exact).risk_z[0])
+
+
 def test_compare_without_a_standard_error_has_no_z() -> None:
     measured = run()
     assert "risk_z" not in em.compare(measured.drop_vars("risk_sem"), measured)
@@ -461,9 +472,10 @@ def test_update_cosine_knows_where_cautious_decay_left_a_weight_alone(dtype: Any
     optimizer = em.AdamW(lr=1.0, decay="cautious", betas=(0.0, 0.0), eps=0.0)
     shrink = np.where(step * weight >= 0, dtype(alpha) * weight, dtype(0))
     view = View(((weight - shrink) - step).astype(float), weight.astype(float), np.array(alpha), None, cautious=True)
-    expected = (weight.astype(float) @ step) / np.linalg.norm(weight) / np.linalg.norm(step)
+    exact = np.stack([weight, step]).astype(float)
+    expected = (exact[0] @ exact[1]) / np.linalg.norm(exact[0]) / np.linalg.norm(exact[1])
     assert optimizer.decays_where_aligned
-    assert update_cosine(view) == pytest.approx(expected, abs=8 * np.finfo(dtype).eps)
+    assert update_cosine(view) == pytest.approx(expected, abs=8 * float(np.finfo(dtype).eps))
 
 
 def test_update_cosine_of_a_cautious_run_is_that_of_its_updates() -> None:
