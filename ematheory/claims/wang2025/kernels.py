@@ -190,8 +190,8 @@ CLAIM = Claim(
     statement=(
         "Under a schedule s the weights average with density p(x) = s(x) e^{−S(x)/τ}/τ, S = ∫_x^1 s; linear-to-zero is "
         "a Rayleigh kernel in 1 − x with scale² = τ, harmonic decay with its own τ weighs all updates alike. "
-        "Coefficients differ in L1 and Σc² by O(1/T); p_0 = e^{−S(0)/τ} is off by (−∫s²/τ − s(0) + s(1))/(2τT), up to O(T^−2), or "
-        "O(T^−3/2) where s falls as a root at first (WSD's 1−√)."
+        "Coefficients differ in L1 and Σc² by O(1/T); p_0 = e^{−S(0)/τ} is off by (−∫s²/τ − s(0) + s(1))/(2τT), "
+        "up to O(T^−2), or O(T^−3/2) where s falls as a root at first (WSD's 1−√)."
     ),
     source="Follows from Wang & Aitchison, arXiv 2405.13698, section 3; THEORY.md E5, E6",
     assumptions=("constant λ", "update k takes the multiplier s((k−1)/T)", "ηλ ≪ 1 for the continuous limit"),
