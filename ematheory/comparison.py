@@ -7,6 +7,8 @@ import xarray as xr
 
 # Variables that say something of another one, and are not compared themselves.
 SUFFIXES = ("_sem", "_central_sums")
+# Relative; a difference below it is rounding, which says nothing where the measurement does not vary.
+ROUNDING = 1e-12
 
 
 def compare(measured: xr.Dataset, predicted: xr.Dataset) -> xr.Dataset:
@@ -20,6 +22,7 @@ def compare(measured: xr.Dataset, predicted: xr.Dataset) -> xr.Dataset:
     -------
     Dataset with `<name>_difference` = measured − predicted, `<name>_ratio` = measured/predicted (both in the units of
     the observable and of one), and `<name>_z`, the difference over measured's standard error, where it has one.
+    z is NaN where that error is 0 and the difference is rounding (at the start of a run), infinite where it is more.
 
     Raises
     ------
@@ -52,7 +55,9 @@ def compare(measured: xr.Dataset, predicted: xr.Dataset) -> xr.Dataset:
         with np.errstate(divide="ignore", invalid="ignore"):
             result[f"{name}_ratio"] = measured[name] / predicted[name]
             if f"{name}_sem" in measured:
-                result[f"{name}_z"] = difference / measured[f"{name}_sem"]
+                sem = measured[f"{name}_sem"]
+                rounding = ROUNDING * np.abs(predicted[name])
+                result[f"{name}_z"] = (difference / sem).where((sem != 0) | (np.abs(difference) > rounding))
     return result
 
 
