@@ -12,5 +12,5 @@ import xarray as xr
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 # A hyperparameter as the user writes it: a number, a sweep axis, or an array that names its own dims.
 Field: TypeAlias = "float | Sequence[float] | npt.NDArray[Any] | xr.DataArray"
-# Anything an update function computes with: NumPy arrays, SymPy expressions, mpmath numbers, torch tensors, traced values.
+# Whatever an update computes with: NumPy arrays, SymPy expressions, mpmath numbers, torch tensors, traced values.
 Value: TypeAlias = Any

@@ -1,4 +1,4 @@
-"""Adam with L2 regularisation (Kingma & Ba, arXiv 1412.6980; torch.optim.Adam's weight_decay): decay enters the gradient."""
+"""Adam with L2 regularisation (Kingma & Ba, arXiv 1412.6980), as torch.optim.Adam: decay enters the gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum, Nesterov's form, and L2 or per-LR decay (torch.optim.SGD's conventions)."""
+"""SGD with momentum, Nesterov's form, and L2 or per-LR decay (torch.optim.SGD's conventions)."""
 
 from __future__ import annotations
 
