@@ -25,7 +25,7 @@ IMPULSE_STEPS = {"smoke": 30, "quick": 100, "full": 300}
 
 
 def corrected_kernel(alpha: float, beta1: float, steps: int) -> FloatArray:
-    """The derived coefficients of gradients 1 … t after t = `steps`, bias correction included."""
+    """The derived coefficient of each gradient j = 1 … t after t = `steps`, bias correction included."""
     from ...derivations.bias_correction import bias_corrected_coefficients
 
     return bias_corrected_coefficients(decay_per_step=alpha, one_minus_beta1=1 - beta1, steps=steps)
