@@ -82,7 +82,7 @@ def squared_density(case: Case) -> float:
 
 
 def integral(function: Callable[[FloatArray], FloatArray], nodes: int) -> float:
-    """∫_0^1 by Gauss and Legendre's rule in 16ths of the run, whose ends are the kinks; x = a + u²/16 smooths a root."""
+    """∫_0^1 by Gauss and Legendre's rule in 16ths of the run, where kinks are; x = a + u²/16 smooths a root."""
     points, weights = np.polynomial.legendre.leggauss(nodes)
     u, starts = (1 + points) / 2, np.arange(16)[:, np.newaxis] / 16
     return float((function(starts + u**2 / 16) @ (weights * u)).sum() / 16)
