@@ -25,7 +25,7 @@ def validate(
         str | None, typer.Option(help="Levels joined by commas: symbolic,numeric,simulated,trained. Default: all.")
     ] = None,
     tier: Annotated[
-        str, typer.Option(help="smoke (3 minutes in all), quick (15 minutes a level at most) or full.")
+        str, typer.Option(help="smoke (3 minutes in all), quick (15 minutes a level at most) or full (use --resume).")
     ] = "quick",
     out: Annotated[
         Path | None,
@@ -69,6 +69,9 @@ def show(result: Validation, json: bool, out: Path | None) -> None:
         typer.echo(report.as_json(result.record), nl=False)
     else:
         Console(width=None if sys.stdout.isatty() else 140).print(report.verdict_table(result.verdicts))
+    resumed = sum(row["resumed"] for row in result.verdicts)
+    if resumed:
+        typer.echo(f"resumed: {resumed} level(s) judged by an earlier run; seconds are that run's", err=True)
     for line in result.contradictions:
         typer.echo(f"contradicts: {line}", err=True)
     if out is not None:

@@ -104,7 +104,9 @@ def test_a_run_goes_on_where_it_was_interrupted(monkeypatch, capsys, tmp_path):
     assert "--resume goes on from them" in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["X01-numeric.json"]
     assert run(monkeypatch, first, "--out", out, "--resume", "--json", more=(later,)) == 0
-    rows = json.loads(capsys.readouterr().out)["verdicts"]
+    shown = capsys.readouterr()
+    assert "resumed: 1 level(s) judged by an earlier run" in shown.err
+    rows = json.loads(shown.out)["verdicts"]
     assert [(row["verdict"], row["resumed"]) for row in rows] == [("confirmed", True), ("confirmed", False)]
     assert len(calls) == 2
 
