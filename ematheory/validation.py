@@ -35,7 +35,7 @@ class Validation:
 
 def validate(
     *names: str,
-    levels: Sequence[str] | None = None,
+    levels: Sequence[str] | str | None = None,
     tier: str = "quick",
     out: Path | str | None = None,
     progress: Progress | None = None,
@@ -45,7 +45,8 @@ def validate(
 
     Parameters
     ----------
-    levels : of symbolic, numeric, simulated, trained; None for all that a claim has. A level that is not run says so.
+    levels : of symbolic, numeric, simulated, trained (one word, or several); None for all that a claim has. A level
+        that is not run says so.
     tier : smoke (seconds per level), quick (at most 15 minutes per level) or full.
     out : a folder for `report.json` and `index.html`, written at the end, and for `levels/`, where each level is kept
         as soon as it is judged; None writes nothing.
@@ -68,6 +69,7 @@ def validate(
     kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas))
     tell = progress or (lambda event: None)
     earlier = kept.find if kept is not None and resume else None
+    levels = (levels,) if isinstance(levels, str) else levels
     judgements = examine(find(*names), levels, tier, tell if kept is None else keeping(kept, tell), earlier)
     recorded = report.record(judgements, tier, isas)
     if out is not None:

@@ -5,7 +5,7 @@ Each comparison is of one kind, which says how it will be judged (`verdict.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +28,11 @@ class Proved:
     steps: int
     failed: tuple[str, ...]
     samples: int
+
+
+def largest(values: Iterable[Any]) -> float:
+    """The largest value, or NaN where one is NaN: Python's own max may pass over it, and a residual must not."""
+    return float(np.max(np.array([float(value) for value in values])))
 
 
 @dataclass(frozen=True)

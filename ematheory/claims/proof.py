@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .evidence import Evidence, Exact, Proved
+from .evidence import Evidence, Exact, Proved, largest
 
 if TYPE_CHECKING:
     from ..derivations.derivation import Derivation
@@ -50,7 +50,7 @@ def formula(derivation: Derivation, result: str, points: int, seed: int) -> Exac
         error = abs(function(**values) - exact) / abs(exact) if exact else abs(function(**values))
         excesses.append(float(error) / (PRECISION * max(1.0, float(function.condition(**values)))))
     reason = f"share of {PRECISION:g}·max(1, κ), κ the condition number measured at each point"
-    return Exact(f"{derivation.name}: {result}", max(excesses, default=0.0), 1.0, len(excesses), reason)
+    return Exact(f"{derivation.name}: {result}", largest(excesses) if excesses else 0.0, 1.0, len(excesses), reason)
 
 
 def as_float(value: Any) -> Any:

@@ -57,7 +57,7 @@ class NumericFunction:
             return False
         return bool(arguments) and expression.free_symbols <= set(arguments) and not expression.has(*opaque)
 
-    @property
+    @cached_property
     def words(self) -> dict[str, Any]:
         """The keyword of each argument that the expression contains."""
         return {word: symbol for symbol, word in self.arguments.items() if symbol in self.expression.free_symbols}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ematheory.claims import Bounded, Evidence, Exact, Fails, Order, Proved, Sampled
+from ematheory.claims.evidence import largest
 from ematheory.claims.verdict import CONFIDENCE, critical_value, deciding, judge
 
 
@@ -121,3 +122,9 @@ def test_the_worst_outcome_decides():
     near = Exact("near", 0.9, 1.0, 3, "")
     word, outcomes = judge(Evidence((good, near)))
     assert deciding(word, outcomes).what == "near"
+
+
+def test_a_nan_among_the_errors_is_the_largest_and_refutes():
+    worst = largest([1e-17, float("nan"), 0.0])
+    assert np.isnan(worst)
+    assert judge(Evidence((Exact("with a NaN", worst, 1.0, 3, "none"),)))[0] == "refuted"

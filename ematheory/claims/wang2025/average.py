@@ -9,7 +9,7 @@ import numpy as np
 from ...optimizers import SGD, Adam, AdamW, Optimizer
 from ...schedules import WSD, Constant, Cosine, Exponential, InverseSqrt, Linear, Schedule
 from ..claim import Claim, Level
-from ..evidence import Curve, Evidence, Exact, Fails, Figure
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, largest
 from ..proof import proof
 
 SCHEDULES: tuple[Schedule, ...] = (
@@ -53,12 +53,12 @@ def averaged(optimizer: Optimizer, schedule: Schedule, steps: int) -> float:
     lr, weight_decay = LR * schedule.multipliers(steps), WEIGHT_DECAY * Linear(final=0.5).multipliers(steps)
     with mpmath.workdps(DIGITS):
         states, updates = followed(optimizer, lr, weight_decay)
-        average, worst = states[0].weight, mpmath.mpf(0)
+        average, apart = states[0].weight, []
         for state, update, eta, lam in zip(states[1:], updates, lr, weight_decay, strict=True):
             alpha = mpmath.mpf(float(eta)) * mpmath.mpf(float(lam))
             average = (1 - alpha) * average + alpha * (-update / mpmath.mpf(float(lam)))
-            worst = max(worst, abs(state.weight - average))
-        return float(worst / max(abs(state.weight) for state in states))
+            apart.append(abs(state.weight - average))
+        return largest(apart) / largest(abs(state.weight) for state in states)
 
 
 def followed(optimizer: Any, lr: Any, weight_decay: Any) -> tuple[list[Any], list[Any]]:
@@ -91,16 +91,16 @@ def coefficients_agree(schedule: Schedule, steps: int) -> Exact:
 
     lr, weight_decay = 10 / steps * schedule.multipliers(steps), WEIGHT_DECAY * Linear(final=0.5).multipliers(steps)
     initial, coefficients = ema_coefficients(lr, weight_decay)
-    worst, kept = 0.0, mpmath.mpf(1)
+    errors, kept = [], mpmath.mpf(1)
     with mpmath.workdps(40):
         for eta, lam, found in zip(lr[::-1], weight_decay[::-1], np.asarray(coefficients)[::-1], strict=True):
             alpha = mpmath.mpf(float(eta)) * mpmath.mpf(float(lam))
             exact = alpha * kept
-            worst = max(worst, float(abs(found - exact) / exact) if exact else abs(found))
+            errors.append(abs(found - exact) / exact if exact else abs(found))
             kept *= 1 - alpha
-        worst = max(worst, float(abs(float(initial) - kept) / kept))
+        errors.append(abs(float(initial) - kept) / kept)
     reason = "the contract of ema_coefficients: 1e-13 relative at up to 1e6 steps"
-    return Exact(f"coefficients under {schedule!r}", worst, 1e-13, steps, reason)
+    return Exact(f"coefficients under {schedule!r}", largest(errors), 1e-13, steps, reason)
 
 
 def trained(tier: str) -> Evidence:

@@ -7,7 +7,7 @@ from typing import Any
 from ...optimizers import AdamW
 from ...schedules import Cosine
 from ..claim import Claim, Level
-from ..evidence import Curve, Evidence, Exact, Fails, Figure
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, largest
 from ..proof import proof
 
 WIDTH = {"smoke": 32, "quick": 128, "full": 256}
@@ -41,8 +41,8 @@ def trained(tier: str) -> Evidence:
 
 def same(twin: Any) -> Exact:
     reason = "scaling by a power of two is exact in binary, so every bit agrees"
-    largest = max(twin.weight_residual, twin.loss_residual)
-    return Exact(f"c = {twin.settings['scale']:g}: weights/c and losses", largest, 0.0, count(twin), reason)
+    worst = largest((twin.weight_residual, twin.loss_residual))
+    return Exact(f"c = {twin.settings['scale']:g}: weights/c and losses", worst, 0.0, count(twin), reason)
 
 
 def parts(twin: Any, what: str) -> Fails:

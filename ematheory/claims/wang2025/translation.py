@@ -10,7 +10,7 @@ from ...conventions import PAPER, TORCH_ADAMW, translate_weight_decay
 from ...optimizers import SGD, Adam, AdamW, Optimizer
 from ...schedules import Cosine, Schedule
 from ..claim import Claim, Level
-from ..evidence import Curve, Evidence, Exact, Fails, Figure
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, largest
 from ..proof import proof
 
 LR, INDEPENDENT = 1e-2, 1e-3
@@ -34,8 +34,8 @@ def numeric(tier: str) -> Evidence:
     steps = STEPS["smoke"]
     generator = np.random.default_rng(0)
     settings = [(10.0 ** generator.uniform(-5, -1), 10.0 ** generator.uniform(-5, -2)) for _ in range(SETTINGS[tier])]
-    worst = max(apart(lr, decay, translated=True, steps=steps) for lr, decay in settings)
-    nearest = min(apart(lr, decay, translated=False, steps=steps) for lr, decay in settings)
+    worst = largest(apart(lr, decay, translated=True, steps=steps) for lr, decay in settings)
+    nearest = -largest(-apart(lr, decay, translated=False, steps=steps) for lr, decay in settings)
     # λ_ind/η and η s_k are float64s, each rounded once, so every α_k is off by 2⁻⁵² at most; both runs may be.
     bound = 4 * steps * UNIT
     reason = f"λ and η_k round once each (2⁻⁵³); the rest runs in {DIGITS} digits"
@@ -54,7 +54,7 @@ def apart(lr: float, independent: float, translated: bool, steps: int) -> float:
     theirs = AdamW(lr=lr, weight_decay=weight_decay if translated else independent)
     ours = AdamW(lr=lr, weight_decay=independent, decay="independent")
     first, second = (trajectory(record, steps) for record in (ours, theirs))
-    return float(max(abs(x - y) for x, y in zip(first, second, strict=True)) / max(map(abs, first)))
+    return largest(abs(x - y) for x, y in zip(first, second, strict=True)) / largest(map(abs, first))
 
 
 def trajectory(record: AdamW, steps: int) -> list[Any]:
