@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from typing import Any
@@ -277,7 +278,9 @@ def test_a_diverging_run_gives_infinities_and_no_numpy_warnings(recwarn: pytest.
 
 
 INTERRUPTED = """
-import sys, ematheory as em, numpy as np
+import signal, sys, ematheory as em, numpy as np
+# A parent that runs in the background may have had Ctrl-C ignored, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 problem = em.NoisyQuadratic(curvature=1 / np.arange(1, 10_001))
 print("started", flush=True)
 try:
@@ -294,6 +297,8 @@ def seconds_to_answer(backend: str) -> float:
         [sys.executable, "-c", INTERRUPTED, backend], stdout=subprocess.PIPE, text=True, env=environment
     )
     assert child.stdout is not None
+    watchdog = threading.Timer(60, child.kill)  # a run that never answers must fail the test, not hold it up
+    watchdog.start()
     with child.stdout:
         assert child.stdout.readline() == "started\n"
         time.sleep(1.0)
@@ -301,6 +306,7 @@ def seconds_to_answer(backend: str) -> float:
         child.send_signal(signal.SIGINT)
         assert child.stdout.readline() == "interrupted\n"
         answered = time.monotonic() - sent
+    watchdog.cancel()
     assert child.wait(timeout=20) == 0
     return answered
 
