@@ -30,6 +30,7 @@ FACE = {
     "derive": "derivations",
     "ema_coefficients": "timescales",
     "predict": "prediction",
+    "translate": "translation",
     "every": "recording",
     "simulate": "simulation",
     "combine": "simulation",

@@ -24,6 +24,7 @@ LAYERS = (
         "schedules",
         "problems",
         "conventions",
+        "translation",
         "recipes",
         "published_recipes",
         "optimizers",

@@ -154,10 +154,15 @@ def test_kernels_trained(monkeypatch):
     assert verdict(kernels.trained("smoke")) == "refuted"
 
 
+def scaled(right, factor):
+    """A translation whose λ is off by a factor."""
+    return lambda decay, *to, **how: right(factor * decay, *to, **how)
+
+
 def test_translation_numeric(monkeypatch):
     small(monkeypatch, translation, SETTINGS=3, STEPS=20)
     assert verdict(translation.numeric("smoke")) == "confirmed"
-    monkeypatch.setattr(translation, "translate_weight_decay", lambda decay, source, target, lr: 2 * decay / lr)
+    monkeypatch.setattr(translation, "translate", scaled(em.translate, 2.0))
     assert verdict(translation.numeric("smoke")) == "refuted"
 
 
@@ -165,7 +170,7 @@ def test_translation_trained(monkeypatch):
     small(monkeypatch, translation, STEPS=30)
     assert verdict(translation.trained("smoke")) == "confirmed"
     module = importlib.import_module("ematheory.training.crosschecks.conventions")
-    monkeypatch.setattr(module, "translate_weight_decay", lambda decay, source, target, lr: 1.001 * decay / lr)
+    monkeypatch.setattr(module, "translate", scaled(em.translate, 1.001))
     assert verdict(translation.trained("smoke")) == "refuted"
 
 

@@ -2,15 +2,15 @@
 
 import pytest
 
-from ematheory.conventions import translate_weight_decay
 from ematheory.derivations import derive
 from ematheory.derivations.equations import Equation
+from ematheory.translation import translate
 
 
 def test_the_derived_decay_is_what_conventions_translate_to():
     derived = derive("conventions").function("weight_decay")
     for independent, lr in ((1e-4, 1e-3), (0.3, 0.7), (1e-9, 1e-6)):
-        translated = translate_weight_decay(independent, "paper", "torch.optim.AdamW", lr=lr)
+        translated = translate(independent, "torch.optim.AdamW", source="paper", lr=lr).weight_decay
         assert float(derived(independent_weight_decay=independent, lr=lr)) == pytest.approx(translated, rel=1e-15)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...conventions import PAPER, TORCH_ADAMW, translate_weight_decay
+from ...conventions import PAPER
 from ...optimizers import SGD, Adam, AdamW, Optimizer
 from ...schedules import Cosine, Schedule
+from ...translation import translate
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Fails, Figure, largest
 from ..proof import proof
@@ -50,7 +51,7 @@ def numeric(tier: str) -> Evidence:
 
 def apart(lr: float, independent: float, translated: bool, steps: int) -> float:
     """max_t |w − w'| / max|w| of the two conventions on the same gradients, which follow the weight."""
-    weight_decay = translate_weight_decay(independent, PAPER.framework, TORCH_ADAMW.framework, lr)
+    weight_decay = translate(independent, "torch.optim.AdamW", source=PAPER.framework, lr=lr).weight_decay
     theirs = AdamW(lr=lr, weight_decay=weight_decay if translated else independent)
     ours = AdamW(lr=lr, weight_decay=independent, decay="independent")
     first, second = (trajectory(record, steps) for record in (ours, theirs))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...conventions import PAPER, TORCH_ADAMW, translate_weight_decay
+from ...conventions import PAPER
 from ...optimizers import AdamW, Optimizer
 from ...optimizers.optimizer import SymbolicTime
 from ...recording import check_steps
 from ...schedules import multipliers
+from ...translation import translate
 from ...typing import FloatArray
 from ..determinism import deterministic
 from ..networks import generator
@@ -75,7 +76,7 @@ def translated_decay(
     True
     """
     ours = AdamW(lr=lr, weight_decay=weight_decay, decay="independent")
-    theirs = translate_weight_decay(weight_decay, PAPER.framework, TORCH_ADAMW.framework, lr)
+    theirs = translate(weight_decay, "torch.optim.AdamW", source=PAPER.framework, lr=lr).weight_decay
     torch_record = AdamW(lr=lr, weight_decay=theirs if translated else weight_decay)
     run = plan(torch_record, check_steps(steps), schedule)
     return compared(ours, torch_record, run, schedule, None, size=size, seed=seed, foreach=None)
