@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := pyproject.toml setup.py constraints.txt $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu)
+SOURCES := pyproject.toml setup.py constraints.txt tests/frameworks/without-dependencies.txt $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu)
 
 .PHONY: validate test slow lint generate bench clean
 
@@ -39,7 +39,8 @@ $(STAMP): $(SOURCES)
 	  echo "make: no Python.h (on Debian: apt-get install python3-dev); the NumPy reference will serve"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[torch,test,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[torch,test,frameworks,dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r tests/frameworks/without-dependencies.txt
 	@touch $(STAMP)
 
 clean:
