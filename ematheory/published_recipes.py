@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from .power_laws import POWER_LINES
 from .recipes import Recipe
 from .records import check_choice
 from .schedules import Constant, Cosine, Schedule
@@ -94,6 +96,11 @@ class Published:
         """Tokens of the whole run per parameter, active ones for a mixture of experts."""
         return float(self.entry["dataset_size"] / (self.active_parameters or self.entry["parameters"]))
 
+    @property
+    def power_law_run_fraction(self) -> float:
+        """The share of the run that the power law of arXiv 2505.13738 gives as the best timescale at the peak rate."""
+        return float(POWER_LINES.run_fraction(self.tokens_per_parameter))
+
 
 @cache
 def published() -> dict[str, Published]:
@@ -104,6 +111,27 @@ def published() -> dict[str, Published]:
     """
     text = files(__package__).joinpath("recipes.toml").read_text(encoding="utf-8")
     return {entry["name"]: described(entry) for entry in tomllib.loads(text)["recipe"]}
+
+
+def recipe_in(path: Path, name: str | None = None) -> Recipe:
+    """The recipe in a TOML file; see `Recipe.from_toml`."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from None
+    entries = given.get("recipe", [given])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries) or not entries:
+        raise ValueError(f"{path}: 'recipe' must be one or more tables, each headed [[recipe]]")
+    names = [str(entry.get("name", path.stem)) for entry in entries]
+    if name is None and len(entries) > 1:
+        raise ValueError(f"{path} has {len(entries)} recipes; give name=, one of {', '.join(map(repr, names))}")
+    if name is not None:
+        check_choice(f"name of a recipe in {path}", name, names)
+    place = 0 if name is None else names.index(name)
+    for key in ("lr", "weight_decay", "batch_size", "dataset_size"):
+        if key not in entries[place]:
+            raise ValueError(f"recipe {names[place]!r} in {path} has no {key}")
+    return described({"source": "given", **entries[place], "name": names[place]}).recipe
 
 
 def described(entry: Mapping[str, Any]) -> Published:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .optimizers.adaptive import DEFAULT_BETAS, resolve_betas
@@ -78,6 +79,59 @@ class Recipe(Record):
                 f"the run has less than one step: epochs·dataset_size/batch_size = {self.steps}; "
                 f"batch_size and dataset_size are both in {self.unit}"
             )
+
+    @classmethod
+    def from_toml(cls, path: str | Path, name: str | None = None) -> Recipe:
+        """The recipe in a TOML file, its keys at the top or in tables ``[[recipe]]``, of which `name` chooses one.
+
+        The keys are those of the package's own recipes.toml: lr, weight_decay (PyTorch's), batch_size, dataset_size
+        (tokens of the whole run), parameters, epochs, betas, eps and schedule, for instance
+        ``schedule = { kind = "cosine", final = 0.1, warmup_steps = 2000 }``.
+
+        Raises
+        ------
+        OSError : the file cannot be read.
+        ValueError : no TOML; a key that is unknown or missing; an unknown name, or several recipes and no name.
+        """
+        from .published_recipes import recipe_in
+
+        return recipe_in(Path(path), name)
+
+    @classmethod
+    def from_optimizer(
+        cls,
+        optimizer: Any,
+        batch_size: float,
+        dataset_size: float,
+        *,
+        epochs: float = 1.0,
+        unit: str = "samples",
+        schedule: Schedule | None = None,
+        group: int | None = None,
+    ) -> Recipe:
+        """The recipe of a `torch.optim.AdamW` (or one with its interface) that trains on this data.
+
+        The peak rate is the group's `initial_lr`, which torch's schedulers set, else its `lr`; `schedule` is Constant()
+        unless given. Parameter groups without decay are passed over; `group` chooses among several that differ.
+
+        Raises
+        ------
+        ValueError : an optimizer whose decay is L2, groups that differ and no `group`, or no group with decay.
+        TypeError : no torch optimizer.
+
+        Example
+        -------
+        >>> import torch
+        >>> optimizer = torch.optim.AdamW(torch.nn.Linear(8, 8).parameters(), lr=1e-3, weight_decay=0.1)
+        >>> Recipe.from_optimizer(optimizer, batch_size=64, dataset_size=64_000).timescale().peak.epochs
+        10.0
+        """
+        from .torch_recipes import group_fields
+
+        return cls(
+            **group_fields(optimizer, group), batch_size=batch_size, dataset_size=dataset_size, epochs=epochs,
+            unit=unit, schedule=schedule or Constant(),
+        )  # fmt: skip
 
     @property
     def steps(self) -> Any:

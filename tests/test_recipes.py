@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import linregress
 
 import ematheory as em
+from ematheory.power_laws import POWER_LINES, PowerLaw
 from ematheory.published_recipes import Piece, Pieces, described, published, recipe_of
 
 BASE = {"lr": 3e-4, "weight_decay": 0.1, "batch_size": 4e6, "dataset_size": 2e12}
@@ -135,3 +140,107 @@ def test_the_published_recipes_are_reached_by_their_public_name() -> None:
     assert em.published()["Llama-2 7B"].recipe.lr == 3e-4
     import_module("ematheory.published_recipes")
     assert callable(em.published)
+
+
+SINGLE = """
+lr = 3e-4
+weight_decay = 0.1
+batch_size = 4e6
+dataset_size = 2e12
+parameters = 7e9
+epochs = 2
+schedule = { kind = "cosine", final = 0.1, warmup_steps = 2000 }
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_from_toml(tmp_path: Path) -> None:
+    found = em.Recipe.from_toml(written(tmp_path, SINGLE))
+    schedule = em.Cosine(final=0.1, warmup_steps=2000)
+    # dataset_size in the file is that of the whole run, in the record that of an epoch.
+    assert found.steps == 5e5
+    assert (found.lr, found.dataset_size, found.epochs) == (3e-4, 1e12, 2.0)
+    np.testing.assert_allclose(found.schedule.multipliers(10_000), schedule.multipliers(10_000), rtol=1e-12)
+
+
+def test_one_of_several_recipes_from_toml(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, f'[[recipe]]\nname = "a"{SINGLE}\n[[recipe]]\nname = "b"{SINGLE}'.replace("3e-4", "1e-4", 1)
+    )
+    assert em.Recipe.from_toml(path, "a").lr == 1e-4
+    assert em.Recipe.from_toml(str(path), "b").lr == 3e-4
+    with pytest.raises(ValueError, match="has 2 recipes; give name=, one of 'a', 'b'"):
+        em.Recipe.from_toml(path)
+    with pytest.raises(ValueError, match="must be one of 'a', 'b', got 'c'"):
+        em.Recipe.from_toml(path, "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr = ", "is no TOML"),
+        (SINGLE.replace("lr = 3e-4", ""), "recipe 'run' in .* has no lr"),
+        (SINGLE + "dropout = 0.1", "key must be one of .* got 'dropout'"),
+        (SINGLE.replace("final", "last"), "schedule.cosine: key must be one of .* got 'last'"),
+        ("recipe = 1", r"headed \[\[recipe\]\]"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        em.Recipe.from_toml(written(tmp_path, text))
+
+
+def groups(*decays: float, lr: float = 1e-3) -> Any:
+    layers = [torch.nn.Linear(4, 4) for _ in decays]
+    return torch.optim.AdamW(
+        [{"params": layer.parameters(), "weight_decay": decay} for layer, decay in zip(layers, decays, strict=True)],
+        lr=lr, betas=(0.8, 0.95),
+    )  # fmt: skip
+
+
+def test_a_recipe_from_a_torch_optimizer() -> None:
+    optimizer = groups(0.1, 0.0)
+    torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.01)
+    found = em.Recipe.from_optimizer(optimizer, 64, 64_000, epochs=3, schedule=em.Cosine())
+    assert (found.lr, found.weight_decay, found.parameters, found.unit) == (1e-3, 0.1, 40.0, "samples")
+    assert (found.beta1, found.beta2, found.steps) == (0.8, 0.95, 3000.0)
+
+
+def test_groups_that_differ_need_a_choice() -> None:
+    optimizer = groups(0.1, 0.2)
+    with pytest.raises(ValueError, match=r"give group=, one of group 0: lr 0.001, weight_decay 0.1; group 1"):
+        em.Recipe.from_optimizer(optimizer, 64, 64_000)
+    assert em.Recipe.from_optimizer(optimizer, 64, 64_000, group=1).weight_decay == 0.2
+    with pytest.raises(ValueError, match="no parameter group has weight decay"):
+        em.Recipe.from_optimizer(groups(0.0), 64, 64_000)
+    with pytest.raises(ValueError, match="one of the 2 parameter groups, got 2"):
+        em.Recipe.from_optimizer(optimizer, 64, 64_000, group=2)
+
+
+def test_l2_has_no_timescale() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(2))]
+    for optimizer in (torch.optim.Adam(weights, weight_decay=0.1), torch.optim.SGD(weights, lr=0.1, weight_decay=0.1)):
+        with pytest.raises(ValueError, match="adds its weight_decay to the gradient"):
+            em.Recipe.from_optimizer(optimizer, 64, 64_000)
+    with pytest.raises(TypeError, match="must be a torch optimizer"):
+        em.Recipe.from_optimizer(weights, 64, 64_000)
+
+
+def test_the_power_law_beside_a_published_recipe() -> None:
+    found = published()["Llama-2 7B"]
+    assert found.power_law_run_fraction == pytest.approx(1.084 * found.tokens_per_parameter**-0.527, rel=1e-15)
+    with pytest.raises(ValueError, match="tokens_per_parameter must be finite and > 0"):
+        POWER_LINES.run_fraction(0.0)
+
+
+def test_the_power_laws_error_is_that_of_a_fitted_line() -> None:
+    """R² of a line through points gives its slope's standard error, as SciPy computes it from the residuals."""
+    x = np.linspace(0, 3, 12)
+    fit = linregress(x, -0.5 * x + 0.1 * np.random.default_rng(0).normal(size=12))
+    law = PowerLaw(1.0, fit.slope, fit.rvalue**2, "", "")
+    assert law.exponent_error(12) == pytest.approx(fit.stderr, rel=1e-12)
