@@ -11,7 +11,7 @@ import xarray as xr
 
 from .derivations import derive
 from .recipes import Recipe
-from .records import NON_NEGATIVE, Grid, as_number_array, check_values, grid
+from .records import NON_NEGATIVE, Grid, Interval, as_number_array, check_values, check_whole, grid
 from .running_products import joined, one_minus, ones, running_product, scaled_product
 from .schedules import Schedule
 from .typing import FloatArray
@@ -176,6 +176,41 @@ def timescale(recipe: Recipe) -> Timescale:
         recipe.unit,
         folded(steps, over),
     )
+
+
+def kernel_shares(recipe: Recipe, bins: int = 60) -> tuple[float, FloatArray]:
+    """The share of the initial weight in the last, and that of the updates of each of `bins` equal parts of the run.
+
+    They sum to 1. Runs of up to 2²¹ steps are summed step by step (a part is the steps k with (k − ½)/T in it), longer
+    ones take the continuous limit (E5).
+
+    Raises
+    ------
+    ValueError : lr·weight_decay ≥ 1, no decay at all, a warm-up longer than the run.
+    TypeError : a recipe with sweep axes, `bins` that is no whole number.
+
+    Example
+    -------
+    >>> initial, shares = kernel_shares(Recipe(lr=0.5, weight_decay=1.0, batch_size=1, dataset_size=2), bins=2)
+    >>> initial, shares
+    (0.25, array([0.25, 0.5 ]))
+    """
+    check_whole("bins", bins, Interval(1))
+    lr, decay = recipe.lr, recipe.weight_decay
+    if not (isinstance(lr, float) and isinstance(decay, float) and isinstance(recipe.steps, float)):
+        raise TypeError("a kernel is drawn for one recipe, not for one with sweep axes; take a point of it")
+    refuse_large_rate(np.array([lr]), np.array([decay]))
+    if decay == 0:
+        raise ValueError("without weight decay the weights are a sum of updates, not an average: there is no kernel")
+    whole = max(1, round(recipe.steps))
+    edges = np.arange(bins + 1) / bins
+    if whole > DISCRETE_STEPS:
+        remaining = lr * decay * whole * recipe.schedule.over(whole).integral(edges)
+        kept = np.exp(-remaining)
+        return float(kept[0]), np.diff(kept)
+    initial, coefficients = ema_coefficients(lr * recipe.schedule.multipliers(whole), decay)
+    place = np.minimum(((np.arange(whole) + 0.5) / whole * bins).astype(int), bins - 1)
+    return initial, np.bincount(place, coefficients, minlength=bins).astype(np.float64)
 
 
 def refuse_large_rate(lr: FloatArray, decay: FloatArray) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import ematheory as em
 from ematheory import timescales
 from ematheory.derivations import derive
+from ematheory.timescales import kernel_shares
 
 STEPS = 10**6
 
@@ -240,3 +241,35 @@ def test_the_fast_sum_has_nine_digits_of_the_coefficients_proper(schedule: em.Li
     )
     from_end = coefficients[::-1].cumsum()
     assert found.half_life_steps == pytest.approx(np.searchsorted(from_end, 0.5), abs=1)
+
+
+def test_the_shares_of_a_kernel_are_its_coefficients_binned():
+    schedule = em.Cosine(final=0.1)
+    recipe = em.Recipe(lr=0.02, weight_decay=0.5, batch_size=1, dataset_size=1000, schedule=schedule)
+    initial, shares = kernel_shares(recipe, 10)
+    left, coefficients = em.ema_coefficients(0.02 * schedule.multipliers(1000), 0.5)
+    assert initial == left
+    np.testing.assert_allclose(shares, coefficients.reshape(10, 100).sum(axis=1), rtol=1e-13)
+    assert initial + shares.sum() == pytest.approx(1, rel=1e-14)
+
+
+def test_the_continuous_kernel_is_the_limit_of_the_discrete_one(monkeypatch):
+    recipe = em.Recipe(lr=1e-3, weight_decay=0.1, batch_size=1, dataset_size=100_000, schedule=em.Linear(final=0.0))
+    discrete = kernel_shares(recipe, 20)
+    monkeypatch.setattr("ematheory.timescales.DISCRETE_STEPS", 10)
+    continuous = kernel_shares(recipe, 20)
+    # Relative O(1/(τT)) = O(α) a part.
+    np.testing.assert_allclose(continuous[1], discrete[1], rtol=1e-3)
+    assert continuous[0] == pytest.approx(discrete[0], rel=1e-3)
+
+
+def test_a_kernel_that_cannot_be():
+    base = {"lr": 0.1, "batch_size": 1, "dataset_size": 10}
+    with pytest.raises(ValueError, match="there is no kernel"):
+        kernel_shares(em.Recipe(**base, weight_decay=0.0))
+    with pytest.raises(TypeError, match="one recipe"):
+        kernel_shares(em.Recipe(**base, weight_decay=[0.1, 0.2]))
+    with pytest.raises(ValueError, match="must be below 1"):
+        kernel_shares(em.Recipe(**base, weight_decay=10.0))
+    with pytest.raises(ValueError, match="bins must be"):
+        kernel_shares(em.Recipe(**base, weight_decay=0.1), 0)

@@ -5,6 +5,7 @@ A number may be a list, `0.01,0.1,1`, which is a sweep axis.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +64,9 @@ HarmonicTimescale = Annotated[
     float | None, typer.Option(help="Harmonic: the timescale τ, as a share of the run.", rich_help_panel=SCHEDULE)
 ]
 
+FigurePath = Annotated[
+    Path | None, typer.Option("--figure", help="Draw to this file: .png, .svg or .pdf.", dir_okay=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
 
 

@@ -20,18 +20,25 @@ COLUMNS = {
     "run_fraction": "τ, share of run",
     "initial_weight_left": "initial left",
 }
+# At the peak rate, beside what the power law would have it be.
+PEAK, LAW = "peak τ, share", "power law"
 
 
-def recipes(json: options.Json = False) -> None:
+def recipes(figure: options.FigurePath = None, json: options.Json = False) -> None:
     """Published training recipes with the timescale τ of their weight decay over their own schedule.
 
     τ is in steps, epochs, tokens and as a share of the run; "initial left" is the share of the initial weight in the
-    last; tokens per parameter count active parameters of mixtures of experts (marked *). Source: release is a released
-    config or code, paper is the paper, memory is unconfirmed.
+    last; tokens per parameter count active parameters of mixtures of experts (marked *). Beside τ at the peak rate,
+    as a share of the run, stands the best one by the power law of arXiv 2505.13738. Source: release is a released
+    config or code, paper is the paper, memory is unconfirmed. --figure draws both over tokens per parameter.
     """
     from ..published_recipes import published
 
     described = [(entry, *timescale_or_reason(entry)) for entry in published().values()]
+    if figure is not None:
+        from .drawing import recipes_figure
+
+        recipes_figure([(entry, numbers["peak"]["run_fraction"]) for entry, numbers, _ in described if numbers], figure)
     if json:
         typer.echo(json_format.dumps([as_json(*each) for each in described], ensure_ascii=False, allow_nan=False))
         return
@@ -40,7 +47,7 @@ def recipes(json: options.Json = False) -> None:
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD)
-    for heading in ("recipe", *COLUMNS.values(), "tokens/parameter", "source"):
+    for heading in ("recipe", *COLUMNS.values(), PEAK, LAW, "tokens/parameter", "source"):
         made.add_column(heading, justify="left" if heading in ("recipe", "source") else "right", no_wrap=True)
     for entry, numbers, _ in described:
         made.add_row(*row(entry, numbers))
@@ -68,7 +75,9 @@ def row(entry: Published, numbers: dict[str, dict[str, float]] | None) -> list[s
     shown = ["–" if numbers is None else number_text(numbers["schedule"][name]) for name in COLUMNS]
     name = entry.name if entry.optimizer == "AdamW" else f"{entry.name} ({entry.optimizer})"
     mark = "*" if entry.active_parameters else ""
-    return [name, *shown, f"{entry.tokens_per_parameter:,.1f}{mark}", entry.source]
+    peak = "–" if numbers is None else number_text(numbers["peak"]["run_fraction"])
+    law = number_text(entry.power_law_run_fraction)
+    return [name, *shown, peak, law, f"{entry.tokens_per_parameter:,.1f}{mark}", entry.source]
 
 
 def as_json(entry: Published, numbers: dict[str, dict[str, float]] | None, reason: str) -> dict[str, Any]:
@@ -83,6 +92,7 @@ def as_json(entry: Published, numbers: dict[str, dict[str, float]] | None, reaso
         "source": entry.source,
         "recipe": dict(entry.entry),
         "tokens_per_parameter": entry.tokens_per_parameter,
+        "power_law_run_fraction": entry.power_law_run_fraction,
         "active_parameters": entry.active_parameters,
         "note": entry.note or None,
         "timescale": plain,

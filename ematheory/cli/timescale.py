@@ -34,17 +34,20 @@ def timescale(
     flat: options.Flat = None,
     rate: options.Rate = None,
     harmonic_timescale: options.HarmonicTimescale = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the kernel in the terminal.")] = False,
+    figure: options.FigurePath = None,
     json: options.Json = False,
 ) -> None:
     """The timescale of AdamW's weights as a moving average, at the peak rate and over the schedule.
 
     The timescale is 1/(ηλ) in steps at the peak, and at the schedule's mean rate over the schedule; also in epochs, in
     tokens (or samples) and as a share of the run. The half-life is in steps, the effective sample size in updates, the
-    initial weight left a share of the last weight.
+    initial weight left a share of the last weight. --plot and --figure draw the kernel: the share of the last weight
+    that the updates of each part of the run make up.
     """
     from .. import Recipe
 
-    found = Recipe(
+    recipe = Recipe(
         lr=options.numbers("lr", lr),
         weight_decay=options.numbers("weight-decay", weight_decay),
         batch_size=options.numbers("batch-size", batch_size),
@@ -55,7 +58,12 @@ def timescale(
             schedule, final=final, warmup=warmup, warmup_steps=warmup_steps, decay_share=decay_share, shape=shape,
             flat=flat, rate=rate, harmonic_timescale=harmonic_timescale,
         ),
-    ).timescale()  # fmt: skip
+    )  # fmt: skip
+    found = recipe.timescale()
+    if figure is not None:
+        from .drawing import kernel_figure
+
+        kernel_figure(recipe, figure)
     if json:
         typer.echo(json_format.dumps(as_json(found), ensure_ascii=False, allow_nan=False))
         return
@@ -64,6 +72,10 @@ def timescale(
     console = Console()
     for title, peak, over in points(found):
         console.print(table(title, found.unit, peak, over))
+    if plot:
+        from .drawing import kernel_text
+
+        typer.echo(kernel_text(recipe))
 
 
 def as_json(found: Timescale) -> dict[str, Any]:
