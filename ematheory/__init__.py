@@ -30,6 +30,7 @@ FACE = {
     "derive": "derivations",
     "ema_coefficients": "timescales",
     "predict": "prediction",
+    "rescale": "scaling",
     "translate": "translation",
     "every": "recording",
     "simulate": "simulation",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .optimizers.adaptive import DEFAULT_BETAS, resolve_betas
-from .records import NON_NEGATIVE, POSITIVE, Interval, Record, as_field, check_choice
+from .records import NON_NEGATIVE, POSITIVE, UNIT, Interval, Record, as_field, check_choice
 from .schedules import Constant, Schedule
 from .typing import Field
 
@@ -31,6 +31,8 @@ class Recipe(Record):
     width, depth : relative to the base model, > 0.
     parameters : the number of weights, or None.
     betas, eps : as for `AdamW`.
+    ema : ρ, the decay of an average of the model's weights kept beside them, in [0, 1), or None.
+    init_std : the standard deviation of the initial weights, or None.
     schedule : of the learning rate, over the whole run.
 
     Numbers may be sequences (sweep axes), as for `AdamW`.
@@ -60,6 +62,8 @@ class Recipe(Record):
     schedule: Schedule = Constant()
     beta1: Any = None
     beta2: Any = None
+    ema: Any = None
+    init_std: Any = None
 
     repeated = ("betas",)
 
@@ -69,9 +73,11 @@ class Recipe(Record):
             raise TypeError(f"schedule must be a schedule such as Cosine(final=0.1), got {self.schedule!r}")
         resolve_betas(self)
         numbers: dict[str, Interval] = {"weight_decay": NON_NEGATIVE, "eps": NON_NEGATIVE}
-        for name in ("lr", "batch_size", "dataset_size", "epochs", "width", "depth", "parameters"):
+        for name in ("lr", "batch_size", "dataset_size", "epochs", "width", "depth", "parameters", "init_std"):
             if getattr(self, name) is not None:
                 numbers[name] = POSITIVE
+        if self.ema is not None:
+            numbers["ema"] = UNIT
         for name, allowed in numbers.items():
             object.__setattr__(self, name, as_field(name, getattr(self, name), allowed))
         if bool((self.steps < 1) if isinstance(self.steps, float) else (self.steps < 1).any()):

@@ -34,7 +34,7 @@ LAYERS = (
         "recording",
     ),
     ("derivations",),
-    ("timescales", "prediction", "comparison"),
+    ("timescales", "prediction", "scaling", "comparison"),
     ("simulation",),
     ("training",),
     ("claims",),

@@ -1,0 +1,332 @@
+"""rescale(): a recipe for another batch, data set or model, by what is to stay as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import expm1, log, log1p
+from typing import Any
+
+from ..derivations.exponents import Powers, Solution, solve
+from ..recipes import Recipe
+from ..records import POSITIVE, check_values
+from .invariants import AXES, LATEX, UNKNOWNS, Invariant, find, monomial
+from .presets import Preset
+from .presets import find as find_preset
+
+Exponents = Mapping[str, Powers]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What resolves a clash: give up the invariant `drop`, whose value then changes by `factor`."""
+
+    drop: str
+    factor: float
+    exponents: Exponents
+
+    def __str__(self) -> str:
+        moved = in_letters(self.exponents) or "nothing moves"
+        return f"without {self.drop}: it changes by the factor {self.factor:.4g}; {moved}"
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Invariants that cannot all be kept, a smallest such set, and what each choice costs, the least first."""
+
+    invariants: tuple[str, ...]
+    choices: tuple[Choice, ...]
+
+    def __str__(self) -> str:
+        lines = [f"these clash: {', '.join(self.invariants)}"]
+        return "\n".join([*lines, *(f"  {choice}" for choice in self.choices)])
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaling:
+    """What `rescale` finds.
+
+    recipe : the new recipe; None when the invariants clash.
+    exponents : of every hyperparameter that moves, in each axis that changed: ``{"lr": {"batch_size": 1/2}}``. Empty
+        when the invariants clash.
+    free : directions in the exponents along which the invariants stay as well; the exponents given move least.
+    clashes : minimal sets of invariants that cannot be kept together.
+    suggestion : the rescaling that gives up those invariants which then change least (by the sum of the logarithms of
+        their factors); None without a clash.
+    keep : the invariants asked for.
+    factors : new over old of each axis that changed.
+    notes : what the rule leaves out, and what else to know.
+    """
+
+    recipe: Recipe | None
+    exponents: Exponents
+    free: tuple[Powers, ...]
+    clashes: tuple[Clash, ...]
+    suggestion: Rescaling | None
+    keep: tuple[Invariant, ...]
+    factors: Mapping[str, float]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def derivation(self) -> str:
+        """Why, in words: each invariant, the equation of exponents that it is, and what follows."""
+        lines = [f"{each.name}: {each.meaning} ({each.source})" for each in self.keep]
+        lines += [f"  keeps {each.formula}{in_equations(each, self.factors)}" for each in self.keep]
+        order = [line for pair in zip(lines[: len(self.keep)], lines[len(self.keep) :], strict=True) for line in pair]
+        if self.clashes:
+            return "\n".join([*order, *map(str, self.clashes)])
+        found = in_letters(self.exponents) or "nothing has to move"
+        free = [f"free: {monomial(direction)} by any power, least change chosen" for direction in self.free]
+        return "\n".join([*order, f"so {found}", *free])
+
+    def latex(self) -> str:
+        """The equations of exponents and their solution as a LaTeX align environment."""
+        rows = [
+            rf"{latex_monomial(each.powers)} &= \mathrm{{const}} && \text{{{each.name.replace('_', ' ')}}}"
+            for each in self.keep
+        ]
+        rows += [
+            rf"{LATEX[name]} &\propto {latex_monomial(powers)}" for name, powers in self.exponents.items() if powers
+        ]
+        return "\\begin{align}\n" + " \\\\\n".join(rows) + "\n\\end{align}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.derivation, *(f"note: {note}" for note in self.notes)])
+
+
+def latex_monomial(powers: Powers) -> str:
+    return r"\,".join(f"{LATEX[name]}^{{{power}}}" if power != 1 else LATEX[name] for name, power in powers.items())
+
+
+def in_letters(exponents: Exponents) -> str:
+    """``η ∝ B¹ᐟ², λ ∝ B¹ᐟ²·N⁻¹``."""
+    return ", ".join(f"{UNKNOWNS[name]} ∝ {monomial(powers)}" for name, powers in exponents.items() if powers)
+
+
+def in_equations(each: Invariant, factors: Mapping[str, float]) -> str:
+    """The equation of exponents in each axis that changed: ``; in B: −x_η − x_λ + 1 = 0``."""
+    unknown = " ".join(signed(power, f"x_{UNKNOWNS[name]}") for name, power in each.powers.items() if name in UNKNOWNS)
+    return "".join(
+        f"; in {AXES[axis]}: {unknown} {signed(each.powers.get(axis, Fraction(0)))} = 0".replace(" + 0 ", " ")
+        for axis in factors
+    )
+
+
+def signed(power: Fraction, letter: str = "") -> str:
+    size = abs(power)
+    number = str(size) if size != 1 or not letter else ""
+    return f"{'−' if power < 0 else '+'} {number}{'·' if number and letter else ''}{letter}"
+
+
+def rescale(recipe: Recipe, *, keep: Sequence[str] = (), preset: str | None = None, **to: float) -> Rescaling:
+    """The hyperparameters for another batch, data set or model, from what is to stay as it was.
+
+    Invariants are monomials in η, λ, 1−β₁, 1−β₂, ε, 1−ρ, σ_init and in what changes, so that their exponents are
+    solutions of linear equations, in exact rationals (THEORY.md §5). Hyperparameters that occur in no invariant stay.
+    For a finite factor κ a memory is kept exactly by β → β^κ and a timescale by 1 − ηλ → (1 − ηλ)^κ.
+
+    Parameters
+    ----------
+    recipe : where one comes from, at one point.
+    to : the new absolute values, of `batch_size`, `dataset_size`, `epochs`, `width`, `depth`, `parameters`; a recipe's
+        width and depth are 1 unless it says otherwise, so that ``width=2`` is twice the width.
+    keep : names of invariants (`ematheory.scaling.INVARIANTS`).
+    preset : a published rule (`ematheory.scaling.PRESETS`), whose invariants are kept as well.
+
+    Raises
+    ------
+    ValueError : an unknown name, nothing to keep or nothing that changes, a value out of range, a timescale that cannot
+        be kept (without decay, or ηλ ≥ 1), a power law without `parameters`.
+    TypeError : a recipe with sweep axes, values that are no numbers.
+
+    Example
+    -------
+    >>> recipe = Recipe(lr=1e-3, weight_decay=0.1, batch_size=256, dataset_size=1e6)
+    >>> found = rescale(recipe, batch_size=1024, preset="malladi2022")
+    >>> found.exponents["lr"], round(found.recipe.lr, 6), found.recipe.beta1
+    ({'batch_size': Fraction(1, 2)}, 0.002, 0.6561000000000001)
+    """
+    rule = None if preset is None else find_preset(preset)
+    kept = kept_invariants(keep, rule)
+    factors = changed(recipe, to)
+    notes = remarks(recipe, rule, factors, kept)
+    unknowns = tuple(name for name in UNKNOWNS if any(name in each.powers for each in kept))
+    return solved(Task(recipe, factors, {name: float(value) for name, value in to.items()}, notes, unknowns), kept)
+
+
+def kept_invariants(keep: Sequence[str], rule: Preset | None) -> tuple[Invariant, ...]:
+    names = dict.fromkeys([*(rule.keep if rule else ()), *([keep] if isinstance(keep, str) else keep)])
+    if not names:
+        raise ValueError("give keep=, what is to stay as it was, or preset=, a published rule")
+    return tuple(find(name) for name in names)
+
+
+def changed(recipe: Recipe, to: Mapping[str, float]) -> dict[str, float]:
+    """New over old of every axis that changes."""
+    for name in to:
+        if name not in AXES:
+            raise ValueError(f"{name!r} is nothing that a recipe is rescaled to; give one of {', '.join(AXES)}")
+    numbers = [value for name, value in recipe.field_values().items() if name not in ("schedule", "betas", "unit")]
+    if not all(value is None or isinstance(value, float) for value in numbers):
+        raise TypeError("rescale takes one recipe, not one with sweep axes; take a point of it")
+    factors = {}
+    for name, value in to.items():
+        check_values(name, value, POSITIVE)
+        old = getattr(recipe, name)
+        if old is None:
+            raise ValueError(f"the recipe has no {name}: give it there, as rescaling needs the ratio")
+        if value != old:
+            factors[name] = float(value) / old
+    if not factors:
+        raise ValueError(f"nothing changes: give a new value of {', '.join(AXES)}")
+    return factors
+
+
+def remarks(
+    recipe: Recipe, rule: Preset | None, factors: Mapping[str, float], kept: Sequence[Invariant]
+) -> tuple[str, ...]:
+    notes = [f"{rule.name} ({rule.source}) leaves out: {rule.drops}"] if rule else []
+    shape = {"width", "depth"} & set(factors)
+    if shape and recipe.parameters is not None and "parameters" not in factors:
+        if any("parameters" in each.powers for each in kept):
+            raise ValueError(f"{' and '.join(sorted(shape))} changes the number of parameters: give parameters= too")
+        notes.append("the number of parameters changes with the model's shape and is left out of the new recipe")
+    if getattr(recipe.schedule, "warmup_steps", None):
+        notes.append("warmup_steps stay the number that they are")
+    return tuple(notes)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is solved: the recipe, its new values and their ratios, and the hyperparameters that may move."""
+
+    recipe: Recipe
+    factors: Mapping[str, float]
+    to: Mapping[str, float]
+    notes: tuple[str, ...]
+    unknowns: tuple[str, ...]
+
+    def solve(self, kept: Sequence[Invariant]) -> Solution | tuple[str, ...]:
+        return solve({each.name: each.powers for each in kept}, self.unknowns, tuple(self.factors))
+
+    def factor(self, powers: Powers) -> float:
+        """By what a monomial in the axes alone changes."""
+        return product(self.factors[axis] ** float(power) for axis, power in powers.items() if axis in self.factors)
+
+    def change(self, each: Invariant, exponents: Exponents) -> float:
+        """By what an invariant changes under these exponents."""
+        moved = (self.factor(exponents.get(name, {})) ** float(power) for name, power in each.powers.items())
+        return self.factor(each.powers) * product(moved)
+
+
+def solved(task: Task, kept: tuple[Invariant, ...]) -> Rescaling:
+    found = task.solve(kept)
+    if isinstance(found, Solution):
+        moved = moving(found.exponents)
+        made = rescaled(task, kept, moved)
+        return Rescaling(made, moved, found.free, (), None, kept, task.factors, task.notes)
+    left, clashes = least_loss(task, kept, found)
+    return Rescaling(None, {}, (), clashes, solved(task, left), kept, task.factors, task.notes)
+
+
+def moving(exponents: Exponents) -> dict[str, dict[str, Fraction]]:
+    """The exponents that are not 0."""
+    nonzero = {name: {axis: power for axis, power in powers.items() if power} for name, powers in exponents.items()}
+    return {name: powers for name, powers in nonzero.items() if powers}
+
+
+def least_loss(
+    task: Task, kept: tuple[Invariant, ...], clash: tuple[str, ...]
+) -> tuple[tuple[Invariant, ...], tuple[Clash, ...]]:
+    """What is left when the invariants are given up that change least, and the clashes met on the way there."""
+    met: dict[frozenset[str], Clash] = {}
+    candidates, waiting = [], [(kept, clash)]
+    while waiting:
+        names, core = waiting.pop()
+        met.setdefault(frozenset(core), Clash(core, choices(task, names, core)))
+        for dropped in core:
+            left = tuple(each for each in names if each.name != dropped)
+            found = task.solve(left)
+            if isinstance(found, Solution):
+                gone = [each for each in kept if each not in left]
+                loss = sum(abs(log(task.change(each, found.exponents))) for each in gone)
+                candidates.append((loss, len(gone), left))
+            elif (left, found) not in waiting:
+                waiting.append((left, found))
+    left = min(candidates, key=lambda candidate: (round(candidate[0], 12), candidate[1]))[2]
+    return left, tuple(met.values())
+
+
+def choices(task: Task, kept: Sequence[Invariant], core: tuple[str, ...]) -> tuple[Choice, ...]:
+    """Each invariant of a clash given up in turn: by what it then changes, when the others of the clash are kept."""
+    members = [each for each in kept if each.name in core]
+    made = []
+    for each in members:
+        found = task.solve([other for other in members if other is not each])
+        assert isinstance(found, Solution)  # the clash is minimal
+        made.append(Choice(each.name, task.change(each, found.exponents), moving(found.exponents)))
+    return tuple(sorted(made, key=lambda choice: abs(log(choice.factor))))
+
+
+def product(values: Any) -> float:
+    total = 1.0
+    for value in values:
+        total *= value
+    return total
+
+
+def rescaled(task: Task, kept: Sequence[Invariant], exponents: Exponents) -> Recipe:
+    """The recipe with every hyperparameter changed by its factor, memories and decay in their exact form."""
+    recipe, by = task.recipe, {name: task.factor(powers) for name, powers in exponents.items()}
+    exact = exactly_kept(kept)
+    values: dict[str, Any] = dict(task.to)
+    for name in ("lr", "weight_decay", "eps", "init_std"):
+        if name in by and getattr(recipe, name) is not None:
+            values[name] = getattr(recipe, name) * by[name]
+    for name in ("beta1", "beta2", "ema"):
+        old = getattr(recipe, name)
+        if f"one_minus_{name}" in by and old is not None:
+            values[name] = forgotten(name, old, by[f"one_minus_{name}"], name in exact)
+    if "decay" in exact:
+        values["weight_decay"] = decayed(recipe, values.get("lr", recipe.lr), by)
+    if {"width", "depth"} & set(task.factors) and "parameters" not in task.to:
+        values["parameters"] = None
+    betas = tuple(values.pop(name, getattr(recipe, name)) for name in ("beta1", "beta2"))
+    own = {name: value for name, value in recipe.field_values().items() if name not in ("betas", "beta1", "beta2")}
+    return Recipe(**{**own, **values, "betas": betas})
+
+
+# What a finite form replaces, and with it what every other invariant with that in it would lose.
+REPLACED = {
+    "decay": "weight_decay", "beta1": "one_minus_beta1", "beta2": "one_minus_beta2", "ema": "one_minus_ema",
+}  # fmt: skip
+
+
+def exactly_kept(kept: Sequence[Invariant]) -> set[str]:
+    """The finite forms that may be used: where another invariant keeps the monomial, the monomial it is."""
+    plain = {name for each in kept if not each.finite for name in each.powers}
+    return {each.finite for each in kept if each.finite and REPLACED[each.finite] not in plain}
+
+
+def forgotten(name: str, old: float, factor: float, exact: bool) -> float:
+    """β^κ where its memory is kept; else 1 − (1−β)κ."""
+    if exact:
+        return float(old**factor)
+    value = 1 - (1 - old) * factor
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} = {old:g} would become {value:g}: 1 − {name} cannot grow by the factor {factor:g}")
+    return value
+
+
+def decayed(recipe: Recipe, lr: float, by: Mapping[str, float]) -> float:
+    """The λ with which 1 − ηλ becomes (1 − ηλ)^κ, κ the factor of ηλ."""
+    alpha = recipe.lr * recipe.weight_decay  # type: ignore[operator]
+    if not 0 < alpha < 1:
+        raise ValueError(
+            f"a timescale is kept only of a recipe with 0 < lr·weight_decay < 1, got {alpha:g}; keep other invariants"
+        )
+    factor = by.get("lr", 1.0) * by.get("weight_decay", 1.0)
+    if factor == 1.0:
+        return float(recipe.weight_decay / by.get("lr", 1.0))  # type: ignore[operator]
+    return -expm1(factor * log1p(-alpha)) / lr
