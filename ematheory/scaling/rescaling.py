@@ -145,7 +145,7 @@ def rescale(recipe: Recipe, *, keep: Sequence[str] = (), preset: str | None = No
     >>> recipe = Recipe(lr=1e-3, weight_decay=0.1, batch_size=256, dataset_size=1e6)
     >>> found = rescale(recipe, batch_size=1024, preset="malladi2022")
     >>> found.exponents["lr"], round(found.recipe.lr, 6), found.recipe.beta1
-    ({'batch_size': Fraction(1, 2)}, 0.002, 0.6561000000000001)
+    ({'batch_size': Fraction(1, 2)}, 0.002, 0.6561)
     """
     rule = None if preset is None else find_preset(preset)
     kept = kept_invariants(keep, rule)

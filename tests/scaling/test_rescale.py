@@ -125,7 +125,8 @@ def finite_or_none(base, factors, keep):
     try:
         return em.rescale(base, keep=keep, **targets(factors, base))
     except ValueError as error:
-        assert "would become" in str(error) or "must be in" in str(error) or "0 < lr" in str(error)
+        if not any(reason in str(error) for reason in ("would become", "must be in", "0 < lr")):
+            raise
         return None
 
 
@@ -200,7 +201,7 @@ def test_latex_and_words():
         ({"keep": ["tau"], "batch_size": 512}, "invariant must be one of 'lr'"),
         ({"keep": ["lr"], "beta1": 0.5}, "'beta1' is nothing that a recipe is rescaled to"),
         ({"keep": ["lr"], "width": -1.0}, "width must be finite and > 0"),
-        ({"keep": ["sgd_drift", "lr"], "batch_size": 1e5}, "would become"),
+        ({"keep": ["sgd_drift", "lr"], "batch_size": 16}, "would become"),
         ({"preset": "power-lines", "width": 2.0}, "give parameters= too"),
     ],
 )
