@@ -23,7 +23,7 @@ def derive(
     ] = False,
     format_: Annotated[str, typer.Option("--format", help="text, latex or markdown.")] = "text",
     optimizer: Annotated[
-        str | None, typer.Option(help="adamw-ema from another optimizer's update: adamw, adam (L2) or sgd.")
+        str | None, typer.Option(help="adamw-ema from another optimizer's update: adamw, sgd, lion, …")
     ] = None,
     momentum: options.Momentum = None,
     nesterov: options.Nesterov = False,

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 OPTIMIZER, SCHEDULE = "Optimizer", "Schedule"
 
-OptimizerName = Annotated[str, typer.Option(help="adamw, adam (L2) or sgd.", rich_help_panel=OPTIMIZER)]
+OptimizerName = Annotated[
+    str,
+    typer.Option(help="adamw, adam (L2), sgd, lion, …; a wrong name lists all.", rich_help_panel=OPTIMIZER),
+]
 Lr = Annotated[
     str, typer.Option(help="Peak learning rate η, per step; 1e-3,1e-2 is a sweep.", rich_help_panel=OPTIMIZER)
 ]
@@ -95,7 +98,8 @@ def optimizer(name: str, nesterov: bool = False, decay: str | None = None, **fie
     from .. import optimizers
     from ..records import check_choice
 
-    known: dict[str, Any] = {"adamw": optimizers.AdamW, "adam": optimizers.Adam, "sgd": optimizers.SGD}
+    kinds = (optimizers.AdamW, optimizers.Adam, optimizers.SGD, optimizers.AdamC, *optimizers.REFERENCE_ONLY)
+    known: dict[str, Any] = {kind.__name__.lower(): kind for kind in kinds}
     check_choice("--optimizer", name, known)
     chosen: dict[str, Any] = {key: numbers(option(key), text) for key, text in given(**fields).items()}
     chosen.update(given(decay=decay, nesterov=nesterov or None))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from ..optimizers import SGD, Adam, AdamW, Optimizer
+from ..optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop, SignSGD
 from ..optimizers.optimizer import SymbolicTime
 from ..typing import FloatArray
 from . import symbols as x
@@ -84,13 +85,13 @@ def decay_factor(optimizer: Optimizer) -> Expression:
 
 def name_of(optimizer: Optimizer) -> str:
     words = {"l2": "L2", "per_lr": "per-LR decay"}
-    decay = getattr(optimizer, "decay", "l2")
+    decay = getattr(optimizer, "decay", "l2" if isinstance(optimizer, Adam | RMSprop) else "per_lr")
     return f"{type(optimizer).__name__} with {words.get(decay, f'{decay} decay')}"
 
 
 def refusal(optimizer: Optimizer, inside: list[str]) -> str:
     seen = f"what multiplies w_t depends on {', '.join(inside)}"
-    if isinstance(optimizer, Adam):
+    if isinstance(optimizer, Adam | RMSprop):
         return (
             f"no constant multiplies the weight; λ·w_t enters the gradient and passes through 1/√v̂, so {seen}. "
             "AdamW's decay does not; its identity holds"
@@ -99,7 +100,7 @@ def refusal(optimizer: Optimizer, inside: list[str]) -> str:
 
 
 def direction(record: Optimizer, time: SymbolicTime) -> Expression:
-    """u, the update before decay, in the papers' form: m̂/(√v̂ + ε), or SGD's buffer (Nesterov: g + μm)."""
+    """u, the update before decay, in the papers' form: m̂/(√v̂ + ε), SGD's buffer (Nesterov: g + μm), or a sign."""
     new = x.symbolic_update(record, time)
     if isinstance(record, AdamW):
         m_hat = new.first_moment / (1 - record.beta1**time.step)
@@ -108,7 +109,13 @@ def direction(record: Optimizer, time: SymbolicTime) -> Expression:
     if isinstance(record, SGD):
         plain = x.symbolic_update(record.substituted(weight_decay=0), time.__class__(time.step, time.lr, 0))
         return x.g_t(time.step) + record.momentum * plain.momentum if record.nesterov else plain.momentum
-    raise ValueError(f"no update direction is written down for {type(record).__name__}; known are AdamW and SGD")
+    if isinstance(record, Lion):
+        return sp.sign(record.beta1 * x.m_t(time.step - 1) + (1 - record.beta1) * x.g_t(time.step))
+    if isinstance(record, SignSGD):
+        return sp.sign(new.first_moment)
+    raise ValueError(
+        f"no update direction is written down for {type(record).__name__}; known are AdamW, SGD, Lion and SignSGD"
+    )
 
 
 def domains(optimizer: Optimizer) -> tuple[Domain, ...]:
@@ -119,7 +126,7 @@ def domains(optimizer: Optimizer) -> tuple[Domain, ...]:
         integer(t, most=5),
         integer(k, 1, t),
         *sequences,
-        *(own if isinstance(optimizer, AdamW) else momentum),
+        *(own if isinstance(optimizer, AdamW | Lion) else momentum),
         real(x.w0),
     )
 
@@ -221,20 +228,25 @@ def last_weight(optimizer: Optimizer) -> Callable[[Point], Brute]:
         states = x.run(
             record, point[x.w0], point[t], lambda k, _: point[x.g_t](k), point[eta], point[lam], point[x.multiplier_t]
         )
-        made = {k: update_made(record, states[k], k, point) for k in range(1, len(states))}
+        made = {k: update_made(record, states[k - 1], states[k], k, point) for k in range(1, len(states))}
         return Brute(states[-1].weight, {u: made.__getitem__})
 
     return compute
 
 
-def update_made(record: Optimizer, state: object, step: int, point: Point) -> Number:
-    """u_k from the state after step k."""
+def update_made(record: Optimizer, before: Any, state: Any, step: int, point: Point) -> Number:
+    """u_k from the states before and after step k."""
     exact = as_real
+    if isinstance(record, Lion):
+        held = exact(record.beta1)
+        return x.numbers.sign(held * before.first_moment + (1 - held) * exact(point[x.g_t](step)))
+    if isinstance(record, SignSGD):
+        return x.numbers.sign(state.first_moment)
     if isinstance(record, AdamW):
-        m_hat = state.first_moment / (1 - exact(record.beta1) ** step)  # type: ignore[attr-defined]
-        v_hat = state.second_moment / (1 - exact(record.beta2) ** step)  # type: ignore[attr-defined]
+        m_hat = state.first_moment / (1 - exact(record.beta1) ** step)
+        v_hat = state.second_moment / (1 - exact(record.beta2) ** step)
         return m_hat / (x.numbers.sqrt(v_hat) + exact(record.eps))
-    momentum: Number = state.momentum  # type: ignore[attr-defined]
+    momentum: Number = state.momentum
     if isinstance(record, SGD) and record.decay == "l2":
         return exact(point[x.g_t](step))
     nesterov = isinstance(record, SGD) and record.nesterov

@@ -87,9 +87,10 @@ def clock(step: Expression = t + 1, constant: bool = False) -> SymbolicTime:
 
 
 def symbolic_state(optimizer: Optimizer, step: Expression = t) -> Any:
-    """The state after `step` updates as sequences: the weight w, the moments m and v (or the buffer m)."""
+    """The state after `step` updates as sequences: the weight w, the moments m, v (or the buffer m), others by name."""
     letters = {"weight": w_t, "first_moment": m_t, "second_moment": v_t, "momentum": m_t}
-    return optimizer.State(*(letters[name](step) for name in optimizer.State._fields))
+    known = {name: letters.get(name, sp.Function(name, real=True)) for name in optimizer.State._fields}
+    return optimizer.State(*(letter(step) for letter in known.values()))
 
 
 def symbolic_update(optimizer: Optimizer, time: SymbolicTime, state: Any = None, gradient: Expression = None) -> Any:

@@ -92,7 +92,7 @@ def isas() -> list[str]:
 
 def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     """Whether the native engine holds the traced functions of both records."""
-    return type(problem) in problems.RECORDS and type(optimizer) in optimizers.RECORDS
+    return type(problem) in problems.RECORDS and isinstance(optimizer, optimizers.RECORDS)
 
 
 def check_threads(threads: Any) -> int:

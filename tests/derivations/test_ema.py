@@ -8,7 +8,7 @@ import sympy as sp
 from ematheory.derivations import derive, symbols
 from ematheory.derivations.ema import decay_factor, ema_identity, require_ema_rate
 from ematheory.derivations.normal_form import normal_form
-from ematheory.optimizers import SGD, Adam, AdamW
+from ematheory.optimizers import SGD, Adam, AdamC, AdamW, Lion, RMSprop, SignSGD
 
 ALLOWED = {
     "adamw per_lr": AdamW(lr=1.0, weight_decay=0.1),
@@ -17,6 +17,10 @@ ALLOWED = {
     "sgd per_lr": SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="per_lr"),
     "sgd per_lr nesterov": SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="per_lr", nesterov=True),
     "sgd per_lr without momentum": SGD(lr=1.0, weight_decay=0.1, decay="per_lr"),
+    "adamc": AdamC(lr=1.0, weight_decay=0.1),
+    "lion": Lion(lr=1.0, weight_decay=0.1),
+    "signsgd": SignSGD(lr=1.0, weight_decay=0.1),
+    "signum": SignSGD(lr=1.0, momentum=0.9, weight_decay=0.1),
     "sgd l2 without momentum": SGD(lr=1.0, weight_decay=0.1),
 }
 REFUSED = {
@@ -25,6 +29,7 @@ REFUSED = {
     r"SGD with L2.*momentum buffer.*double EMA": SGD(lr=1.0, momentum=0.9, weight_decay=0.1),
     r"AdamW.*weight_decay > 0": AdamW(lr=1.0, weight_decay=0.0),
     r"Adam .*weight_decay > 0": Adam(lr=1.0),
+    r"RMSprop with L2.*no constant multiplies the weight": RMSprop(lr=1.0, weight_decay=0.1),
 }
 
 
