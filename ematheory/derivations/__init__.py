@@ -20,6 +20,7 @@ TOPICS: dict[str, str] = {
     "adamw-random-walk": "random_walk",
     "theorem-1": "theorem_1",
     "conventions": "translation",
+    "momentum-l2": "momentum_l2",
     "sgd-quadratic": "sgd_quadratic",
     "heavy-ball-l2": "heavy_ball",
     "heavy-ball-per-lr": "heavy_ball",

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import mpmath
 import numpy as np
+import scipy.special
 import sympy as sp
 
 from .equations import Expression
@@ -17,6 +18,7 @@ from .evaluation import DIGITS, as_real, evaluate
 
 SMALLEST = 1e-290  # below this a function may give 0 or a denormal
 PRECISION = 1e-12  # the largest relative error, times the condition number where that exceeds 1
+SPECIAL = {"wrightomega": scipy.special.wrightomega}  # functions that NumPy lacks, by their names in results
 NUDGE = Fraction(1, 10**15)  # relative change of an input that measures the condition number
 
 
@@ -64,7 +66,9 @@ class NumericFunction:
 
     @cached_property
     def compiled(self) -> Callable[..., Any]:
-        return sp.lambdify(list(self.words.values()), self.expression, modules="numpy", cse=True)  # type: ignore[no-any-return]
+        return sp.lambdify(  # type: ignore[no-any-return]
+            list(self.words.values()), self.expression, modules=[SPECIAL, "numpy"], cse=True
+        )
 
     def check_words(self, values: Mapping[str, Any]) -> None:
         if set(values) != set(self.words):

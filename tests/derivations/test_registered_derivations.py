@@ -23,6 +23,7 @@ SETTINGS = {
     "eps": (1e-12, 1e-3),
     "curvature": (1e-6, 1.7),
     "momentum": (0.5, 0.875),
+    "one_minus_momentum": (1e-3, 0.1, 0.9),
     "noise_variance": (2.0,),
     "optimum": (1.5,),
     "init": (-1.0,),
