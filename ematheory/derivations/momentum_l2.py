@@ -7,6 +7,7 @@ import sympy as sp
 from sympy.codegen.cfunctions import log1p
 
 from ..optimizers import SGD
+from ..optimizers.optimizer import SymbolicTime
 from . import symbols as x
 from .assumptions import Assumptions, between, integer, positive, real
 from .checks import Identity
@@ -104,7 +105,7 @@ def slow_pole(point: Point) -> Number:
     """The larger eigenvalue of what SGD itself does to the unit states."""
     record = RECORD.substituted(momentum=1 - as_real(point[loss]))
     decay = as_real(point[rate]) / as_real(point[eta])
-    c = record.coefficients(x.numbers, x.SymbolicTime(*(as_real(v) for v in (1, point[eta], decay))))
+    c = record.coefficients(x.numbers, SymbolicTime(*(as_real(v) for v in (1, point[eta], decay))))
     units = [record.update(x.numbers, record.State(*unit), mpmath.mpf(0), c) for unit in ((1, 0), (0, 1))]
     values = mpmath.eig(mpmath.matrix([[column[row] for column in units] for row in (0, 1)]), left=False, right=False)
     return max(mpmath.re(value) for value in values)
@@ -117,8 +118,9 @@ def momentum_l2() -> Derivation:
         title="SGD with momentum and L2: an exact double EMA",
         statement=(
             "With dampening 0 the weight is exactly the EMA, with rate r₋, of an EMA, with rate r₊, of −g/λ, both "
-            "started at w_0; r₊r₋ = μ and (1 − r₊)(1 − r₋) = ηλ. The slow one has 1 − r₊ = ηλ/(1 − μ) + …, so τ is near "
-            "(1 − μ)/(ηλ). Beyond ηλ = (1 − √μ)² the poles are complex, a gradient's weight oscillates, and there is no τ."
+            "started at w_0; r₊r₋ = μ and (1 − r₊)(1 − r₋) = ηλ. The slow one has 1 − r₊ = ηλ/(1 − μ) + …, so τ is "
+            "near (1 − μ)/(ηλ). Beyond ηλ = (1 − √μ)² the poles are complex, a gradient's weight oscillates, and there "
+            "is no τ."
         ),
         assumptions=Assumptions(
             (

@@ -1,0 +1,172 @@
+"""SGD on scale-invariant weights (R3, R8): the map of the norm, its equilibrium, the rotation, gradient over weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mpmath
+import sympy as sp
+
+from ..optimizers import SGD
+from ..optimizers.optimizer import SymbolicTime
+from . import symbols as x
+from .assumptions import Assumptions, between, positive
+from .checks import Identity
+from .derivation import Derivation, Step
+from .equations import Equation
+from .evaluation import Number, Point, as_real
+from .limits import Series, Solve
+from .random_walk import HALF_ANGLE, ROOT_OF_PRODUCT
+
+eta = x.eta
+rate = sp.Symbol("r", positive=True)  # ηλ
+G = sp.Symbol("G", positive=True)  # ‖g̃‖², of the gradient at unit norm
+push = sp.Symbol("p", positive=True)  # η²‖g̃‖²
+along, across = sp.Symbol("w", positive=True), sp.Symbol("g", positive=True)  # ‖w‖, and ‖g‖ = √G/‖w‖
+norm4 = sp.Symbol("R", positive=True)  # ‖w‖⁴
+power4 = sp.Function("R", positive=True)
+a = 1 - rate
+RECORD = SGD(lr=1.0, weight_decay=0.1)
+equilibrium = eta**2 * G / (rate * (2 - rate))
+
+
+def steps() -> tuple[Step, ...]:
+    record = x.with_symbols(RECORD)
+    # A frame with the weight along the first axis and the gradient, at right angles to it, along the second.
+    state = record.State(along, sp.Integer(0))
+    inward = x.symbolic_update(record, x.clock(constant=True), state, sp.Integer(0)).weight
+    outward = x.symbolic_update(record, x.clock(constant=True), record.State(0, 0), across).weight
+    weight, new_square = sp.Symbol("w_new", real=True), sp.Symbol("N", positive=True)
+    scale, elapsed = sp.Symbol("delta", positive=True), sp.Symbol("s", positive=True)
+    drift = -4 * rate * norm4 + 2 * push
+    start, rest = sp.Symbol("R_0", positive=True), push / (2 * rate)
+    transient = rest + (start - rest) * sp.exp(-4 * rate * elapsed)
+    mapped = (a**2 * sp.sqrt(norm4) + push / sp.sqrt(norm4)) ** 2
+    return (
+        Step(
+            "update",
+            Equation(sp.Tuple(weight, sp.Symbol("s", real=True)), sp.Tuple(a * along, -eta * across)),
+            "SGD's own update in a frame with w along one axis and the gradient, which scale invariance keeps at right "
+            "angles to w, along another",
+            Identity(where={weight: inward, sp.Symbol("s", real=True): outward, x.lam: rate / eta}),
+        ),
+        Step(
+            "map",
+            Equation(new_square, a**2 * along**2 + eta**2 * G / along**2),
+            "Pythagoras, with ‖g‖ = ‖g̃‖/‖w‖: the exact map of the squared norm, for constant ‖g̃‖",
+            Identity(where={new_square: inward**2 + outward**2, x.lam: rate / eta, across: sp.sqrt(G) / along}),
+        ),
+        Step(
+            "equilibrium",
+            Equation(norm4, equilibrium),
+            "the only fourth power of the norm that the map leaves as it is: ‖w‖⁴ = η²‖g̃‖²/(1 − a²), at any ηλ",
+            Solve(conditions=(Equation(norm4, a**2 * norm4 + eta**2 * G),)),
+        ),
+        Step(
+            "norm",
+            Equation(equilibrium ** sp.Rational(1, 4), sp.sqrt(eta) * (G / (rate * (2 - rate))) ** sp.Rational(1, 4)),
+            "the norm at equilibrium",
+            Identity(lemmas=(ROOT_OF_PRODUCT,)),
+        ),
+        Step(
+            "cosine",
+            Equation(a * sp.sqrt(norm4) / sp.sqrt(a**2 * norm4 + eta**2 * G), a),
+            "the cosine of the angle between w and the next w is a = 1 − ηλ, exactly",
+            Identity(uses=("equilibrium",), lemmas=(ROOT_OF_PRODUCT,)),
+        ),
+        Step(
+            "rotation",
+            Equation(sp.acos(a), 2 * sp.atan(sp.sqrt(rate) / sp.sqrt(2 - rate))),
+            "the rotation per step, in radians, in a form that loses no digits",
+            Identity(lemmas=(HALF_ANGLE, ROOT_OF_PRODUCT)),
+        ),
+        Step(
+            "gradient over weight",
+            Equation(sp.sqrt(G) / sp.sqrt(norm4), sp.sqrt(rate * (2 - rate)) / eta),
+            "‖g‖/‖w‖ = ‖g̃‖/‖w‖² = √(2λ/η − λ²) at equilibrium (R8)",
+            Identity(uses=("equilibrium",), lemmas=(ROOT_OF_PRODUCT,)),
+        ),
+        Step(
+            "drift",
+            Equation(mapped.subs({rate: rate * scale, push: push * scale}) - norm4, drift * scale),
+            "for small steps, ηλ and η²‖g̃‖² of one order δ, ‖w‖⁴ drifts by −4ηλ‖w‖⁴ + 2η²‖g̃‖² a step",
+            Series(variable=scale, order=2),
+        ),
+        Step(
+            "transient",
+            Equation(sp.diff(transient, elapsed), drift.subs(norm4, transient)),
+            "r_t⁴ = r_∞⁴ + (r_0⁴ − r_∞⁴) e^{−4ηλt} solves the equation of that drift",
+            Identity(),
+        ),
+        Step(
+            "published norm",
+            Equation(equilibrium / (eta**2 * G / (2 * rate)), 1 + rate / 2),
+            "‖w‖⁴ over the published η‖g̃‖²/(2λ) is 1 as ηλ → 0, with a difference of order ηλ",
+            Series(variable=rate, order=2),
+        ),
+        Step(
+            "published rotation",
+            Equation((2 * sp.atan(sp.sqrt(rate) / sp.sqrt(2 - rate))) ** 2 / (2 * rate), 1 + rate / 6),
+            "rotation² over the published 2ηλ is 1 as ηλ → 0",
+            Series(variable=rate, order=2, lemmas=(ROOT_OF_PRODUCT,)),
+        ),
+        Step(
+            "published ratio",
+            Equation((rate * (2 - rate) / eta**2) / (2 * rate / eta**2), 1 - rate / 2),
+            "the squared ratio over the published 2λ/η is 1 as ηλ → 0",
+            Series(variable=rate, order=2),
+        ),
+    )
+
+
+def one_step(point: Point, norm: Number) -> tuple[Number, Number]:
+    """The norm after one update of SGD itself from a weight (norm, 0), with a tangential gradient, and the angle."""
+    lr, size = as_real(point[eta]), mpmath.sqrt(as_real(point[G])) / norm
+    record = RECORD.substituted(momentum=mpmath.mpf(0))
+    c = record.coefficients(x.numbers, SymbolicTime(as_real(1), lr, as_real(point[rate]) / lr))
+    first, second = (
+        record.update(x.numbers, record.State(w, mpmath.mpf(0)), g, c).weight
+        for w, g in ((norm, mpmath.mpf(0)), (mpmath.mpf(0), size))
+    )
+    return mpmath.hypot(first, second), mpmath.atan2(abs(second), first)
+
+
+def settled(point: Point) -> tuple[Number, Number]:
+    """The norm that one update leaves as it is, by root finding on it, and the angle that it turns there."""
+    near = mpmath.sqrt(as_real(point[eta])) * mpmath.root(as_real(point[G]) / as_real(point[rate]), 4)
+    norm = mpmath.findroot(lambda n: one_step(point, n)[0] / n - 1, (near / 2, near), tol=1e-110)
+    return norm, one_step(point, norm)[1]
+
+
+def measured(compute: Callable[[Number, Number, Point], Number]) -> Callable[[Point], Number]:
+    return lambda point: compute(*settled(point), point)
+
+
+def scale_invariant_sgd() -> Derivation:
+    """R3 and R8 for SGD without momentum."""
+    return Derivation(
+        name="scale-invariant-sgd",
+        title="SGD on scale-invariant weights: norm, rotation and gradient over weight at equilibrium",
+        statement=(
+            "Where the loss does not depend on the weights' scale the gradient is at right angles to them and falls as "
+            "1/‖w‖, so ‖w‖² → (1−ηλ)²‖w‖² + η²‖g̃‖²/‖w‖². At rest ‖w‖⁴ = η²‖g̃‖²/(1 − a²), a = 1 − ηλ, the rotation "
+            "per step is arccos a and ‖g‖/‖w‖ = √(2λ/η − λ²): only ηλ sets the angle."
+        ),
+        assumptions=Assumptions((positive(eta), between(rate, 0, 1), positive(G), positive(along), positive(across))),
+        steps=steps(),
+        results={"weight_norm": "norm", "rotation": "rotation", "gradient_to_weight": "gradient over weight"},
+        brute_force={
+            "weight_norm": measured(lambda norm, turned, point: norm),
+            "rotation": measured(lambda norm, turned, point: turned),
+            "gradient_to_weight": measured(lambda norm, turned, point: mpmath.sqrt(as_real(point[G])) / norm**2),
+        },
+        source="Li et al., arXiv 2010.02916; Wan et al., arXiv 2006.08419; Defazio, arXiv 2506.02285; R3 and R8",
+        arguments={eta: "lr", rate: "decay_per_step", G: "gradient_square"},
+        corrects=(
+            "the published ‖w‖⁴ = η‖g̃‖²/(2λ), rotation √(2ηλ) and ‖g‖/‖w‖ = √(2λ/η) are the limits ηλ → 0: the exact "
+            "ones differ by 1 + ηλ/2, 1 + ηλ/12 and 1 − ηλ/4 to first order"
+        ),
+    )
+
+
+DERIVATIONS = {"scale-invariant-sgd": scale_invariant_sgd}
