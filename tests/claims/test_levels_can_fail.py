@@ -11,6 +11,8 @@ import pytest
 import ematheory as em
 from ematheory import derivations
 from ematheory.claims import Evidence, proof
+from ematheory.claims.bergsma2025b import recipes
+from ematheory.claims.kosson2024 import orthogonal
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, translation
 from ematheory.claims.zhang2019 import noisy_quadratic
@@ -174,6 +176,24 @@ def test_translation_trained(monkeypatch):
     assert verdict(translation.trained("smoke")) == "refuted"
 
 
+def test_orthogonal_updates(monkeypatch):
+    """Without momentum the shortcut is right, and the level says so."""
+    assert verdict(orthogonal.symbolic("smoke")) == "refuted"
+    monkeypatch.setattr(orthogonal, "FORGETS", (1.0,))
+    assert verdict(orthogonal.symbolic("smoke")) == "confirmed"
+
+
+def test_published_recipes(monkeypatch):
+    """Recipes on the law confirm it, recipes on another law refute it; the published ones decide nothing."""
+    names, tokens, _ = recipes.timescales()
+    noise = 1 + 0.05 * np.cos(np.arange(len(names)))
+    assert verdict(recipes.numeric("smoke")) == "inconclusive"
+    for exponent, expected in ((-0.527, "confirmed"), (-1.2, "refuted")):
+        shares = 1.084 * tokens**exponent * noise
+        monkeypatch.setattr(recipes, "timescales", lambda shares=shares: (names, tokens, shares))
+        assert verdict(recipes.numeric("smoke")) == expected
+
+
 def test_noisy_quadratic_simulated(monkeypatch):
     """The closed form with the first decay in place of each: λ = 0.01 and 0.1 are then wrong."""
     small(monkeypatch, noisy_quadratic, STEPS=200)
@@ -187,7 +207,7 @@ def test_noisy_quadratic_simulated(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("claim", ["C01", "C02", "C03", "C04", "C11", "C16", "C26"])
+@pytest.mark.parametrize("claim", ["C01", "C02", "C03", "C04", "C09", "C11", "C16", "C26", "C28", "C32"])
 def test_every_claim_comes_out_as_expected(claim):
     result = em.validate(claim, tier="smoke")
     assert result.contradictions == []

@@ -3,8 +3,9 @@
 from .average import CLAIM as C01
 from .equilibrium import CLAIM as C04
 from .gradients import CLAIM as C02
+from .horizon import CLAIM as C28
 from .invariance import CLAIM as C03
 from .kernels import CLAIM as C16
 from .translation import CLAIM as C26
 
-CLAIMS = (C01, C02, C03, C04, C16, C26)
+CLAIMS = (C01, C02, C03, C04, C16, C26, C28)

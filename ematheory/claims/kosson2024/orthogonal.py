@@ -1,0 +1,51 @@
+"""C05: the norm of AdamW's weights from updates taken as orthogonal to them; expected to be refuted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..claim import Claim, Level
+from ..evidence import Curve, Evidence, Exact, Figure, largest
+from ..proof import POINTS, proved
+
+RATES = (1e-6, 1e-3, 0.1)
+FORGETS = (0.01, 0.1, 0.5, 0.9)
+
+
+def ratios() -> list[list[float]]:
+    """√(E w²) over what orthogonal updates would give, from the derivation, for each ηλ and β₁."""
+    from ...derivations import derive
+
+    function = derive("orthogonal-updates").function("rms_ratio")
+    return [[float(function(decay_per_step=r, one_minus_beta1=b)) for b in FORGETS] for r in RATES]
+
+
+def symbolic(tier: str) -> Evidence:
+    """The true norm over the claimed one: the claim needs 1."""
+    found = ratios()
+    apart = largest(abs(1 / value - 1) for row in found for value in row)
+    proof = proved("orthogonal-updates", POINTS[tier])
+    compared = Exact(
+        "RMS of orthogonal updates against the derived one", apart, 1e-12, len(RATES) * len(FORGETS),
+        "the closed form's own precision",
+    )  # fmt: skip
+    curves = tuple(
+        Curve(f"ηλ = {rate:g}", 1 - np.array(FORGETS), np.ones(len(FORGETS)), row)
+        for rate, row in zip(RATES, found, strict=True)
+    )
+    figure = Figure("The norm of AdamW's weights over that of orthogonal updates (1)", "β₁", "ratio", curves)
+    return Evidence((proof, compared), figures=(figure,))
+
+
+CLAIM = Claim(
+    id="C05",
+    paper="kosson2024",
+    statement=(
+        "AdamW's equilibrium RMS on white gradients follows from updates orthogonal to the weights, "
+        "E w² = η²U²/(1 − a²) with U² = (1−β₁)/(1+β₁)."
+    ),
+    source="a shortcut in circulation beside arXiv 2305.17212, whose own √(η/(2λ)) is right as ηλ → 0; THEORY.md R2",
+    assumptions=("white gradients of constant variance, h = 0", "v constant", "β₁ > 0"),
+    kinds=("exact",),
+    levels={"symbolic": Level(symbolic, expected="refuted")},
+)
