@@ -13,7 +13,7 @@ from .lemmas import Lemma
 NEWTON_STEPS = 200  # far more than the few that 60 digits take
 
 
-class wrightomega(sp.Function):  # SymPy names functions so, and SciPy's name is the one that is called
+class wrightomega(sp.Function):  # type: ignore[misc]  # named as SciPy names it, which is what is called
     """The ω > 0 with ω + log ω = c, for a real c.
 
     >>> c = sp.Symbol("c", real=True)
