@@ -21,6 +21,9 @@ def derive(
     verify: Annotated[
         bool, typer.Option("--verify", help="Only the outcome of every check, one derivation a line.")
     ] = False,
+    catalogue: Annotated[
+        bool, typer.Option("--catalogue", help="A Markdown page of every derivation: statement, results, source.")
+    ] = False,
     format_: Annotated[str, typer.Option("--format", help="text, latex or markdown.")] = "text",
     optimizer: Annotated[
         str | None, typer.Option(help="adamw-ema from another optimizer's update: adamw, sgd, lion, …")
@@ -37,6 +40,11 @@ def derive(
     from ..records import check_choice
 
     check_choice("--format", format_, FORMATS)
+    if catalogue:
+        from ..derivations.catalogue import catalogue as page
+
+        typer.echo(page(), nl=False)
+        return
     chosen = asked(name, all_)
     if optimizer is not None or momentum is not None or nesterov or decay is not None:
         chosen = [of_optimizer(name, optimizer or "adamw", momentum, nesterov, decay)]
@@ -45,9 +53,15 @@ def derive(
     else:
         for position, derivation in enumerate(chosen):
             separator = "\n" if position and not verify else ""
-            typer.echo(separator + (str(derivation.verification) if verify else str(getattr(derivation, format_)())))
+            typer.echo(separator + (outcome(derivation) if verify else str(getattr(derivation, format_)())))
     if not all(derivation.verification for derivation in chosen):
         raise typer.Exit(1)
+
+
+def outcome(derivation: Derivation) -> str:
+    """What verification found, and what the derivation corrects in the literature."""
+    found = str(derivation.verification)
+    return f"{found}\n  corrects: {derivation.corrects}" if derivation.corrects else found
 
 
 def asked(name: str | None, everything: bool) -> list[Derivation]:

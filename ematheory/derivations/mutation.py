@@ -99,6 +99,11 @@ def mutated_equations(derivation: Derivation, number: int) -> list[Equation]:
     return list(found)
 
 
+def counted(derivation: Derivation) -> int:
+    """How many mutants a derivation has, over all its steps."""
+    return sum(len(mutated_equations(derivation, number)) for number in range(len(derivation.steps)))
+
+
 def caught(derivation: Derivation, number: int, equation: Equation) -> bool:
     """Whether the step's own check fails for the mutant, or the brute force of a result that the step states."""
     broken = derivation.with_step(number, equation)

@@ -1,11 +1,16 @@
 """Every registered derivation: it verifies, its broken copies do not, and its functions meet the Formula contract."""
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 
 from ematheory.derivations import derive, names
-from ematheory.derivations.mutation import mutated_equations, survivors
+from ematheory.derivations.mutation import counted, mutated_equations, survivors
+
+# How many mutants each derivation has, as tests/derivations/record_mutants.py counted them.
+RECORDED = json.loads(Path(__file__).with_name("mutants.json").read_text(encoding="utf-8"))
 
 # Inputs of the Formula contract: ηλ from 1e-12 to 0.5, T to 1e9, β to within 1e-6 of 1, and a = β₁ where both occur.
 SETTINGS = {
@@ -65,6 +70,7 @@ def test_three_broken_steps_are_caught(name):
 @pytest.mark.parametrize("name", names())
 def test_every_broken_step_is_caught(name):
     assert survivors(derive(name)) == []
+    assert counted(derive(name)) == RECORDED[name], "the number of mutants changed; run record_mutants.py"
 
 
 def numeric_results():
