@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ematheory as em
@@ -27,6 +27,7 @@ def there_and_back(name, other, decay, lr):
     return out, em.translate(out.weight_decay, name, source=other, lr=rates)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TRANSLATABLE), st.sampled_from(TRANSLATABLE), DECAYS, RATES)
 def test_there_and_back_is_where_one_was(name, other, decay, lr):
     if decay * lr > 0.5 or decay > 0.5:
@@ -57,6 +58,7 @@ def test_each_step_keeps_and_adds_the_same(name, other):
         np.testing.assert_allclose(mine, theirs, rtol=1e-14)
 
 
+@settings(deadline=None)
 @given(*[st.sampled_from([n for n in TRANSLATABLE if CONVENTIONS[n].order != "after"])] * 3, DECAYS, RATES)
 def test_translations_compose(first, second, third, decay, lr):
     decay = decay / 2

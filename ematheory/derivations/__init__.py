@@ -32,6 +32,7 @@ TOPICS: dict[str, str] = {
     "heavy-ball-per-lr": "heavy_ball",
     "iterate-averaging": "iterate_averaging",
     "best-decay": "best_decay",
+    "iid-targets": "iid_targets",
     "uniform-averaging": "uniform_averaging",
     "uniform-averaging-proportional-decay": "uniform_averaging",
     "kernel-constant": "schedule_kernels",

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ematheory.derivations.exponents import Solution, clashing, consistent, solve, system
@@ -23,6 +23,7 @@ def residuals(conditions, solution):
     ]
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_a_solution_keeps_every_condition_and_is_the_least(conditions):
     found = solve(conditions, UNKNOWNS, AXES)
@@ -41,6 +42,7 @@ def test_a_solution_keeps_every_condition_and_is_the_least(conditions):
     assert len(found.free) == 3 - np.linalg.matrix_rank(matrix)
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_a_clash_is_one_and_is_minimal(conditions):
     found = solve(conditions, UNKNOWNS, AXES)

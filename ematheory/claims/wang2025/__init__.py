@@ -6,6 +6,7 @@ from .gradients import CLAIM as C02
 from .horizon import CLAIM as C28
 from .invariance import CLAIM as C03
 from .kernels import CLAIM as C16
+from .optimum import CLAIM as C17
 from .translation import CLAIM as C26
 
-CLAIMS = (C01, C02, C03, C04, C16, C26, C28)
+CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28)
