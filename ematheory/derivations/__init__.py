@@ -33,6 +33,7 @@ TOPICS: dict[str, str] = {
     "iterate-averaging": "iterate_averaging",
     "best-decay": "best_decay",
     "iid-targets": "iid_targets",
+    "reshuffling": "reshuffling",
     "uniform-averaging": "uniform_averaging",
     "uniform-averaging-proportional-decay": "uniform_averaging",
     "kernel-constant": "schedule_kernels",
