@@ -131,7 +131,8 @@ def reshuffling() -> Derivation:
         statement=(
             "An average with coefficients (1 − a)a^s over M items, each visited once per epoch in random order, has "
             "R = (1 − a²)·M/(M − 1)·(S₂ − S₁²/M)/(1 − a^{2M}) times the variance that independent draws give; for "
-            "large M and a timescale of τ epochs R = 1 − 2τ tanh(1/(2τ)), which is 1/(12τ²) for averages over many epochs."
+            "large M and a timescale of τ epochs R = 1 − 2τ tanh(1/(2τ)), which is 1/(12τ²) for averages over "
+            "many epochs."
         ),
         assumptions=Assumptions(
             (
