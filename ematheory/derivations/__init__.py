@@ -30,6 +30,7 @@ TOPICS: dict[str, str] = {
     "sgd-quadratic": "sgd_quadratic",
     "heavy-ball-l2": "heavy_ball",
     "heavy-ball-per-lr": "heavy_ball",
+    "adamw-quadratic": "adamw_quadratic",
     "iterate-averaging": "iterate_averaging",
     "best-decay": "best_decay",
     "iid-targets": "iid_targets",

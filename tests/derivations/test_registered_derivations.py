@@ -36,6 +36,7 @@ SETTINGS = {
     "squared_distance": (1e-3, 2.0),
     "inverse_timescale": (1e-6, 1.5, 200.0),
     "signal_to_noise": (1e-6, 0.7, 1e9),
+    "root_mean_square": (1e-3, 2.0),
     "noise_variance": (2.0,),
     "optimum": (1.5,),
     "init": (-1.0,),

@@ -1,5 +1,6 @@
 """Claims judged under Zhang et al., "Which algorithmic choices matter at which batch sizes?" (arXiv 1907.04164)."""
 
+from .adamw_ridge import CLAIM as C15
 from .noisy_quadratic import CLAIM as C11
 
-CLAIMS = (C11,)
+CLAIMS = (C11, C15)
