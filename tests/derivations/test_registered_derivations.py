@@ -52,6 +52,9 @@ SETTINGS = {
     "timescale": (1e-4, 0.3),
     "warmup": (1e-6, 0.1),
     "mean_multiplier": (1e-3, 0.7),
+    "batch_factor": (2.0, 64.0),
+    "slow_pole_gap": (1e-9, 0.1),
+    "fast_pole_gap": (1e-3, 0.9),
 }
 
 
