@@ -13,6 +13,7 @@ PAPERS = {
     "wang2025": "How to set AdamW's weight decay as you scale model and dataset size (arXiv 2405.13698)",
     "kosson2024": "Rotational equilibrium: how weight decay balances learning (arXiv 2305.17212)",
     "kosson2025": "Weight decay may matter more than muP for learning rate transfer in practice (arXiv 2510.19093)",
+    "malladi2022": "On the SDEs and scaling rules for adaptive gradient algorithms (arXiv 2205.10287)",
     "loshchilov2019": "Decoupled weight decay regularization (arXiv 1711.05101)",
     "bergsma2025b": "Power lines: scaling laws for weight decay and batch size in LLM pre-training (arXiv 2505.13738)",
     "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",

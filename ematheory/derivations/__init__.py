@@ -35,6 +35,8 @@ TOPICS: dict[str, str] = {
     "best-decay": "best_decay",
     "scaling-sgd": "scaling_sgd",
     "scaling-momentum": "scaling_momentum",
+    "scaling-adam-noise": "scaling_adam",
+    "scaling-adam-signal": "scaling_adam",
     "scaling-model-ema": "scaling_ema",
     "iid-targets": "iid_targets",
     "reshuffling": "reshuffling",

@@ -207,7 +207,7 @@ def test_noisy_quadratic_simulated(monkeypatch):
 
 
 CONFIRMED = (
-    "C01", "C02", "C03", "C04", "C09", "C11", "C15", "C16", "C17", "C26", "C28", "C32", "C33",
+    "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C32", "C33",
 )  # fmt: skip
 
 
