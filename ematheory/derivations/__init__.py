@@ -38,6 +38,8 @@ TOPICS: dict[str, str] = {
     "scaling-adam-noise": "scaling_adam",
     "scaling-adam-signal": "scaling_adam",
     "scaling-model-ema": "scaling_ema",
+    "normalised-decay": "normalised_decay",
+    "width-decay": "width_decay",
     "iid-targets": "iid_targets",
     "reshuffling": "reshuffling",
     "uniform-averaging": "uniform_averaging",

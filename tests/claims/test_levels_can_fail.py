@@ -13,6 +13,7 @@ from ematheory import derivations
 from ematheory.claims import Evidence, proof
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.kosson2024 import orthogonal
+from ematheory.claims.loshchilov2019 import normalised
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, translation
 from ematheory.claims.zhang2019 import noisy_quadratic
@@ -206,8 +207,15 @@ def test_noisy_quadratic_simulated(monkeypatch):
     assert verdict(noisy_quadratic.simulated("smoke")) == "refuted"
 
 
+def test_normalised_decay(monkeypatch):
+    """A decay in proportion to 1/T would keep the timescale as a share of the run."""
+    assert verdict(normalised.numeric("smoke")) == "confirmed"
+    monkeypatch.setattr(normalised, "decay", lambda samples: 5 * normalised.BATCH / (samples * normalised.EPOCHS))
+    assert verdict(normalised.numeric("smoke")) == "refuted"
+
+
 CONFIRMED = (
-    "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C32", "C33",
+    "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C32", "C33", "C36",
 )  # fmt: skip
 
 

@@ -8,5 +8,6 @@ from .invariance import CLAIM as C03
 from .kernels import CLAIM as C16
 from .optimum import CLAIM as C17
 from .translation import CLAIM as C26
+from .width import CLAIM as C36
 
-CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28)
+CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28, C36)
