@@ -8,15 +8,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..optimizers import Optimizer
+from ..optimizers import Adam, Optimizer
 from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
+from .closure import NOISIER, is_adaptive, settled_doubt
 from .linear import ProblemMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
 from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .settled import settled
 from .stability import contraction, peak_updates, restoring, where
-from .trajectory import Recorded, Run
+from .trajectory import ClosedRun, Recorded, Run
 
 BLOCK_CELLS = 2**13
 
@@ -42,7 +44,9 @@ class Cells:
         record: npt.NDArray[np.int64] | None = None,
         multipliers: FloatArray | None = None,
         decay_multipliers: FloatArray | None = None,
+        pessimism: int = 0,
     ) -> None:
+        self.pessimism = pessimism
         self.over = grid(optimizer, problem)
         self.record = np.zeros(0, dtype=np.int64) if record is None else record
         self.multipliers = np.ones(1) if multipliers is None else multipliers
@@ -102,18 +106,34 @@ class Cells:
             for name, value in self.optimizer.field_values().items()
             if isinstance(value, np.ndarray)
         }
+        optimizer = self.optimizer.substituted(**own)
+        gradient = ProblemMap(*(part[block.points, block.columns] for part in self.gradient))
+        if self.pessimism == NOISIER and not self.closes:
+            gradient = gradient._replace(scale=gradient.scale * np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
-            self.optimizer.substituted(**own),
-            ProblemMap(*(part[block.points, block.columns] for part in self.gradient)),
+            optimizer,
+            gradient,
             np.ascontiguousarray(self.init[block.points, block.columns]),
             self.multipliers,
             self.decay_multipliers,
+            np.abs(self.gradient.scale[block.points, block.columns]),
         )
+        if self.closes:
+            run = ClosedRun(**vars(run), pessimism=self.pessimism)
         return run.recorded(self.record) if len(self.record) else [self.stationary(run, block)]
+
+    @property
+    def closes(self) -> bool:
+        """Whether the second moment moves with the weights; on pure noise it is known beforehand."""
+        return is_adaptive(self.optimizer) and bool(self.gradient.slope.any() or isinstance(self.optimizer, Adam))
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""
-        updates = peak_updates(run.optimizer, np.abs(run.problem.scale))
+        if isinstance(run, ClosedRun):
+            x, step, lost = settled(run)
+            self.refuse_unsettled(step, lost, block)
+            return Recorded(0, x, x, step)
+        updates = peak_updates(run.optimizer, run.root)
         step = composed(updates, run.problem)
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
         lost = np.broadcast_to(lost, run.init.shape)

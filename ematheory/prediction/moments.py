@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
@@ -106,11 +107,24 @@ def stationary(a: StepMap, lost: FloatArray) -> Moments:
     d[..., 0, 0], d[..., 0, 1] = lost, -a.weight_buffer / unit
     d[..., 1, 0], d[..., 1, 1] = -a.buffer_weight * unit, 1 - a.buffer_buffer
     mean = solved(d, offset)
-    target = np.stack([noise[..., i] * noise[..., j] for i, j in PLACES], axis=-1)
-    spread = solved(lyapunov(d), target)
+    spread = settled_covariance(d, noise[..., :, None] * noise[..., None, :])
     return Moments(
-        mean[..., 0] * unit, mean[..., 1], spread[..., 0] * unit * unit, spread[..., 1] * unit, spread[..., 2]
+        mean[..., 0] * unit,
+        mean[..., 1],
+        spread[..., 0, 0] * unit * unit,
+        spread[..., 0, 1] * unit,
+        spread[..., 1, 1],
     )
+
+
+def settled_covariance(d: FloatArray, noise: FloatArray) -> FloatArray:
+    """P of D P + P Dᵀ − D P Dᵀ = noise, all of shape (…, n, n)."""
+    entries = places(d.shape[-1])
+    found = solved(lyapunov(d), np.stack([noise[..., i, j] for i, j in entries], axis=-1))
+    covariance = np.empty_like(d)
+    for place, (i, j) in enumerate(entries):
+        covariance[..., i, j] = covariance[..., j, i] = found[..., place]
+    return covariance
 
 
 def solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
@@ -125,17 +139,20 @@ def in_units(a: StepMap, lost: FloatArray) -> tuple[FloatArray, FloatArray, Floa
     return unit, np.stack([full[0] / unit, full[1]], axis=-1), np.stack([full[2] / unit, full[3]], axis=-1)
 
 
-# The entries of a symmetric 2×2 matrix.
-PLACES = ((0, 0), (0, 1), (1, 1))
+def places(n: int) -> tuple[tuple[int, int], ...]:
+    """The entries of a symmetric n×n matrix."""
+    return tuple(combinations_with_replacement(range(n), 2))
 
 
 def lyapunov(d: FloatArray) -> FloatArray:
-    """P ↦ D P + P Dᵀ − D P Dᵀ as a 3×3 matrix on the entries of P."""
-    matrix = np.empty((*d.shape[:-2], 3, 3))
-    for column, (i, j) in enumerate(PLACES):
-        basis = np.zeros((2, 2))
+    """P ↦ D P + P Dᵀ − D P Dᵀ as a matrix on the entries of P."""
+    n = d.shape[-1]
+    entries = places(n)
+    matrix = np.empty((*d.shape[:-2], len(entries), len(entries)))
+    for column, (i, j) in enumerate(entries):
+        basis = np.zeros((n, n))
         basis[i, j] = basis[j, i] = 1.0
         right = basis @ np.swapaxes(d, -1, -2)
         image = d @ basis + right - d @ right
-        matrix[..., column] = np.stack([image[..., p, q] for p, q in PLACES], axis=-1)
+        matrix[..., column] = np.stack([image[..., p, q] for p, q in entries], axis=-1)
     return matrix

@@ -10,21 +10,22 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, AdamW, Optimizer
+from ..optimizers import SGD, Adam, AdamW, Optimizer
 from ..problems import NoisyQuadratic, Problem, RandomWalk, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
 from ..records import check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
+from .closure import PESSIMISMS, is_adaptive
 from .observables import EXPECTATIONS, PER_COORDINATE
 from .stability import warn_if_unstable
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
-FROZEN = (
-    "AdamW's second moment is replaced by its expectation: the error is O(1 − β₂), and larger in the first 1/(1 − β₂) "
-    "steps, where v̂ averages few gradients"
+CLOSED = (
+    "the update is linearised in the second moment's fluctuations (moment closure): the error is O(1 − β₂), and larger "
+    "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
 MANY = "the limit of many coordinates"
 
@@ -41,8 +42,9 @@ def predict(
 ) -> xr.Dataset:
     """The moments of the weights after each recorded step, or of their stationary state.
 
-    Supported: `SGD` (every variant) on `NoisyQuadratic` and `RandomWalk`, exact; `AdamW` (not cautious) on
-    `RandomWalk`, with its second moment frozen at its expectation, which is exact only as β₂ → 1.
+    Supported on `NoisyQuadratic` and `RandomWalk`: `SGD` (every variant), exact; `AdamW` (not cautious) and `Adam` by
+    moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
+    which its root is taken. That is exact as β₂ → 1, and the error is stated.
 
     Parameters
     ----------
@@ -57,7 +59,9 @@ def predict(
     xarray.Dataset with dims (sweep axes, step, coordinate where the observable has one value per weight). `risk`,
     `weight_mean`, `weight_variance` and `weight_mean_square` are expectations at any size; `weight_norm`, `rotation`
     (radians per step) and `update_cosine` are limits of many coordinates. The attribute `exact` of the Dataset and of
-    each variable is 1 or 0; where it is 0 the Dataset's `approximation` says why and by how much.
+    each variable is 1 or 0; where it is 0 the Dataset's `approximation` says why. With a moment closure each
+    expectation has a `<name>_error`: the difference to the same recursion with a smaller drift and a larger noise, by
+    the share that the second moment's fluctuations can be worth to first order in 1 − β₂.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def predict(
     names = chosen_observables(problem, observables)
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
-        cells = Cells(problem, optimizer)
+        run: dict[str, Any] = {}
     else:
         steps = check_steps(steps)
         warn_if_unstable(problem, optimizer)
@@ -89,8 +93,8 @@ def predict(
             rate_multipliers(each, steps, name)
             for name, each in (("schedule", schedule), ("decay_schedule", decay_schedule))
         ]
-        cells = Cells(problem, optimizer, recorded_steps(record, steps), rates[0], rates[1])
-    dataset = labelled(problem, optimizer, cells, names)
+        run = dict(record=recorded_steps(record, steps), multipliers=rates[0], decay_multipliers=rates[1])
+    dataset = labelled(problem, optimizer, names, run)
     settings = {"steps": steps, "schedule": schedule, "decay_schedule": decay_schedule}
     dataset.attrs.update(results.attributes(problem=problem, optimizer=optimizer, **settings))
     dataset.attrs.update(results.run_attribute(backend="moments", seconds=time.perf_counter() - began))
@@ -101,16 +105,14 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     """Raise `ValueError` for a pair whose moments do not close, saying which do; `TypeError` for what is no pair."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
-    if isinstance(optimizer, SGD) and isinstance(problem, NoisyQuadratic | RandomWalk):
-        return
     name = type(optimizer).__name__
-    if isinstance(optimizer, AdamW) and isinstance(problem, RandomWalk):
-        if optimizer.decay != "cautious":
+    if isinstance(optimizer, SGD | Adam | AdamW) and isinstance(problem, NoisyQuadratic | RandomWalk):
+        if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
     raise ValueError(
-        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD on NoisyQuadratic or RandomWalk "
-        "(exact) and AdamW on RandomWalk (second moment frozen); use simulate for the rest"
+        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD (exact), AdamW and Adam (moment "
+        "closure) on NoisyQuadratic and RandomWalk; use simulate for the rest"
     )
 
 
@@ -129,14 +131,24 @@ def rate_multipliers(schedule: Multipliers, steps: int, name: str) -> FloatArray
     return multipliers(schedule, steps, name)
 
 
-def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequence[str]) -> xr.Dataset:
-    """The observables as a Dataset, each marked as exact or not."""
-    exact_moments = isinstance(optimizer, SGD)
+def observables_of(cells: Cells, names: Sequence[str]) -> dict[str, FloatArray]:
     # An unstable run has been warned of; its moments may grow beyond a float64.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        values = cells.observables(names)
+        return cells.observables(names)
+
+
+def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: dict[str, Any]) -> xr.Dataset:
+    """The observables as a Dataset, each marked as exact or not, and the errors of those that are approximate."""
+    exact_moments = not is_adaptive(optimizer)
+    cells = Cells(problem, optimizer, **run)
+    values = observables_of(cells, names)
     steps = ("step",) if len(cells.record) else ()
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
+    if not exact_moments and (expected := [name for name in names if name in EXPECTATIONS]):
+        worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in PESSIMISMS]
+        for name in expected:
+            error = np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
+            variables[f"{name}_error"] = (variables[name][0], error)
     coords: dict[str, Any] = {"step": cells.record} if steps else {}
     if any(name in PER_COORDINATE for name in names):
         coords["coordinate"] = np.arange(problem.coordinates)
@@ -144,7 +156,7 @@ def labelled(problem: Problem, optimizer: Optimizer, cells: Cells, names: Sequen
     exact = {name: int(exact_moments and name in EXPECTATIONS) for name in names}
     for name, flag in exact.items():
         dataset[name].attrs["exact"] = flag
-    reasons = [] if exact_moments else [FROZEN]
+    reasons = [] if exact_moments else [CLOSED]
     ratios = [name for name in names if name not in EXPECTATIONS]
     if ratios:
         reasons.append(f"{', '.join(ratios)}: {MANY}")

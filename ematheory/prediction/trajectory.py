@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ..optimizers import Optimizer
 from ..typing import FloatArray
-from .linear import ProblemMap, StepMap, UpdateMap, clock, composed, update_map
+from .closure import SecondMoment, advance_closed, linearised
+from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
 from .moments import MomentMap, Moments, advance, certain
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -43,22 +44,28 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Some cells (points × coordinates) of a run: flattened records, T multipliers, the starting weights."""
+    """Some cells (points × coordinates) of a run: flattened records, T multipliers, the starting weights.
+
+    `root` stands for √v̂ where an optimizer takes one.
+    """
 
     optimizer: Optimizer
     problem: ProblemMap
     init: FloatArray
     multipliers: FloatArray
     decay_multipliers: FloatArray
+    root: FloatArray
 
     @property
     def steps(self) -> int:
         return len(self.multipliers)
 
-    def updates(self, start: int, stop: int) -> UpdateMap:
+    def clock(self, start: int, stop: int) -> Clock:
         steps = np.arange(start + 1, stop + 1, dtype=np.float64)
-        time = clock(self.optimizer, steps, self.multipliers[start:stop], self.decay_multipliers[start:stop])
-        return update_map(self.optimizer, time, np.abs(self.problem.scale))
+        return clock(self.optimizer, steps, self.multipliers[start:stop], self.decay_multipliers[start:stop])
+
+    def updates(self, start: int, stop: int) -> UpdateMap:
+        return update_map(self.optimizer, self.clock(start, stop), self.root)
 
     def step(self, k: int) -> StepMap:
         return composed(self.updates(k, k + 1).at(0), self.problem)
@@ -106,6 +113,37 @@ class Run:
             yield Recorded(index, x, before, many.step)
             index += 1
         return many.after(x, stop - start)
+
+
+@dataclass(frozen=True)
+class ClosedRun(Run):
+    """A run of an adaptive optimizer whose second moment depends on the weights': every step is made anew."""
+
+    pessimism: int = 0
+
+    def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
+        places = {int(step): place for place, step in enumerate(wanted)}
+        x = certain(self.init)
+        y = SecondMoment(*(np.zeros_like(self.init) for _ in range(4)))
+        if 0 in places:
+            yield Recorded(places[0], x)
+        for start in range(0, int(wanted[-1]), LONGEST_BLOCK):
+            stop = min(start + LONGEST_BLOCK, int(wanted[-1]))
+            for k, (c, decay) in enumerate(self.coefficients(start, stop), start + 1):
+                found = linearised(self.optimizer, x, y, self.problem, c, decay, self.pessimism)
+                before, (x, y) = x, advance_closed(x, y, found)
+                if k in places:
+                    yield Recorded(places[k], x, before, found.step)
+
+    def coefficients(self, start: int, stop: int) -> Generator[tuple[Any, FloatArray], None, None]:
+        """The optimizer's coefficients at each step and α, each of shape (points, 1)."""
+        time = self.clock(start, stop)
+        given = self.optimizer.coefficients(np, time)
+        shape = (len(self.init), stop - start)
+        columns = [np.broadcast_to(value, shape) for value in (*given, self.optimizer.decay_per_step(time))]
+        for j in range(stop - start):
+            *c, decay = (column[:, j, None] for column in columns)
+            yield type(given)(*c), decay
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:
