@@ -40,6 +40,7 @@ TOPICS: dict[str, str] = {
     "scaling-model-ema": "scaling_ema",
     "normalised-decay": "normalised_decay",
     "width-decay": "width_decay",
+    "surge": "surge",
     "iid-targets": "iid_targets",
     "reshuffling": "reshuffling",
     "uniform-averaging": "uniform_averaging",

@@ -42,6 +42,7 @@ TRANSCENDENTAL: dict[Any, Callable[..., Number]] = {
     sp.cosh: mpmath.cosh,
     sp.tanh: mpmath.tanh,
     sp.LambertW: mpmath.lambertw,
+    sp.erf: mpmath.erf,
     log1p: mpmath.log1p,
     expm1: mpmath.expm1,
 }

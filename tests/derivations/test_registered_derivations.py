@@ -53,11 +53,14 @@ SETTINGS = {
     "warmup": (1e-6, 0.1),
     "mean_multiplier": (1e-3, 0.7),
     "batch_factor": (2.0, 64.0),
+    "batch_ratio": (1e-9, 0.7, 1e9),
     "normalised_decay": (1e-9, 0.05, 3.0),
     "width_factor": (1.5, 64.0),
     "noise_to_signal": (1e-9, 0.7, 1e6),
     "slow_pole_gap": (1e-9, 0.1),
     "fast_pole_gap": (1e-3, 0.9),
+    "steps_per_epoch": (2.0, 391.0, 1e9),
+    "timescale_epochs": (1e-4, 0.7, 1e6),
 }
 
 
