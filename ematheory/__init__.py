@@ -40,6 +40,8 @@ FACE = {
     "derive": "derivations",
     "ema_coefficients": "timescales",
     "predict": "prediction",
+    "steps_to_target": "prediction",
+    "best_hyperparameters": "prediction",
     "rescale": "scaling",
     "translate": "translation",
     "every": "recording",

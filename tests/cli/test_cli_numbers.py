@@ -118,3 +118,44 @@ def test_an_overflow_is_one_sentence(capsys):
     code, _, err = run(capsys, "predict", "--power", "-1e6", "--coordinates", "3")
     assert code == 2
     assert err.startswith("ematheory predict: ")
+
+
+QUADRATIC = ("predict", "--coordinates", "3", "--optimum", "1", "--init", "0")
+
+
+def test_predict_states_the_error_of_adamw(capsys):
+    code, out, err = run(capsys, *QUADRATIC, "--optimizer", "adamw", "--beta2", "0.95", "--steps", "50")
+    assert (code, err) == (0, "")
+    assert "risk_error" in out
+    assert "moment closure" in out
+
+
+def test_predict_counts_the_steps_to_a_target(capsys):
+    code, out, _ = run(capsys, *QUADRATIC, "--noise", "0.01", "--lr", "0.1,0.2", "--target", "0.05", "--json")
+    problem = em.NoisyQuadratic([1, 1 / 2, 1 / 3], noise=0.01, optimum=1.0, init=0.0)
+    found = em.steps_to_target(problem, em.SGD(lr=[0.1, 0.2]), 0.05)
+    assert code == 0
+    assert json.loads(out)["observables"]["steps"]["values"] == found.values.tolist()
+
+
+def test_predict_finds_the_best_hyperparameters(capsys):
+    code, out, _ = run(capsys, *QUADRATIC, "--steps", "100", "--schedule", "linear", "--best", "lr,weight-decay")
+    assert code == 0
+    assert out.startswith("lr = ")
+    assert "interior" in out
+    assert "timescale 1/(lr·weight_decay)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--target", "0.1", "--best", "lr"), "ask one at a time"),
+        (("--target", "0.1", "--steps", "5"), "leave out --steps"),
+        (("--best", "eps"), "over must be one of"),
+        (("--optimizer", "lion", "--steps", "3"), "predict has no moments for Lion"),
+    ],
+)
+def test_wrong_questions_are_answered_in_one_sentence(capsys, arguments, sentence):
+    code, out, err = run(capsys, *QUADRATIC, *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err

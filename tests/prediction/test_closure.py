@@ -69,7 +69,7 @@ def test_without_noise_the_moments_are_the_run(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [em.AdamW, em.Adam])
-@pytest.mark.parametrize("beta2", [0.9, 0.999])
+@pytest.mark.parametrize("beta2", [0.9, 0.99])
 def test_a_long_run_ends_in_the_stationary_state(kind: Any, beta2: float) -> None:
     problem = em.NoisyQuadratic(curvature=[1.0, 0.1], noise=[1.0, 0.02], optimum=[0.3, -2.0])
     # The slowest coordinate relaxes at 1e-3 a step or more.
