@@ -41,6 +41,7 @@ TOPICS: dict[str, str] = {
     "normalised-decay": "normalised_decay",
     "width-decay": "width_decay",
     "surge": "surge",
+    "alignment": "alignment",
     "iid-targets": "iid_targets",
     "reshuffling": "reshuffling",
     "uniform-averaging": "uniform_averaging",
