@@ -7,6 +7,7 @@ from math import factorial
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import log1p
 
 from . import symbols as x
 from .assumptions import Assumptions, between, integer, positive, real
@@ -14,8 +15,9 @@ from .checks import Identity
 from .derivation import Derivation, Step
 from .equations import Equation
 from .evaluation import Number, Point, as_real
+from .hyperbolic import TANH_SHORTFALL, tanh_shortfall
 from .iid_targets import rate, update_step
-from .lemmas import EXP_LOG, GEOMETRIC_SUM, Lemma
+from .lemmas import EXP_LOG, GEOMETRIC_SUM, LOG1P, Lemma
 from .limits import Limit, Series, Solve
 
 a, s = x.a, x.s
@@ -29,6 +31,7 @@ passed = a**M
 first_sum, second_sum = (1 - passed) / (1 - a), (1 - passed**2) / (1 - a**2)
 reshuffled = (1 - a**2) * M / (M - 1) * (second_sum - first_sum**2 / M) / (1 - passed**2)
 half_epoch = -M * sp.log(a) / 2
+half_step = -log1p(-rate) / 2  # its hyperbolic tangent is (1 − a)/(1 + a)
 compact = M / (M - 1) * (1 - (1 + a) / ((1 - a) * M) * sp.tanh(half_epoch))
 
 
@@ -92,10 +95,30 @@ def steps() -> tuple[Step, ...]:
             Identity(lemmas=(TANH, EXP_LOG)),
         ),
         Step(
+            "stable",
+            Equation(
+                compact,
+                M
+                / (M - 1)
+                * (tanh_shortfall(M * half_step) - tanh_shortfall(half_step))
+                * half_step
+                * (2 - rate)
+                / rate,
+            ),
+            "in a form that loses no digits over many epochs, since (1 − a)/(1 + a) = tanh(−½ ln a)",
+            Identity(lemmas=(TANH_SHORTFALL, TANH, LOG1P, EXP_LOG)),
+        ),
+        Step(
             "large data set",
             Equation(large, 1 - 2 * tau * sp.tanh(1 / (2 * tau))),
             "at a timescale of τ epochs, 1 − a = 1/(τM), as the data set grows",
             Limit(variable=size),
+        ),
+        Step(
+            "stable for large data sets",
+            Equation(1 - 2 * tau * sp.tanh(1 / (2 * tau)), tanh_shortfall(1 / (2 * tau))),
+            "the same without cancellation at large τ",
+            Identity(lemmas=(TANH_SHORTFALL,)),
         ),
         Step(
             "many epochs",
@@ -123,6 +146,16 @@ def by_enumeration(point: Point) -> Number:
     return (1 - keep) ** 2 * total / independent
 
 
+def by_quadrature(point: Point) -> Number:
+    """The large data set: an epoch's noise is ∫k² − (∫k)² for k = e^{−x/τ} over the epoch, where draws would give ∫k².
+
+    Both are added up over all epochs.
+    """
+    scale = as_real(point[tau])
+    one, two = (mpmath.quad(lambda share, n=n: mpmath.exp(-n * share / scale), [0, 1]) for n in (1, 2))
+    return (two - one**2) / two
+
+
 def reshuffling() -> Derivation:
     """T3: the noise of an average over reshuffled epochs."""
     return Derivation(
@@ -143,8 +176,9 @@ def reshuffling() -> Derivation:
         ),
         definitions={a: 1 - rate},
         steps=steps(),
-        results={"variance_ratio": "factor", "compact_variance_ratio": "compact"},
-        brute_force={"variance_ratio": by_enumeration, "compact_variance_ratio": by_enumeration},
+        results={"variance_ratio": "stable", "large_variance_ratio": "stable for large data sets"},
+        brute_force={"variance_ratio": by_enumeration, "large_variance_ratio": by_quadrature},
+        arguments={M: "steps_per_epoch", rate: "decay_per_step", tau: "timescale_epochs"},
         source="THEORY.md, T3",
         corrects=(
             "that the averaged updates' noise is that of independent draws: over several epochs it is far smaller"
