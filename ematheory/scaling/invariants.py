@@ -77,9 +77,10 @@ def invariant(name: str, meaning: str, source: str, finite: str = "", **powers: 
 
 
 HALF = Fraction(1, 2)
-ADAM = "Malladi et al., arXiv 2205.10287, noise-dominated gradients; THEORY §5"
-SGD = "THEORY §5"
-MU_P = "Yang et al., arXiv 2203.03466"
+ADAM = "Malladi et al., arXiv 2205.10287, noise-dominated gradients; derivation scaling-adam-noise"
+SIGNAL = "derivation scaling-adam-signal"
+SGD = "derivation scaling-sgd; with momentum, scaling-momentum"
+MU_P = "Yang et al., arXiv 2203.03466; derivation width-decay"
 
 INVARIANTS: Mapping[str, Invariant] = {
     each.name: each
@@ -107,7 +108,8 @@ INVARIANTS: Mapping[str, Invariant] = {
             lr=-1, weight_decay=-1, batch_size=1, data=-1,
         ),
         invariant(
-            "normalised_decay", "ηλ√(D/B), Loshchilov & Hutter's normalised decay", "arXiv 1711.05101",
+            "normalised_decay", "ηλ√(D/B), Loshchilov & Hutter's normalised decay",
+            "arXiv 1711.05101; derivation normalised-decay",
             lr=1, weight_decay=1, batch_size=-HALF, data=HALF,
         ),
         invariant(
@@ -117,9 +119,9 @@ INVARIANTS: Mapping[str, Invariant] = {
         ),
         invariant("adam_drift", "Adam's drift per sample, η√B/B", ADAM, lr=1, batch_size=-HALF),
         invariant("adam_diffusion", "Adam's diffusion per sample, η²/B", ADAM, lr=2, batch_size=-1),
-        invariant("adam_signal_drift", "Adam's drift per sample where gradients are signal, η/B", SGD,
+        invariant("adam_signal_drift", "Adam's drift per sample where gradients are signal, η/B", SIGNAL,
                   lr=1, batch_size=-1),
-        invariant("adam_l2_decay", "the decay per sample of Adam with L2, ηλ√B/B", SGD,
+        invariant("adam_l2_decay", "the decay per sample of Adam with L2, ηλ√B/B", ADAM,
                   lr=1, weight_decay=1, batch_size=-HALF),
         invariant("sgd_drift", "SGD's drift per sample, η/((1−μ)B)", SGD, lr=1, one_minus_beta1=-1, batch_size=-1),
         invariant("sgd_diffusion", "SGD's diffusion per sample, (η/((1−μ)B))²", SGD,
@@ -131,7 +133,8 @@ INVARIANTS: Mapping[str, Invariant] = {
         invariant("second_moment_memory", "the memory of β₂, B/(1−β₂) samples", ADAM, "beta2",
                   one_minus_beta2=-1, batch_size=1),
         invariant("ema_memory", "the memory of the model's EMA, B/(1−ρ) samples",
-                  "Busbridge et al., arXiv 2307.13813", "ema", one_minus_ema=-1, batch_size=1),
+                  "Busbridge et al., arXiv 2307.13813; derivation scaling-model-ema", "ema",
+                  one_minus_ema=-1, batch_size=1),
         invariant("epsilon_share", "ε beside √v where gradients are noise, ε√B", ADAM, eps=1, batch_size=HALF),
         invariant("epsilon_width", "ε beside √v at any width, ε·m", "Dey et al., arXiv 2505.01618", eps=1, width=1),
         invariant("epsilon_depth", "ε beside √v at any width and depth, ε·m·L", "arXiv 2505.01618, from memory",
@@ -145,7 +148,8 @@ INVARIANTS: Mapping[str, Invariant] = {
         invariant("feature_learning", "the change of a hidden layer's output by an update, η·m", MU_P, lr=1, width=1),
         invariant("init_variance", "the variance of a hidden layer's output at the start, σ_init·√m", MU_P,
                   init_std=1, width=HALF),
-        invariant("sublayer_gain", "the gain of a sub-layer at equilibrium, √(η/λ)·m^¾", "Fan et al., arXiv 2510.15262",
+        invariant("sublayer_gain", "the gain of a sub-layer at equilibrium, √(η/λ)·m^¾",
+                  "Fan et al., arXiv 2510.15262; derivation width-decay",
                   lr=HALF, weight_decay=-HALF, width=Fraction(3, 4)),
     )
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """rescale(): the published rules' exponents, exact finite factors, composition, clashes and wrong input."""
 
+import re
 from fractions import Fraction
 from math import log, log1p
 
@@ -9,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import ematheory as em
+from ematheory.derivations import names
 from ematheory.derivations.exponents import Solution, solve
 from ematheory.scaling import INVARIANTS, PRESETS
 from ematheory.scaling.invariants import AXES, UNKNOWNS
@@ -223,3 +225,9 @@ def test_recipes_that_cannot_be_rescaled():
         em.rescale(plain, batch_size=2, keep="timescale_samples")
     with pytest.raises(ValueError, match="has no parameters"):
         em.rescale(plain, parameters=2, keep="lr")
+
+
+def test_the_derivations_that_invariants_name_are_there():
+    sources = " ".join(each.source for each in INVARIANTS.values())
+    named = set(re.findall(r"(?:scaling|width|normalised)-[a-z-]+", sources))
+    assert {"scaling-sgd", "scaling-adam-noise", "width-decay"} <= named <= set(names())
