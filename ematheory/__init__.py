@@ -35,6 +35,7 @@ FACE = {
     "Harmonic": "schedules",
     "NoisyQuadratic": "problems",
     "RandomWalk": "problems",
+    "ScaleInvariant": "problems",
     "Recipe": "recipes",
     "published": "published_recipes",
     "derive": "derivations",

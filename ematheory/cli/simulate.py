@@ -24,7 +24,7 @@ Numbers = str | None
 
 
 def simulate(
-    problem: Annotated[str, typer.Option(help="noisy-quadratic or random-walk.", rich_help_panel=PROBLEM)] = (
+    problem: Annotated[str, typer.Option(help="noisy-quadratic, random-walk or scale-invariant.", rich_help_panel=PROBLEM)] = (
         "noisy-quadratic"
     ),
     coordinates: Annotated[
@@ -112,18 +112,19 @@ def model(name: str, coordinates: int, *, batch_size: str, **fields: str | None)
     >>> model("noisy-quadratic", 3, batch_size="4", curvature=None).coordinates
     3
     """
-    from .. import NoisyQuadratic, RandomWalk
+    from .. import NoisyQuadratic, RandomWalk, ScaleInvariant
     from ..records import check_choice
 
-    check_choice("--problem", name, ("noisy-quadratic", "random-walk"))
+    check_choice("--problem", name, ("noisy-quadratic", "random-walk", "scale-invariant"))
     chosen: dict[str, Any] = {
         key: text if (key, text) == ("noise", "curvature") else options.numbers(key, text)
         for key, text in options.given(**fields).items()
     }
     chosen["batch_size"] = options.numbers("batch-size", batch_size)
-    if name == "random-walk":
-        options.refuse_unknown("--problem random-walk", chosen, ["noise", "init", "batch_size"])
-        made: Problem = RandomWalk(size=coordinates, **chosen)
+    kinds: dict[str, Any] = {"random-walk": RandomWalk, "scale-invariant": ScaleInvariant}
+    if name in kinds:
+        options.refuse_unknown(f"--problem {name}", chosen, ["noise", "init", "batch_size"])
+        made: Problem = kinds[name](size=coordinates, **chosen)
         return made
     made = NoisyQuadratic(**{"curvature": [1 / i for i in range(1, coordinates + 1)], **chosen})
     return made

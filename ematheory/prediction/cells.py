@@ -13,10 +13,10 @@ from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
 from .closure import NOISIER, is_adaptive, settled_doubt
-from .linear import ProblemMap, StepMap, composed, lost_weight, problem_map
+from .linear import RelativeMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
 from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
-from .settled import settled
+from .settled import settled, settled_size
 from .stability import contraction, peak_updates, restoring, where
 from .trajectory import ClosedRun, Recorded, Run
 
@@ -107,7 +107,7 @@ class Cells:
             if isinstance(value, np.ndarray)
         }
         optimizer = self.optimizer.substituted(**own)
-        gradient = ProblemMap(*(part[block.points, block.columns] for part in self.gradient))
+        gradient = type(self.gradient)(*(part[block.points, block.columns] for part in self.gradient))
         if self.pessimism == NOISIER and not self.closes:
             gradient = gradient._replace(scale=gradient.scale * np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
@@ -125,7 +125,8 @@ class Cells:
     @property
     def closes(self) -> bool:
         """Whether the second moment moves with the weights; on pure noise it is known beforehand."""
-        return is_adaptive(self.optimizer) and bool(self.gradient.slope.any() or isinstance(self.optimizer, Adam))
+        moving = isinstance(self.gradient, RelativeMap) or isinstance(self.optimizer, Adam)
+        return is_adaptive(self.optimizer) and (moving or bool(self.gradient.slope.any()))
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""
@@ -138,7 +139,10 @@ class Cells:
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
         lost = np.broadcast_to(lost, run.init.shape)
         self.refuse_unsettled(step, lost, block)
-        x = stationary(step, lost)
+        if isinstance(run.problem, RelativeMap):
+            x, step = settled_size(lambda size: composed(updates, run.problem.at(size)), lost)
+        else:
+            x = stationary(step, lost)
         return Recorded(0, x, x, step)
 
     def refuse_unsettled(self, step: StepMap, lost: FloatArray, block: Block) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..optimizers import Optimizer
-from ..problems import Problem
+from ..problems import Problem, ScaleInvariant
 from ..typing import FloatArray, Value
 
 # So large a weight that a gradient's offset is lost in rounding: gradient(HUGE)/HUGE is the slope to the last bit.
@@ -124,9 +124,30 @@ class ProblemMap(NamedTuple):
     offset: FloatArray
     scale: FloatArray
 
+    def at(self, mean_square: FloatArray) -> ProblemMap:
+        """The map where the weights have this mean square over their coordinates."""
+        return self
+
+
+class RelativeMap(ProblemMap):
+    """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates."""
+
+    def at(self, mean_square: FloatArray) -> ProblemMap:
+        return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
+
+
+def scale_invariant_map(problem: ScaleInvariant, points: int) -> RelativeMap:
+    """At ‖w‖² = C·E w² the C − 1 directions across w share the C coordinates' noise."""
+    size = problem.size
+    scale = np.broadcast_to(problem.coefficients(np).noise_scale, (points, 1)) * (np.sqrt(size - 1) / size)
+    zero = np.zeros((points, 1))
+    return RelativeMap(zero, zero, scale)
+
 
 def problem_map(problem: Problem, points: int) -> ProblemMap:
     """The gradient's map of a flattened problem, with one column where all coordinates are alike."""
+    if isinstance(problem, ScaleInvariant):
+        return scale_invariant_map(problem, points)
     c = problem.coefficients(np)
     shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
     zero, huge = np.zeros(shape), np.full(shape, HUGE)

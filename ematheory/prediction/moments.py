@@ -23,6 +23,11 @@ class Moments(NamedTuple):
     covariance: FloatArray
     buffer_variance: FloatArray
 
+    @property
+    def mean_square(self) -> FloatArray:
+        """E w² of each coordinate."""
+        return self.weight_variance + self.weight_mean * self.weight_mean
+
 
 def certain(weight: FloatArray) -> Moments:
     """The moments of a state that is known: this weight, an empty buffer."""

@@ -11,7 +11,7 @@ import xarray as xr
 
 from .. import results
 from ..optimizers import SGD, Adam, AdamW, Optimizer
-from ..problems import NoisyQuadratic, Problem, RandomWalk, chosen_observables
+from ..problems import NoisyQuadratic, Problem, RandomWalk, ScaleInvariant, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
 from ..records import check_kind
 from ..schedules import Constant, Schedule, multipliers
@@ -44,7 +44,8 @@ def predict(
 
     Supported on `NoisyQuadratic` and `RandomWalk`: `SGD` (every variant), exact; `AdamW` (not cautious) and `Adam` by
     moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
-    which its root is taken. That is exact as β₂ → 1, and the error is stated.
+    which its root is taken. That is exact as β₂ → 1, and the error is stated. On `ScaleInvariant` the same, in the
+    limit of many coordinates C, where the norm is its own expectation: the error is O(1/C).
 
     Parameters
     ----------
@@ -106,13 +107,13 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    if isinstance(optimizer, SGD | Adam | AdamW) and isinstance(problem, NoisyQuadratic | RandomWalk):
+    if isinstance(optimizer, SGD | Adam | AdamW) and isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant):
         if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD (exact), AdamW and Adam (moment "
-        "closure) on NoisyQuadratic and RandomWalk; use simulate for the rest"
+        "closure) on NoisyQuadratic, RandomWalk and ScaleInvariant; use simulate for the rest"
     )
 
 
@@ -139,12 +140,12 @@ def observables_of(cells: Cells, names: Sequence[str]) -> dict[str, FloatArray]:
 
 def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: dict[str, Any]) -> xr.Dataset:
     """The observables as a Dataset, each marked as exact or not, and the errors of those that are approximate."""
-    exact_moments = not is_adaptive(optimizer)
+    adaptive, sized = is_adaptive(optimizer), isinstance(problem, ScaleInvariant)
     cells = Cells(problem, optimizer, **run)
     values = observables_of(cells, names)
     steps = ("step",) if len(cells.record) else ()
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
-    if not exact_moments and (expected := [name for name in names if name in EXPECTATIONS]):
+    if adaptive and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in PESSIMISMS]
         for name in expected:
             error = np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
@@ -153,11 +154,11 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     if any(name in PER_COORDINATE for name in names):
         coords["coordinate"] = np.arange(problem.coordinates)
     dataset = cells.over.dataset(variables, **coords)
-    exact = {name: int(exact_moments and name in EXPECTATIONS) for name in names}
+    exact = {name: int(not adaptive and not sized and name in EXPECTATIONS) for name in names}
     for name, flag in exact.items():
         dataset[name].attrs["exact"] = flag
-    reasons = [] if exact_moments else [CLOSED]
-    ratios = [name for name in names if name not in EXPECTATIONS]
+    reasons = [CLOSED] if adaptive else []
+    ratios = [name for name in names if sized or name not in EXPECTATIONS]
     if ratios:
         reasons.append(f"{', '.join(ratios)}: {MANY}")
     dataset.attrs.update(results.attributes(exact=min(exact.values()), approximation="; ".join(reasons) or None))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..optimizers import Optimizer
 from ..typing import FloatArray
 from .closure import SecondMoment, advance_closed, linearised
-from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
+from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
 from .moments import MomentMap, Moments, advance, certain
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -86,13 +86,13 @@ class Run:
         start = stretch.start
         block = max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
         while start < stretch.stop:
-            if stretch.level and self.same_step(start, stretch.stop - 1):
+            if stretch.level and not isinstance(self.problem, RelativeMap) and self.same_step(start, stretch.stop - 1):
                 x = yield from self.coast(start, stretch.stop, x, wanted, index)
                 return x
             stop = min(start + block, stretch.stop)
             updates = self.updates(start, stop)
             for k in range(start, stop):
-                step = composed(updates.at(k - start), self.problem)
+                step = composed(updates.at(k - start), self.problem.at(x.mean_square))
                 before, x = x, advance(x, step)
                 if len(wanted) and wanted[0] == k + 1:
                     yield Recorded(index, x, before, step)
@@ -130,7 +130,7 @@ class ClosedRun(Run):
         for start in range(0, int(wanted[-1]), LONGEST_BLOCK):
             stop = min(start + LONGEST_BLOCK, int(wanted[-1]))
             for k, (c, decay) in enumerate(self.coefficients(start, stop), start + 1):
-                found = linearised(self.optimizer, x, y, self.problem, c, decay, self.pessimism)
+                found = linearised(self.optimizer, x, y, self.problem.at(x.mean_square), c, decay, self.pessimism)
                 before, (x, y) = x, advance_closed(x, y, found)
                 if k in places:
                     yield Recorded(places[k], x, before, found.step)
