@@ -15,7 +15,7 @@ from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.kosson2024 import orthogonal
 from ematheory.claims.loshchilov2019 import normalised
 from ematheory.claims.verdict import judge
-from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, translation
+from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, reshuffling, translation
 from ematheory.claims.zhang2019 import noisy_quadratic
 
 
@@ -214,8 +214,16 @@ def test_normalised_decay(monkeypatch):
     assert verdict(normalised.numeric("smoke")) == "refuted"
 
 
+def test_reshuffling_numeric(monkeypatch):
+    """With the noise of independent draws nothing falls as 1/τ², and the best timescale is no shorter."""
+    assert verdict(reshuffling.numeric("smoke")) == "confirmed"
+    monkeypatch.setattr(reshuffling, "reshuffled", reshuffling.independent)
+    assert verdict(reshuffling.numeric("smoke")) == "refuted"
+
+
 CONFIRMED = (
-    "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C32", "C33", "C36",
+    "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
+    "C36",
 )  # fmt: skip
 
 
