@@ -77,7 +77,8 @@ def invariant(name: str, meaning: str, source: str, finite: str = "", **powers: 
 
 
 HALF = Fraction(1, 2)
-ADAM = "Malladi et al., arXiv 2205.10287, noise-dominated gradients; derivation scaling-adam-noise"
+NOISE = "derivation scaling-adam-noise"
+ADAM = f"Malladi et al., arXiv 2205.10287, noise-dominated gradients; {NOISE}"
 SIGNAL = "derivation scaling-adam-signal"
 SGD = "derivation scaling-sgd; with momentum, scaling-momentum"
 MU_P = "Yang et al., arXiv 2203.03466; derivation width-decay"
@@ -121,7 +122,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         invariant("adam_diffusion", "Adam's diffusion per sample, η²/B", ADAM, lr=2, batch_size=-1),
         invariant("adam_signal_drift", "Adam's drift per sample where gradients are signal, η/B", SIGNAL,
                   lr=1, batch_size=-1),
-        invariant("adam_l2_decay", "the decay per sample of Adam with L2, ηλ√B/B", ADAM,
+        invariant("adam_l2_decay", "the decay per sample of Adam with L2, ηλ√B/B", NOISE,
                   lr=1, weight_decay=1, batch_size=-HALF),
         invariant("sgd_drift", "SGD's drift per sample, η/((1−μ)B)", SGD, lr=1, one_minus_beta1=-1, batch_size=-1),
         invariant("sgd_diffusion", "SGD's diffusion per sample, (η/((1−μ)B))²", SGD,
