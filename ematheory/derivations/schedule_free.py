@@ -8,11 +8,11 @@ import sympy as sp
 
 from ..optimizers import ScheduleFreeSGD
 from . import symbols as x
-from .assumptions import Assumptions, between, integer, positive, real
+from .assumptions import Assumptions, between, integer, real
 from .checks import Identity, Induction
 from .derivation import Brute, Derivation, Step
 from .equations import Equation
-from .evaluation import Number, Point, as_real
+from .evaluation import Point, as_real
 from .lemmas import SUM_LINEARITY
 
 t, i, j = x.t, x.i, x.j
@@ -117,8 +117,8 @@ def schedule_free() -> Derivation:
         title="Schedule-Free SGD averages its iterates uniformly",
         statement=(
             "With x ← (1 − 1/t)x + z/t the weight is the mean of z_1 … z_t for any gradients, rates, decays and β, and "
-            "holds the step j with the share 1 − (j − 1)/t: a constant rate acts as a linear decay to zero. The initial "
-            "weight's own share is forgotten at the first step; decay acts at y, through the steps."
+            "holds the step j with the share 1 − (j − 1)/t: a constant rate acts as a linear decay to zero. The "
+            "initial weight's own share is forgotten at the first step; decay acts at y, through the steps."
         ),
         assumptions=Assumptions(
             (

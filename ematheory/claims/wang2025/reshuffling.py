@@ -86,9 +86,9 @@ CLAIM = Claim(
     paper="wang2025",
     statement=(
         "Over epochs that visit each of M items once AdamW's average has R = (1 − a²)·M/(M − 1)·(S₂ − S₁²/M)/"
-        "(1 − a^{2M}) times the variance of independent draws, at large M R(τ_e) = 1 − 2τ_e tanh(1/(2τ_e)), which tends to "
-        "1/(12τ_e²). The timescale of the least training-mean risk lies between 1 and E epochs for E ≥ 10, grows with "
-        "E but less than in proportion, and is shorter than independent draws would make it."
+        "(1 − a^{2M}) times the variance of independent draws, at large M R(τ_e) = 1 − 2τ_e tanh(1/(2τ_e)), which "
+        "tends to 1/(12τ_e²). The timescale of the least training-mean risk lies between 1 and E epochs for E ≥ 10, "
+        "grows with E but less than in proportion, and is shorter than independent draws would make it."
     ),
     source="Wang & Aitchison, arXiv 2405.13698 (the range of the best τ_epoch); the factor: THEORY.md T3",
     assumptions=("targets are the items, as in T1", "constant η and λ", "the risk about the training mean", "M = 200"),
