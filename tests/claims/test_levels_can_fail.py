@@ -15,7 +15,16 @@ from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.kosson2024 import orthogonal
 from ematheory.claims.loshchilov2019 import normalised
 from ematheory.claims.verdict import judge
-from ematheory.claims.wang2025 import average, equilibrium, gradients, invariance, kernels, reshuffling, translation
+from ematheory.claims.wang2025 import (
+    average,
+    equilibrium,
+    gradients,
+    invariance,
+    kernels,
+    prior,
+    reshuffling,
+    translation,
+)
 from ematheory.claims.zhang2019 import noisy_quadratic
 
 
@@ -223,7 +232,7 @@ def test_reshuffling_numeric(monkeypatch):
 
 CONFIRMED = (
     "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
-    "C36",
+    "C12", "C22", "C35", "C36",
 )  # fmt: skip
 
 
@@ -233,3 +242,10 @@ def test_every_claim_comes_out_as_expected(claim):
     result = em.validate(claim, tier="smoke")
     assert result.contradictions == []
     assert {row["verdict"] for row in result.verdicts} == {"confirmed"}
+
+
+def test_prior_numeric(monkeypatch):
+    assert verdict(prior.numeric("smoke")) == "confirmed"
+    right = prior.SGD
+    monkeypatch.setattr(prior, "SGD", lambda lr, weight_decay: right(lr=lr, weight_decay=weight_decay * (1 + 1e-6)))
+    assert verdict(prior.numeric("smoke")) == "refuted"

@@ -7,8 +7,9 @@ from .horizon import CLAIM as C28
 from .invariance import CLAIM as C03
 from .kernels import CLAIM as C16
 from .optimum import CLAIM as C17
+from .prior import CLAIM as C35
 from .reshuffling import CLAIM as C31
 from .translation import CLAIM as C26
 from .width import CLAIM as C36
 
-CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28, C31, C36)
+CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28, C31, C35, C36)
