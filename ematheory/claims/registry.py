@@ -15,6 +15,8 @@ PAPERS = {
     "kosson2025": "Weight decay may matter more than muP for learning rate transfer in practice (arXiv 2510.19093)",
     "malladi2022": "On the SDEs and scaling rules for adaptive gradient algorithms (arXiv 2205.10287)",
     "loshchilov2019": "Decoupled weight decay regularization (arXiv 1711.05101)",
+    "li2019": "An exponential learning rate schedule for deep learning (arXiv 1910.07454)",
+    "li2020": "Reconciling modern deep learning with traditional optimization analyses (arXiv 2010.02916)",
     "bergsma2025b": "Power lines: scaling laws for weight decay and batch size in LLM pre-training (arXiv 2505.13738)",
     "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",
 }
