@@ -17,6 +17,7 @@ PAPERS = {
     "loshchilov2019": "Decoupled weight decay regularization (arXiv 1711.05101)",
     "li2019": "An exponential learning rate schedule for deep learning (arXiv 1910.07454)",
     "li2020": "Reconciling modern deep learning with traditional optimization analyses (arXiv 2010.02916)",
+    "defazio2025": "Why gradients rapidly increase near the end of training (arXiv 2506.02285)",
     "bergsma2025b": "Power lines: scaling laws for weight decay and batch size in LLM pre-training (arXiv 2505.13738)",
     "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",
 }

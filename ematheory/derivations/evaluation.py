@@ -43,6 +43,7 @@ TRANSCENDENTAL: dict[Any, Callable[..., Number]] = {
     sp.tanh: mpmath.tanh,
     sp.LambertW: mpmath.lambertw,
     sp.erf: mpmath.erf,
+    sp.erf: mpmath.erf,
     log1p: mpmath.log1p,
     expm1: mpmath.expm1,
 }

@@ -14,6 +14,7 @@ RECORDED = json.loads(Path(__file__).with_name("mutants.json").read_text(encodin
 
 # Inputs of the Formula contract: ηλ from 1e-12 to 0.5, T to 1e9, β to within 1e-6 of 1, and a = β₁ where both occur.
 SETTINGS = {
+    "peak_lr": (1e-3, 0.5),
     "dataset_size": (1e3, 1e12),
     "prior_precision": (1e-3, 1e4),
     "lr": (1e-9, 3e-4, 0.05, 1.0),
