@@ -21,6 +21,7 @@ TOPICS: dict[str, str] = {
     "adamw-random-walk": "random_walk",
     "orthogonal-updates": "orthogonal_updates",
     "weight-rms": "weight_rms",
+    "lion-random-walk": "lion_random_walk",
     "scale-invariant-sgd": "scale_invariant_sgd",
     "scale-invariant-momentum-l2": "scale_invariant_momentum",
     "scale-invariant-momentum-per-lr": "scale_invariant_momentum",

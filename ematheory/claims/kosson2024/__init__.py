@@ -1,6 +1,7 @@
 """Claims judged under Kosson et al., "Rotational equilibrium" (arXiv 2305.17212)."""
 
+from .lion import CLAIM as C08
 from .orthogonal import CLAIM as C05
 from .weight_rms import CLAIM as C22
 
-CLAIMS = (C05, C22)
+CLAIMS = (C05, C08, C22)
