@@ -20,7 +20,11 @@ from .hyperbolic import shortfall_in_floats
 SMALLEST = 1e-290  # below this a function may give 0 or a denormal
 PRECISION = 1e-12  # the largest relative error, times the condition number where that exceeds 1
 # Functions that NumPy lacks, by their names in results.
-SPECIAL = {"wrightomega": scipy.special.wrightomega, "tanh_shortfall": shortfall_in_floats}
+SPECIAL = {
+    "wrightomega": scipy.special.wrightomega,
+    "gammainc": scipy.special.gammainc,
+    "tanh_shortfall": shortfall_in_floats,
+}
 NUDGE = Fraction(1, 10**15)  # relative change of an input that measures the condition number
 
 
