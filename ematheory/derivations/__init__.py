@@ -20,6 +20,7 @@ TOPICS: dict[str, str] = {
     "noise-response": "noise_response",
     "adamw-random-walk": "random_walk",
     "orthogonal-updates": "orthogonal_updates",
+    "adamw-transient": "adamw_transient",
     "weight-rms": "weight_rms",
     "lion-random-walk": "lion_random_walk",
     "scale-invariant-sgd": "scale_invariant_sgd",

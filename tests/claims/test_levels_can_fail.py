@@ -232,7 +232,7 @@ def test_reshuffling_numeric(monkeypatch):
 
 CONFIRMED = (
     "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
-    "C06", "C08", "C10", "C12", "C20", "C22", "C35", "C36",
+    "C06", "C08", "C10", "C12", "C20", "C22", "C35", "C36", "C41",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from .lion import CLAIM as C08
 from .orthogonal import CLAIM as C05
+from .transient import CLAIM as C41
 from .weight_rms import CLAIM as C22
 
-CLAIMS = (C05, C08, C22)
+CLAIMS = (C05, C08, C22, C41)
