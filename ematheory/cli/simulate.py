@@ -24,9 +24,9 @@ Numbers = str | None
 
 
 def simulate(
-    problem: Annotated[str, typer.Option(help="noisy-quadratic, random-walk or scale-invariant.", rich_help_panel=PROBLEM)] = (
-        "noisy-quadratic"
-    ),
+    problem: Annotated[
+        str, typer.Option(help="noisy-quadratic, random-walk or scale-invariant.", rich_help_panel=PROBLEM)
+    ] = "noisy-quadratic",
     coordinates: Annotated[
         int, typer.Option(help="Number of weights; curvatures are 1, 1/2, … 1/n.", rich_help_panel=PROBLEM)
     ] = 100,
