@@ -117,7 +117,7 @@ def steps() -> tuple[Step, ...]:
             "published",
             Equation(linear.subs({rate: 0, correlated: first}), (published + 1 - 2 / sp.pi).subs(given)),
             "as ηλ → 0 that is (2/π)/D + 1 − 2/π; the published E w² = η/(πλD) is its first part, and so too small by "
-            "a share that vanishes only with D",
+            "a share of order D beside what the arcsine adds",
             Identity(),
         ),
     )
@@ -171,7 +171,7 @@ def lion_random_walk() -> Derivation:
         brute_force={"correlation": correlation_at},
         source="R4; published form: Kosson et al., arXiv 2305.17212; the arcsine law is Sheppard's",
         arguments={forget: "one_minus_beta1", forget2: "one_minus_beta2", lag: "lag"},
-        corrects="the published ‖w‖ = √(ηC/(πλD)) for Lion: it is the linearised sign, too small by a share of order D",
+        corrects="the published ‖w‖ = √(ηC/(πλD)) for Lion: it is the linearised sign, and too small",
     )  # fmt: skip
 
 
