@@ -1,4 +1,4 @@
-// Traced from ematheory/optimizers/ and ematheory/problems.py by `make generate`; edit those, not this.
+// Traced from ematheory/optimizers/ and ematheory/problems/ by `make generate`; edit those, not this.
 #pragma once
 
 #include "portable.h"

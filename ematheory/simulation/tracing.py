@@ -267,7 +267,7 @@ def section(namespace: str, records: Sequence[Any], write: Callable[[str, Any], 
 
 
 HEADER = """\
-// Traced from ematheory/optimizers/ and ematheory/problems.py by `make generate`; edit those, not this.
+// Traced from ematheory/optimizers/ and ematheory/problems/ by `make generate`; edit those, not this.
 #pragma once
 
 #include "portable.h"

@@ -1,0 +1,86 @@
+"""The noisy quadratic model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector
+from ..typing import Field, Value
+from .problem import Problem, common_length
+
+
+class NoisyQuadraticCoefficients(NamedTuple):
+    """Per coordinate: h_i, θ*_i and the noise's standard deviation √(c_i/B)."""
+
+    curvature: Value
+    optimum: Value
+    noise_scale: Value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NoisyQuadratic(Problem):
+    """The noisy quadratic model (Zhang et al., arXiv 1907.04164): g_i = h_i (w_i − θ*_i) + √(c_i/B)·n, n ~ N(0, 1).
+
+    Parameters
+    ----------
+    curvature : h_i ≥ 0, one per coordinate (a number: one coordinate).
+    noise : c_i ≥ 0, the gradient-noise variances at batch size 1, or ``"curvature"`` for c_i = h_i, the paper's choice.
+    optimum : θ*_i.
+    init : the starting weights w_0, the same in every replica.
+    batch_size : B > 0; may be a sweep axis.
+
+    The risk is ½ Σ h_i E(w_i − θ*_i)².
+
+    Raises
+    ------
+    ValueError : NaN or a value outside its range, vectors of different lengths, an empty axis.
+    TypeError : a value that is not a number.
+
+    Example
+    -------
+    >>> NoisyQuadratic(curvature=[1.0, 0.5, 0.25], batch_size=8).coordinates
+    3
+    """
+
+    curvature: Any
+    noise: Any = "curvature"
+    optimum: Any = 0.0
+    init: Any = 1.0
+    batch_size: Field = 1.0
+
+    Coefficients = NoisyQuadraticCoefficients
+    name = "noisy_quadratic"
+    observables = (
+        "risk", "weight_mean", "weight_variance", "weight_mean_square", "weight_norm", "rotation", "update_cosine",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curvature", as_vector("curvature", self.curvature, NON_NEGATIVE))
+        if isinstance(self.noise, str):
+            if self.noise != "curvature":
+                raise ValueError(f"noise must be variances or the word 'curvature', got {self.noise!r}")
+            object.__setattr__(self, "noise", self.curvature)
+        for name, allowed in (("noise", NON_NEGATIVE), ("optimum", FINITE), ("init", FINITE)):
+            object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
+        object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
+        common_length(self, ("curvature", "noise", "optimum", "init"))
+
+    @property
+    def coordinates(self) -> int:
+        return common_length(self, ("curvature", "noise", "optimum", "init"))
+
+    def coefficients(self, xp: Any) -> NoisyQuadraticCoefficients:
+        return NoisyQuadraticCoefficients(
+            curvature=self.curvature,
+            optimum=self.optimum,
+            noise_scale=xp.sqrt(self.noise / self.batch_size),
+        )
+
+    def gradient(self, xp: Any, weight: Value, noise: Value, c: NoisyQuadraticCoefficients) -> Value:
+        return c.curvature * (weight - c.optimum) + c.noise_scale * noise
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Problem]:
+        return {cls.name: cls(curvature=1.0)}

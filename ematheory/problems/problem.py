@@ -1,0 +1,79 @@
+"""The base of every problem, and what their records share.
+
+A problem is a record with `gradient(xp, weight, noise, c)`, under the same rules as an optimizer's `update`;
+`c` holds one value per coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import xarray as xr
+
+from ..records import Record, check_choice
+from ..typing import Value
+
+
+class Problem(Record):
+    """What every problem record provides.
+
+    `Coefficients` (a NamedTuple) holds what `gradient` needs of each coordinate; `observables` are the names that
+    `simulate` and `predict` can return for it, the first being the default.
+    """
+
+    Coefficients: ClassVar[type[Any]]
+    name: ClassVar[str]
+    observables: ClassVar[tuple[str, ...]]
+
+    init: Any
+
+    @property
+    def coordinates(self) -> int:
+        """d, the number of weights."""
+        raise NotImplementedError
+
+    def coefficients(self, xp: Any) -> Any:
+        """Everything the gradient needs of a coordinate, in float64 on the host, or on symbols."""
+        raise NotImplementedError
+
+    def gradient(self, xp: Any, weight: Value, noise: Value, c: Any) -> Value:
+        """The stochastic gradient at `weight`, given one standard normal per coordinate."""
+        raise NotImplementedError
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Problem]:
+        """One record for each gradient function, by its name: the native engine's kernels."""
+        raise NotImplementedError
+
+
+def chosen_observables(problem: Problem, observables: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The observables asked for, each once; None is the problem's first.
+
+    Raises `ValueError` listing the known ones for an unknown name or none at all, `TypeError` for what is not names.
+    """
+    if observables is None:
+        return problem.observables[:1]
+    known = ", ".join(map(repr, problem.observables))
+    names = (observables,) if isinstance(observables, str) else observables
+    names = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"observables must be names among {known}, got {observables!r}")
+    if not names:
+        raise ValueError(f"observables needs at least one of {known}, got none")
+    for name in names:
+        check_choice(f"observables of {type(problem).__name__}", name, problem.observables)
+    return tuple(dict.fromkeys(names))
+
+
+def common_length(record: Problem, names: tuple[str, ...]) -> int:
+    """The number of coordinates that the vector fields agree on (1 when all are scalars)."""
+    lengths = {
+        name: value.sizes["coordinate"]
+        for name in names
+        if isinstance(value := getattr(record, name), xr.DataArray) and "coordinate" in value.dims
+    }
+    if len(set(lengths.values())) > 1:
+        seen = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"{type(record).__name__}: vector fields must have one length, but {seen}")
+    return next(iter(lengths.values()), 1)
