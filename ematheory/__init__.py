@@ -36,6 +36,8 @@ FACE = {
     "NoisyQuadratic": "problems",
     "RandomWalk": "problems",
     "ScaleInvariant": "problems",
+    "LinearRegression": "problems",
+    "ReshuffledData": "problems",
     "Recipe": "recipes",
     "published": "published_recipes",
     "derive": "derivations",

@@ -73,6 +73,16 @@ def predict(
             rich_help_panel=QUESTION,
         ),
     ] = None,
+    precondition: Annotated[
+        float | None,
+        typer.Option(help="p: SGD preconditioned by H^−p, in coordinates of equal risk.", rich_help_panel=PROBLEM),
+    ] = None,
+    iterate_average: Annotated[
+        str | None,
+        typer.Option(
+            help="γ, per step: moments of the EMA of the weights, w̃ ← γw̃ + (1−γ)w (sgd).", rich_help_panel=RUN
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Moments on a noisy quadratic with a power-law spectrum: transient, or stationary without --steps.
@@ -92,6 +102,8 @@ def predict(
         init=init,
         batch_size=options.numbers("batch-size", batch_size),
     )
+    if precondition is not None:
+        problem = problem.preconditioned(precondition)
     chosen = options.optimizer(
         optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
         momentum=momentum,
@@ -102,6 +114,8 @@ def predict(
     }  # fmt: skip
     shaped = options.schedule(schedule or "constant", **words) if schedule or options.given(**words) else None
     if target is not None or best is not None:
+        if iterate_average is not None:
+            raise ValueError("--target and --best are about the weights themselves; leave out --iterate-average")
         answer(problem, chosen, target, best, {"steps": steps, "schedule": shaped}, max_steps, json)
         return
     result = run(
@@ -111,6 +125,7 @@ def predict(
         schedule=shaped,
         record=None if every is None else each(every),
         observables=tuple(observables.split(",")) if observables else None,
+        iterate_average=None if iterate_average is None else options.numbers("iterate-average", iterate_average),
     )
     show(result, json)
 

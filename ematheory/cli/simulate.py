@@ -25,7 +25,11 @@ Numbers = str | None
 
 def simulate(
     problem: Annotated[
-        str, typer.Option(help="noisy-quadratic, random-walk or scale-invariant.", rich_help_panel=PROBLEM)
+        str,
+        typer.Option(
+            help="noisy-quadratic, random-walk, scale-invariant, linear-regression or reshuffled-data.",
+            rich_help_panel=PROBLEM,
+        ),
     ] = "noisy-quadratic",
     coordinates: Annotated[
         int, typer.Option(help="Number of weights; curvatures are 1, 1/2, … 1/n.", rich_help_panel=PROBLEM)
@@ -42,6 +46,15 @@ def simulate(
     optimum: Annotated[Numbers, typer.Option(help="θ*, per weight.", rich_help_panel=PROBLEM)] = None,
     init: Annotated[Numbers, typer.Option(help="Starting weights.", rich_help_panel=PROBLEM)] = None,
     batch_size: Annotated[str, typer.Option(help="B, in samples; 1,10 is a sweep.", rich_help_panel=PROBLEM)] = "1",
+    label_noise: Annotated[
+        Numbers, typer.Option(help="σ, the labels' standard deviation (linear-regression).", rich_help_panel=PROBLEM)
+    ] = None,
+    dataset_size: Annotated[
+        int | None, typer.Option(help="N, in samples (reshuffled-data); default 1000.", rich_help_panel=PROBLEM)
+    ] = None,
+    sampling: Annotated[
+        str | None, typer.Option(help="reshuffled or replaced (reshuffled-data).", rich_help_panel=PROBLEM)
+    ] = None,
     optimizer: options.OptimizerName = "sgd",
     lr: options.Lr = "0.1",
     weight_decay: options.WeightDecay = "0",
@@ -75,7 +88,7 @@ def simulate(
     threads: Annotated[int | None, typer.Option(help="Default: all CPUs.", rich_help_panel=RUN)] = None,
     json: options.Json = False,
 ) -> None:
-    """Simulate an optimizer on a noisy quadratic or a random walk, with the prediction beside it where there is one.
+    """Simulate an optimizer on a model problem, with the prediction beside it where there is one.
 
     The risk is ½ Σ h_i E(w_i − θ*_i)²; times are in steps, rotations in radians per step.
     """
@@ -83,8 +96,9 @@ def simulate(
     from .. import simulate as run
 
     posed = model(
-        problem, coordinates, curvature=curvature, noise=noise, optimum=optimum, init=init, batch_size=batch_size
-    )
+        problem, coordinates, curvature=curvature, noise=noise, optimum=optimum, init=init, batch_size=batch_size,
+        label_noise=label_noise, dataset_size=dataset_size, sampling=sampling,
+    )  # fmt: skip
     record = options.optimizer(
         optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
         momentum=momentum,
@@ -106,28 +120,45 @@ def simulate(
     show(measured, predicted, reason, plan["observables"] or posed.observables[:1], json)
 
 
-def model(name: str, coordinates: int, *, batch_size: str, **fields: str | None) -> Problem:
+# The fields that each problem takes from the command line.
+QUADRATIC = ["curvature", "noise", "optimum", "init", "batch_size"]
+FIELDS = {
+    "noisy-quadratic": QUADRATIC,
+    "random-walk": ["noise", "init", "batch_size"],
+    "scale-invariant": ["noise", "init", "batch_size"],
+    "linear-regression": ["curvature", "label_noise", "optimum", "init", "batch_size"],
+    "reshuffled-data": [*QUADRATIC, "dataset_size", "sampling"],
+}
+DATASET_SIZE = 1000
+
+
+def model(name: str, coordinates: int, *, batch_size: str, **fields: Any) -> Problem:
     """The problem called `name`; fields that are None are left to its defaults.
 
     >>> model("noisy-quadratic", 3, batch_size="4", curvature=None).coordinates
     3
     """
-    from .. import NoisyQuadratic, RandomWalk, ScaleInvariant
+    from .. import problems
     from ..records import check_choice
 
-    check_choice("--problem", name, ("noisy-quadratic", "random-walk", "scale-invariant"))
-    chosen: dict[str, Any] = {
-        key: text if (key, text) == ("noise", "curvature") else options.numbers(key, text)
-        for key, text in options.given(**fields).items()
-    }
+    check_choice("--problem", name, FIELDS)
+    chosen: dict[str, Any] = {key: field(key, given) for key, given in options.given(**fields).items()}
     chosen["batch_size"] = options.numbers("batch-size", batch_size)
-    kinds: dict[str, Any] = {"random-walk": RandomWalk, "scale-invariant": ScaleInvariant}
-    if name in kinds:
-        options.refuse_unknown(f"--problem {name}", chosen, ["noise", "init", "batch_size"])
-        made: Problem = kinds[name](size=coordinates, **chosen)
-        return made
-    made = NoisyQuadratic(**{"curvature": [1 / i for i in range(1, coordinates + 1)], **chosen})
+    options.refuse_unknown(f"--problem {name}", chosen, FIELDS[name])
+    kind: Any = getattr(problems, name.title().replace("-", ""))
+    if "curvature" in FIELDS[name]:
+        chosen.setdefault("curvature", [1 / i for i in range(1, coordinates + 1)])
+        size = {"size": chosen.pop("dataset_size", DATASET_SIZE)} if "dataset_size" in FIELDS[name] else {}
+    else:
+        size = {"size": coordinates}
+    made: Problem = kind(**size, **chosen)
     return made
+
+
+def field(name: str, given: Any) -> Any:
+    """A field's value from its option: words and whole numbers as they are, numbers read from text."""
+    as_it_is = name == "sampling" or not isinstance(given, str) or (name, given) == ("noise", "curvature")
+    return given if as_it_is else options.numbers(name, given)
 
 
 def prediction(problem: Problem, optimizer: Any, plan: dict[str, Any]) -> tuple[xr.Dataset | None, str]:

@@ -12,10 +12,13 @@ from ..optimizers import Adam, Optimizer
 from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
+from .averaging import AveragedRun, settled_average
 from .closure import NOISIER, is_adaptive, settled_doubt
-from .linear import RelativeMap, StepMap, composed, lost_weight, problem_map
+from .epochs import EpochRun, settled_epochs
+from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
 from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .stability import contraction, peak_updates, restoring, where
 from .trajectory import ClosedRun, Recorded, Run
@@ -45,8 +48,9 @@ class Cells:
         multipliers: FloatArray | None = None,
         decay_multipliers: FloatArray | None = None,
         pessimism: int = 0,
+        taken: float | None = None,
     ) -> None:
-        self.pessimism = pessimism
+        self.pessimism, self.taken = pessimism, taken
         self.over = grid(optimizer, problem)
         self.record = np.zeros(0, dtype=np.int64) if record is None else record
         self.multipliers = np.ones(1) if multipliers is None else multipliers
@@ -94,7 +98,8 @@ class Cells:
 
     def blocks(self) -> Iterator[Block]:
         points, columns = self.shape
-        width = min(columns, BLOCK_CELLS)
+        # What one coordinate does to another's noise keeps all of them in one block.
+        width = columns if self.gradient.coupled else min(columns, BLOCK_CELLS)
         height = max(1, BLOCK_CELLS // columns)
         for top in range(0, points, height):
             for left in range(0, columns, width):
@@ -107,9 +112,9 @@ class Cells:
             if isinstance(value, np.ndarray)
         }
         optimizer = self.optimizer.substituted(**own)
-        gradient = type(self.gradient)(*(part[block.points, block.columns] for part in self.gradient))
+        gradient = self.gradient.block(block.points, block.columns)
         if self.pessimism == NOISIER and not self.closes:
-            gradient = gradient._replace(scale=gradient.scale * np.sqrt(1 + settled_doubt(optimizer)))
+            gradient = gradient.louder(np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
             optimizer,
             gradient,
@@ -120,6 +125,10 @@ class Cells:
         )
         if self.closes:
             run = ClosedRun(**vars(run), pessimism=self.pessimism)
+        elif isinstance(gradient, EpochMap):
+            run = EpochRun(**vars(run))
+        elif self.taken is not None:
+            run = AveragedRun(**vars(run), taken=self.taken)
         return run.recorded(self.record) if len(self.record) else [self.stationary(run, block)]
 
     @property
@@ -139,19 +148,32 @@ class Cells:
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
         lost = np.broadcast_to(lost, run.init.shape)
         self.refuse_unsettled(step, lost, block)
+        if isinstance(run.problem, EpochMap):
+            return Recorded(0, settled_epochs(step, lost, run.problem))
         if isinstance(run.problem, RelativeMap):
-            x, step = settled_size(lambda size: composed(updates, run.problem.at(size)), lost)
+            x, step = settled_size(lambda size: composed(updates, run.problem.of_size(size)), lost)
+        elif isinstance(run.problem, SampledMap):
+            x, step, margin = settled_sampled(updates, run.problem, lost)
+            self.refuse({"the noise of the samples makes the mean square grow": margin}, block)
         else:
             x = stationary(step, lost)
+        if self.taken is not None:
+            return Recorded(0, settled_average(step, lost, self.taken))
         return Recorded(0, x, x, step)
 
     def refuse_unsettled(self, step: StepMap, lost: FloatArray, block: Block) -> None:
-        faults = {
-            "the step is unstable": contraction(step),
-            "nothing pulls the weight back": restoring(step, lost),
-        }
+        shape = lost.shape
+        self.refuse(
+            {
+                "the step is unstable": np.broadcast_to(contraction(step), shape),
+                "nothing pulls the weight back": np.broadcast_to(restoring(step, lost), shape),
+            },
+            block,
+        )
+
+    def refuse(self, faults: dict[str, FloatArray], block: Block) -> None:
         for fault, margin in faults.items():
-            failing = np.argwhere(np.broadcast_to(margin, lost.shape) <= 0)
+            failing = np.argwhere(margin <= 0)
             if len(failing):
                 point, column = failing[0] + (block.points.start, block.columns.start)
                 place = where(self.over, self.optimizer, int(point))

@@ -137,9 +137,9 @@ def linearised(
     jitter = 2 * (square.taken * square.variance) ** 2
     doubt = 1 + share_in_doubt(x, y, g, square, mean) if pessimism else 1.0
     if pessimism == SLOWER:
-        root, g = root * doubt, g._replace(scale=g.scale * doubt)
+        root, g = root * doubt, g.louder(doubt)
     if pessimism == NOISIER:
-        slant, jitter, g = slant / doubt, 3 * jitter, g._replace(scale=g.scale * np.sqrt(doubt))
+        slant, jitter, g = slant / doubt, 3 * jitter, g.louder(np.sqrt(doubt))
     updates = UpdateMap(*map(np.asarray, (*images(optimizer, FrozenRoot(root), c), decay)))
     step = composed(updates, g)
     direct = 1 - decay

@@ -5,15 +5,20 @@ The state is (w, m): the weight and the optimizer's first buffer. No formula of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..optimizers import Optimizer
-from ..problems import Problem, ScaleInvariant
+from ..problems import LinearRegression, Problem, ReshuffledData, ScaleInvariant
 from ..typing import FloatArray, Value
+
+if TYPE_CHECKING:
+    from .moments import Moments
+
+Map = TypeVar("Map", bound="ProblemMap")
 
 # So large a weight that a gradient's offset is lost in rounding: gradient(HUGE)/HUGE is the slope to the last bit.
 HUGE = 2.0**200
@@ -117,23 +122,105 @@ class PeakClock(Clock):
         return 0 * base
 
 
-class ProblemMap(NamedTuple):
-    """g = slope·w + offset + scale·n, n ~ N(0, 1); arrays of shape (points, 1 or d)."""
+@dataclass(frozen=True)
+class ProblemMap:
+    """g = slope·w + offset + scale·n, n of mean 0 and variance 1; arrays of shape (points, 1 or d)."""
 
     slope: FloatArray
     offset: FloatArray
     scale: FloatArray
 
-    def at(self, mean_square: FloatArray) -> ProblemMap:
-        """The map where the weights have this mean square over their coordinates."""
+    # Whether the noise differs between steps at one rate, and whether one coordinate's depends on the others.
+    moving: ClassVar[bool] = False
+    coupled: ClassVar[bool] = False
+
+    def at(self, x: Moments) -> ProblemMap:
+        """The map where the weights have these moments."""
         return self
 
+    def of_size(self, mean_square: FloatArray) -> ProblemMap:
+        """The map where the weights have this mean square."""
+        return self
 
+    def block(self: Map, points: slice, columns: slice) -> Map:
+        """The map of some points and coordinates."""
+        return type(self)(*(getattr(self, field.name)[points, columns] for field in fields(self)))
+
+    def louder(self: Map, factor: FloatArray | float) -> Map:
+        """The map with its noise multiplied."""
+        return replace(self, scale=self.scale * factor)
+
+
+@dataclass(frozen=True)
 class RelativeMap(ProblemMap):
     """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates."""
 
-    def at(self, mean_square: FloatArray) -> ProblemMap:
+    moving = True
+
+    def at(self, x: Moments) -> ProblemMap:
+        return self.of_size(x.mean_square)
+
+    def of_size(self, mean_square: FloatArray) -> ProblemMap:
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
+
+
+@dataclass(frozen=True)
+class SampledMap(ProblemMap):
+    """Least squares on samples of Gaussian features: the residuals, and so the noise, grow with every miss w − θ*.
+
+    Of one sample Cov(x xᵀδ) = H δ δᵀ H + H (δᵀ H δ) for Gaussian features of covariance H: per coordinate the noise has
+    the variance (h² E δ² + h (Σ h E δ² + σ²))/B. `scale` is that at the optimum, √(h σ²/B).
+    """
+
+    optimum: FloatArray
+    label_noise: FloatArray
+    batch_size: FloatArray
+
+    moving = coupled = True
+
+    def at(self, x: Moments) -> ProblemMap:
+        miss = x.weight_mean - self.optimum
+        return ProblemMap(self.slope, self.offset, np.sqrt(self.variance(x.weight_variance + miss * miss)))
+
+    def variance(self, squared_miss: FloatArray) -> FloatArray:
+        """The noise's variance per coordinate where E (w − θ*)² is this."""
+        loss = (self.slope * squared_miss).sum(axis=-1, keepdims=True)
+        own = self.slope * self.slope * squared_miss
+        return np.asarray((own + self.slope * (loss + self.label_noise)) / self.batch_size)
+
+
+@dataclass(frozen=True)
+class EpochMap(ProblemMap):
+    """A finite data set passed through in epochs: the noise, of unit variance over all data sets, is correlated.
+
+    `within` is the share of its variance that averages out over the data, `shared` the standard deviation of the data's
+    own mean, both in units of `scale`; `steps_per_epoch` is M, or infinite where items are drawn anew at each step.
+    """
+
+    within: FloatArray
+    shared: FloatArray
+    steps_per_epoch: FloatArray
+
+    moving = True
+
+
+def sampled_map(problem: LinearRegression, points: int) -> SampledMap:
+    c = problem.coefficients(np)
+    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in c)
+    variance = noise * noise
+    return SampledMap(h, -h * optimum, np.sqrt(h * variance / batch), optimum, variance, batch)
+
+
+def epoch_map(problem: ReshuffledData, points: int) -> EpochMap:
+    c = problem.coefficients(np)
+    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in c)
+    shared = batch / problem.size
+    anew = problem.sampling == "replaced"
+    within = np.broadcast_to(1 - 1 / problem.size if anew else 1 - shared, shape)
+    steps = np.full(shape, np.inf) if anew else problem.size / batch
+    return EpochMap(h, -h * optimum, noise / np.sqrt(batch), within, np.sqrt(shared), steps)
 
 
 def scale_invariant_map(problem: ScaleInvariant, points: int) -> RelativeMap:
@@ -148,6 +235,10 @@ def problem_map(problem: Problem, points: int) -> ProblemMap:
     """The gradient's map of a flattened problem, with one column where all coordinates are alike."""
     if isinstance(problem, ScaleInvariant):
         return scale_invariant_map(problem, points)
+    if isinstance(problem, LinearRegression):
+        return sampled_map(problem, points)
+    if isinstance(problem, ReshuffledData):
+        return epoch_map(problem, points)
     c = problem.coefficients(np)
     shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
     zero, huge = np.zeros(shape), np.full(shape, HUGE)

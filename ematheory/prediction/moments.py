@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from .linear import StepMap
 
 # Below so many equal steps, stepping is cheaper than a matrix power.
 FEW_STEPS = 8
+
+Arrays: TypeAlias = tuple[FloatArray, ...]
 
 
 class Moments(NamedTuple):
@@ -67,37 +70,57 @@ def advance_with_memory(x: Moments, a: StepMap) -> Moments:
     )
 
 
-class MomentMap:
-    """Many equal steps at once: `advance` as matrices on (w̄, m̄, 1) and (P_ww, P_wm, P_mm, 1), and their powers."""
+class EqualSteps:
+    """Many equal steps at once: a step as matrices on (means, 1) and (covariances, 1), and their powers.
 
-    def __init__(self, step: StepMap, shape: tuple[int, ...]) -> None:
-        self.step = step
-        self.mean = np.zeros((*shape, 3, 3))
-        self.spread = np.zeros((*shape, 4, 4))
-        self.powers: dict[int, tuple[FloatArray, FloatArray]] = {}
-        zero = Moments(*(np.zeros(shape) for _ in range(5)))
-        units = [zero._replace(**{name: np.ones(shape)}) for name in Moments._fields]
-        columns = [advance(unit, step.linear()) for unit in units] + [advance(zero, step)]
-        for i, column in enumerate([columns[0], columns[1], columns[5]]):
-            self.mean[..., :2, i] = np.stack(column[:2], axis=-1)
-        for i, column in enumerate(columns[2:]):
-            self.spread[..., :3, i] = np.stack(column[2:], axis=-1)
-        self.mean[..., 2, 2] = self.spread[..., 3, 3] = 1.0
+    `advance(x, step)` takes and gives a tuple of `size` arrays, the first `means` of them means, the rest covariances.
+    """
 
-    def after(self, x: Moments, steps: int) -> Moments:
-        """The moments `steps` ≥ 0 equal steps later."""
+    def __init__(
+        self, advance: Callable[..., Arrays], step: StepMap, means: int, size: int, shape: tuple[int, ...]
+    ) -> None:
+        self.advance, self.step = advance, step
+        zero = (np.zeros(shape),) * size
+        one = np.ones(shape)
+        images = [advance((*zero[:i], one, *zero[i + 1 :]), step.linear()) for i in range(size)]
+        rest = advance(zero, step)
+        self.parts = (slice(0, means), slice(means, size))
+        self.matrices = [bordered(images[part], rest, part) for part in self.parts]
+        self.powers: dict[int, list[FloatArray]] = {}
+
+    def after(self, x: Arrays, steps: int) -> Arrays:
+        """The means and covariances `steps` ≥ 0 equal steps later."""
         if steps < FEW_STEPS:
             for _ in range(steps):
-                x = advance(x, self.step)
+                x = self.advance(x, self.step)
             return x
         if steps not in self.powers:
-            power = np.linalg.matrix_power
-            self.powers[steps] = power(self.mean, steps), power(self.spread, steps)
-        mean, spread = self.powers[steps]
-        one = np.ones_like(x.weight_mean)
-        means = np.einsum("...ij,...j->...i", mean, np.stack([x.weight_mean, x.buffer_mean, one], axis=-1))
-        spreads = np.einsum("...ij,...j->...i", spread, np.stack([*x[2:], one], axis=-1))
-        return Moments(means[..., 0], means[..., 1], spreads[..., 0], spreads[..., 1], spreads[..., 2])
+            self.powers[steps] = [np.linalg.matrix_power(matrix, steps) for matrix in self.matrices]
+        found: list[FloatArray] = []
+        for matrix, part in zip(self.powers[steps], self.parts, strict=True):
+            vector = np.stack([*x[part], np.ones_like(x[0])], axis=-1)
+            image = np.einsum("...ij,...j->...i", matrix, vector)
+            found.extend(image[..., i] for i in range(image.shape[-1] - 1))
+        return tuple(found)
+
+
+def bordered(images: Sequence[Arrays], rest: Arrays, part: slice) -> FloatArray:
+    """The matrix of an affine map on (x, 1) from what it makes of the unit vectors and of 0."""
+    columns = [np.stack(np.broadcast_arrays(*column[part]), axis=-1) for column in (*images, rest)]
+    matrix = np.stack(columns, axis=-1)
+    last = np.zeros_like(matrix[..., :1, :])
+    last[..., -1] = 1.0
+    return np.asarray(np.concatenate([matrix, last], axis=-2))
+
+
+class MomentMap:
+    """Many equal steps of `Moments`."""
+
+    def __init__(self, step: StepMap, shape: tuple[int, ...]) -> None:
+        self.equal = EqualSteps(lambda x, a: advance(Moments(*x), a), step, 2, len(Moments._fields), shape)
+
+    def after(self, x: Moments, steps: int) -> Moments:
+        return Moments(*self.equal.after(x, steps))
 
 
 def stationary(a: StepMap, lost: FloatArray) -> Moments:

@@ -11,9 +11,17 @@ import xarray as xr
 
 from .. import results
 from ..optimizers import SGD, Adam, AdamW, Optimizer
-from ..problems import NoisyQuadratic, Problem, RandomWalk, ScaleInvariant, chosen_observables
+from ..problems import (
+    LinearRegression,
+    NoisyQuadratic,
+    Problem,
+    RandomWalk,
+    ReshuffledData,
+    ScaleInvariant,
+    chosen_observables,
+)
 from ..recording import Every, check_steps, recorded_steps
-from ..records import check_kind
+from ..records import UNIT, as_field, check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
@@ -28,6 +36,7 @@ CLOSED = (
     "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
 MANY = "the limit of many coordinates"
+OF_STEPS = ("rotation", "update_cosine")
 
 
 def predict(
@@ -39,10 +48,12 @@ def predict(
     decay_schedule: Multipliers = None,
     record: Every | Sequence[int] | None = None,
     observables: str | Sequence[str] | None = None,
+    iterate_average: float | Sequence[float] | None = None,
 ) -> xr.Dataset:
     """The moments of the weights after each recorded step, or of their stationary state.
 
-    Supported on `NoisyQuadratic` and `RandomWalk`: `SGD` (every variant), exact; `AdamW` (not cautious) and `Adam` by
+    `SGD` (every variant) is exact on `NoisyQuadratic`, `RandomWalk`, `LinearRegression` (multiplicative noise) and
+    `ReshuffledData` (epochs), the latter two stepped one by one. On the first two, `AdamW` (not cautious) and `Adam` by
     moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
     which its root is taken. That is exact as β₂ → 1, and the error is stated. On `ScaleInvariant` the same, in the
     limit of many coordinates C, where the norm is its own expectation: the error is O(1/C).
@@ -54,6 +65,8 @@ def predict(
     schedule, decay_schedule : of lr and of weight_decay: a schedule, an array of T multipliers, or None (constant).
     record : step counts, `em.every(n)`, or None for the start and the end.
     observables : names among ``problem.observables``; None is the first of them.
+    iterate_average : γ in [0, 1), per step: the moments of w̃ ← γw̃ + (1 − γ)w, started at w_0, in the weights' place
+        (Q5; arXiv 1907.04164); a sequence gives the dim `iterate_average`. For SGD, not on `ReshuffledData`.
 
     Returns
     -------
@@ -84,6 +97,10 @@ def predict(
     began = time.perf_counter()
     check_supported(problem, optimizer)
     names = chosen_observables(problem, observables)
+    if iterate_average is not None:
+        check_average(problem, optimizer, names)
+    elif steps is None and isinstance(problem, ReshuffledData) and problem.sampling == "reshuffled":
+        raise ValueError("reshuffled data has no stationary state: its moments differ along every epoch; give steps=")
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         run: dict[str, Any] = {}
@@ -95,8 +112,10 @@ def predict(
             for name, each in (("schedule", schedule), ("decay_schedule", decay_schedule))
         ]
         run = dict(record=recorded_steps(record, steps), multipliers=rates[0], decay_multipliers=rates[1])
-    dataset = labelled(problem, optimizer, names, run)
+    dataset = averaged(problem, optimizer, names, run, iterate_average)
     settings = {"steps": steps, "schedule": schedule, "decay_schedule": decay_schedule}
+    if iterate_average is not None:
+        settings["iterate_average"] = np.asarray(iterate_average, dtype=np.float64)
     dataset.attrs.update(results.attributes(problem=problem, optimizer=optimizer, **settings))
     dataset.attrs.update(results.run_attribute(backend="moments", seconds=time.perf_counter() - began))
     return dataset
@@ -107,14 +126,29 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
+    if isinstance(optimizer, SGD) and isinstance(problem, LinearRegression | ReshuffledData):
+        return
     if isinstance(optimizer, SGD | Adam | AdamW) and isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant):
         if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD (exact), AdamW and Adam (moment "
-        "closure) on NoisyQuadratic, RandomWalk and ScaleInvariant; use simulate for the rest"
+        "closure) on NoisyQuadratic, RandomWalk and ScaleInvariant, and SGD on LinearRegression and ReshuffledData; "
+        "use simulate for the rest"
     )
+
+
+def check_average(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:
+    """Raise `ValueError` where an average of the iterates has no moments here, or no such observable."""
+    if not isinstance(optimizer, SGD) or isinstance(problem, ReshuffledData):
+        raise ValueError(
+            f"iterate_average is for SGD on problems without epochs, got {type(optimizer).__name__} on "
+            f"{type(problem).__name__}; use simulate"
+        )
+    for name in names:
+        if name in OF_STEPS:
+            raise ValueError(f"{name} is of the optimizer's own steps: leave out iterate_average")
 
 
 def refuse_without_steps(**given: Any) -> None:
@@ -136,6 +170,25 @@ def observables_of(cells: Cells, names: Sequence[str]) -> dict[str, FloatArray]:
     # An unstable run has been warned of; its moments may grow beyond a float64.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return cells.observables(names)
+
+
+def averaged(
+    problem: Problem,
+    optimizer: Optimizer,
+    names: Sequence[str],
+    run: dict[str, Any],
+    iterate_average: float | Sequence[float] | None,
+) -> xr.Dataset:
+    """The observables of the weights, or of an average of them: of several, joined along a dim of that name."""
+    if iterate_average is None:
+        return labelled(problem, optimizer, names, run)
+    field = as_field("iterate_average", iterate_average, UNIT)
+    if isinstance(field, float):
+        return labelled(problem, optimizer, names, {**run, "taken": 1 - field})
+    if field.dims != ("iterate_average",):
+        raise ValueError(f"iterate_average must be a number or a 1-D sequence of numbers, got dims {field.dims}")
+    each = [labelled(problem, optimizer, names, {**run, "taken": 1 - float(kept)}) for kept in field]
+    return xr.concat(each, field["iterate_average"])
 
 
 def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: dict[str, Any]) -> xr.Dataset:

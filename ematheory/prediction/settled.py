@@ -31,9 +31,9 @@ def settled(run: ClosedRun) -> tuple[Moments, StepMap, FloatArray]:
     x, y = Moments(*[zero] * 5), SecondMoment(*[zero] * 4)
     # Any size will do for a start where the gradient falls with the weights' own.
     size = np.ones_like(zero)
-    y = y._replace(mean=averaged_square(own, x, run.problem.at(size), c).mean)
+    y = y._replace(mean=averaged_square(own, x, run.problem.of_size(size), c).mean)
     for _ in range(ITERATIONS):
-        g = run.problem.at(size)
+        g = run.problem.of_size(size)
         found = linearised(own, x, y, g, c, decay, run.pessimism)
         pull = g.slope + found.square.pull
         lost = np.broadcast_to(decay - found.updates.weight_gradient * pull, run.init.shape)

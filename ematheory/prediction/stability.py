@@ -10,7 +10,8 @@ from ..optimizers import SGD, AdamW, Optimizer
 from ..problems import Problem
 from ..records import Grid, flattened, grid
 from ..typing import FloatArray
-from .linear import ProblemMap, StepMap, UpdateMap, clock, composed, problem_map, update_map
+from .linear import ProblemMap, SampledMap, StepMap, UpdateMap, clock, composed, lost_weight, problem_map, update_map
+from .sampled import response
 
 
 class UnstableWarning(UserWarning):
@@ -76,13 +77,30 @@ def unstable_sgd(problem: Problem, flat: Optimizer, over: Grid) -> str | None:
     at_lr = contraction(composed(peak_updates(flat, slope), sharpest))
     unstable = np.flatnonzero(at_lr <= 0)
     if not len(unstable):
-        return None
+        return unstable_samples(gradient, flat, over) if isinstance(gradient, SampledMap) else None
     at_zero = contraction(composed(peak_updates(flat.substituted(lr=0 * flat.lr), slope), sharpest))
     i = int(unstable[0])
     lr, h, bound = flat.lr[i, 0], slope[i, 0], (flat.lr * at_zero / (at_zero - at_lr))[i, 0]
     return (
         f"{where(over, flat, i)}: lr·(h + weight_decay) = {lr * (h + flat.weight_decay[i, 0]):.4g} "
         f"at h = {h:.4g}; it is stable for lr < {bound:.4g}"
+    )
+
+
+def unstable_samples(gradient: SampledMap, flat: Optimizer, over: Grid) -> str | None:
+    """Where the mean is stable and the mean square is not: one sample's curvature x xᵀ is far from its mean."""
+    updates = peak_updates(flat, gradient.slope)
+    pulled = lost_weight(flat) - updates.weight_gradient * gradient.slope
+    lost = np.broadcast_to(pulled, gradient.slope.shape)
+    # Where nothing pulls a coordinate back it has no stationary state, and no feature either: h = 0.
+    idle = restoring(composed(updates, gradient), lost) <= 0
+    settled = response(updates, gradient, np.where(idle, 1.0, lost))
+    unstable = np.flatnonzero((np.where(idle, 1.0, settled.margin) <= 0).any(axis=-1))
+    if not len(unstable):
+        return None
+    return (
+        f"{where(over, flat, int(unstable[0]))}: the mean converges but the noise of so few samples makes the mean "
+        "square grow; a larger batch_size or a smaller lr keeps it"
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..optimizers import Optimizer
 from ..typing import FloatArray
 from .closure import SecondMoment, advance_closed, linearised
-from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
+from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
 from .moments import MomentMap, Moments, advance, certain
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -31,7 +31,9 @@ class Recorded(NamedTuple):
 
 
 # Yields what is recorded on the way and returns the moments at the end.
-Walk: TypeAlias = Generator[Recorded, Any, Moments]
+Walk: TypeAlias = Generator[Recorded, Any, Any]
+# What a run carries along: `Moments`, or with an average of the iterates more.
+State: TypeAlias = Any
 
 
 class Stretch(NamedTuple):
@@ -70,32 +72,49 @@ class Run:
     def step(self, k: int) -> StepMap:
         return composed(self.updates(k, k + 1).at(0), self.problem)
 
+    def start(self) -> State:
+        """The moments before the first update."""
+        return certain(self.init)
+
+    def gradient(self, x: State) -> ProblemMap:
+        return self.problem.at(x)
+
+    def moved(self, x: State, step: StepMap) -> State:
+        return advance(x, step)
+
+    def many(self, step: StepMap) -> Any:
+        """Many equal steps at once, by `after(x, steps)`."""
+        return MomentMap(step, self.init.shape)
+
+    def seen(self, place: int, x: State, before: State, step: StepMap | None) -> Recorded:
+        return Recorded(place, x, before, step)
+
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         """The moments at the wanted step counts, which increase."""
         index = 0
-        x = certain(self.init)
+        x = self.start()
         if wanted[0] == 0:
-            yield Recorded(0, x)
+            yield self.seen(0, x, None, None)
             index = 1
         for stretch in stretches(self.multipliers, self.decay_multipliers):
             inside = wanted[index : np.searchsorted(wanted, stretch.stop, side="right")]
             x = yield from self.across(stretch, x, inside, index)
             index += len(inside)
 
-    def across(self, stretch: Stretch, x: Moments, wanted: IntArray, index: int) -> Walk:
+    def across(self, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
         start = stretch.start
         block = max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
         while start < stretch.stop:
-            if stretch.level and not isinstance(self.problem, RelativeMap) and self.same_step(start, stretch.stop - 1):
+            if stretch.level and not self.problem.moving and self.same_step(start, stretch.stop - 1):
                 x = yield from self.coast(start, stretch.stop, x, wanted, index)
                 return x
             stop = min(start + block, stretch.stop)
             updates = self.updates(start, stop)
             for k in range(start, stop):
-                step = composed(updates.at(k - start), self.problem.at(x.mean_square))
-                before, x = x, advance(x, step)
+                step = composed(updates.at(k - start), self.gradient(x))
+                before, x = x, self.moved(x, step)
                 if len(wanted) and wanted[0] == k + 1:
-                    yield Recorded(index, x, before, step)
+                    yield self.seen(index, x, before, step)
                     wanted, index = wanted[1:], index + 1
             start = stop
         return x
@@ -105,12 +124,13 @@ class Run:
         pairs = zip(self.updates(first, first + 1), self.updates(last, last + 1), strict=True)
         return all(np.array_equal(one, other) for one, other in pairs)
 
-    def coast(self, start: int, stop: int, x: Moments, wanted: IntArray, index: int) -> Walk:
-        many = MomentMap(self.step(start), self.init.shape)
+    def coast(self, start: int, stop: int, x: State, wanted: IntArray, index: int) -> Walk:
+        step = self.step(start)
+        many = self.many(step)
         for k in wanted.tolist():
             before = many.after(x, k - 1 - start)
-            x, start = advance(before, many.step), k
-            yield Recorded(index, x, before, many.step)
+            x, start = self.moved(before, step), k
+            yield self.seen(index, x, before, step)
             index += 1
         return many.after(x, stop - start)
 
@@ -130,7 +150,7 @@ class ClosedRun(Run):
         for start in range(0, int(wanted[-1]), LONGEST_BLOCK):
             stop = min(start + LONGEST_BLOCK, int(wanted[-1]))
             for k, (c, decay) in enumerate(self.coefficients(start, stop), start + 1):
-                found = linearised(self.optimizer, x, y, self.problem.at(x.mean_square), c, decay, self.pessimism)
+                found = linearised(self.optimizer, x, y, self.problem.at(x), c, decay, self.pessimism)
                 before, (x, y) = x, advance_closed(x, y, found)
                 if k in places:
                     yield Recorded(places[k], x, before, found.step)

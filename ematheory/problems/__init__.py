@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from .linear_regression import LinearRegression, LinearRegressionCoefficients
 from .noisy_quadratic import NoisyQuadratic, NoisyQuadraticCoefficients
 from .problem import Problem, chosen_observables
 from .random_walk import RandomWalk, RandomWalkCoefficients
+from .reshuffled_data import ReshuffledData, ReshuffledDataCoefficients
 from .scale_invariant import ScaleInvariant, ScaleInvariantCoefficients
 
 __all__ = [
     "RECORDS",
     "REFERENCE_ONLY",
+    "LinearRegression",
+    "LinearRegressionCoefficients",
     "NoisyQuadratic",
     "NoisyQuadraticCoefficients",
     "Problem",
     "RandomWalk",
     "RandomWalkCoefficients",
+    "ReshuffledData",
+    "ReshuffledDataCoefficients",
     "ScaleInvariant",
     "ScaleInvariantCoefficients",
     "chosen_observables",
 ]
 
 RECORDS: tuple[type[Problem], ...] = (NoisyQuadratic, RandomWalk)
-# Those that the native engine does not hold: their gradients need sums over a vector.
-REFERENCE_ONLY: tuple[type[Problem], ...] = (ScaleInvariant,)
+# Those that the native engine does not hold: their gradients need sums over a vector, or samples.
+REFERENCE_ONLY: tuple[type[Problem], ...] = (ScaleInvariant, LinearRegression, ReshuffledData)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector
+import numpy as np
+
+from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector, short
 from ..typing import Field, Value
 from .problem import Problem, common_length
 
@@ -80,6 +82,29 @@ class NoisyQuadratic(Problem):
 
     def gradient(self, xp: Any, weight: Value, noise: Value, c: NoisyQuadraticCoefficients) -> Value:
         return c.curvature * (weight - c.optimum) + c.noise_scale * noise
+
+    def preconditioned(self, power: float) -> NoisyQuadratic:
+        """The model as SGD preconditioned by H^−power sees it: in the coordinates h_i^{power/2} w_i, with equal risk.
+
+        w − ηh^{−p}g there is plain SGD on the curvatures h^{1−p} with the noise variances c h^{−p}; a decay per
+        learning rate is the same in both, L2 acts after the preconditioner. Raises `ValueError` where a curvature is 0.
+
+        Source: Zhang et al., arXiv 1907.04164, section 3; Q6.
+
+        >>> NoisyQuadratic(curvature=[4.0, 1.0]).preconditioned(0.5).curvature.values
+        array([2., 1.])
+        """
+        h = self.curvature
+        if not np.all(np.asarray(h) > 0):
+            raise ValueError(f"a preconditioner H^−{power:g} needs every curvature above 0, got {short(h)}")
+        scale = h ** (power / 2)
+        return NoisyQuadratic(
+            curvature=h ** (1 - power),
+            noise=self.noise * h**-power,
+            optimum=self.optimum * scale,
+            init=self.init * scale,
+            batch_size=self.batch_size,
+        )
 
     @classmethod
     def variants(cls) -> Mapping[str, Problem]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import xarray as xr
 
-from ..records import Record, check_choice
+from ..records import Interval, Record, as_field, check_choice
 from ..typing import Value
 
 
@@ -33,12 +34,17 @@ class Problem(Record):
         """d, the number of weights."""
         raise NotImplementedError
 
+    @property
+    def normals_per_step(self) -> int:
+        """How many standard normals one gradient takes: one per weight, unless samples are drawn."""
+        return self.coordinates
+
     def coefficients(self, xp: Any) -> Any:
         """Everything the gradient needs of a coordinate, in float64 on the host, or on symbols."""
         raise NotImplementedError
 
     def gradient(self, xp: Any, weight: Value, noise: Value, c: Any) -> Value:
-        """The stochastic gradient at `weight`, given one standard normal per coordinate."""
+        """The stochastic gradient at `weight`, given `normals_per_step` standard normals along the last axis."""
         raise NotImplementedError
 
     @classmethod
@@ -64,6 +70,14 @@ def chosen_observables(problem: Problem, observables: str | Sequence[str] | None
     for name in names:
         check_choice(f"observables of {type(problem).__name__}", name, problem.observables)
     return tuple(dict.fromkeys(names))
+
+
+def as_batch(name: str, value: Any) -> float | xr.DataArray:
+    """A batch size as a field: whole numbers ≥ 1, for samples cannot be cut. Raises as `as_field` does."""
+    field = as_field(name, value, Interval(1))
+    if np.any(np.asarray(field) % 1):
+        raise ValueError(f"{name} must be whole, for so many samples are drawn at each step; got {value!r}")
+    return field
 
 
 def common_length(record: Problem, names: tuple[str, ...]) -> int:

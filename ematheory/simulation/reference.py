@@ -9,7 +9,7 @@ import numpy as np
 from ..optimizers import Optimizer
 from ..problems import Problem
 from . import arrays
-from .normal import STEPS_PER_CALL, normals
+from .sampling import source_of
 
 
 class Reference:
@@ -42,8 +42,8 @@ class Reference:
         After the j-th of them, for the i-th j in `snapshots_at` (0 is before the first), the weight is copied into
         `snapshots[i]`.
         """
-        draw = Noise(seed, first_replica, state.shape[2], state.shape[3], point_numbers, state.dtype)
         of_problem = problem.Coefficients(*problem_coefficients[:, :, None, :])
+        draw = source_of(problem, of_problem, seed, first_replica, state.shape[2], point_numbers, state.dtype)
         places = {int(step): place for place, step in enumerate(snapshots_at)}
         current = optimizer.State(*state)
         with np.errstate(all="ignore"):
@@ -57,28 +57,3 @@ class Reference:
                     current = optimizer.update(arrays, current, gradient, c)
         for place, member in enumerate(current):
             state[place] = member
-
-
-class Noise:
-    """One standard normal per cell and step, shape (points or 1, replicas, d): one point's, where all share it."""
-
-    def __init__(
-        self, seed: int, first_replica: int, replicas: int, columns: int, points: np.ndarray[Any, Any], dtype: Any
-    ) -> None:
-        shared = bool((points == points[0]).all())
-        self.points = points[:1] if shared else points
-        self.seed, self.first_replica, self.replicas, self.columns = seed, first_replica, replicas, columns
-        self.dtype = dtype
-        self.block = -1
-
-    def at(self, step: int) -> np.ndarray[Any, Any]:
-        block, place = divmod(step, STEPS_PER_CALL)
-        if block != self.block:
-            self.block = block
-            self.four = self.draw(block)
-        return np.asarray(self.four[place], dtype=self.dtype)
-
-    def draw(self, block: int) -> np.ndarray[Any, Any]:
-        steps = range(block * STEPS_PER_CALL, (block + 1) * STEPS_PER_CALL)
-        replicas = range(self.first_replica, self.first_replica + self.replicas)
-        return normals(self.seed, steps, range(self.columns), replicas, self.points)

@@ -118,7 +118,7 @@ def run(specification: Specification, engine: Backend, progress: Progress) -> St
     cut = layout(
         specification.grid.points,
         len(specification.replicas),
-        specification.problem.coordinates,
+        specification.problem.normals_per_step,
         engine.cells_per_block,
     )
     blocks = [
@@ -186,7 +186,8 @@ class PointBlock:
             self.dtype,
         )
         cells = state[0].size
-        longest = longest_call(engine.work_per_call, cells, len(self.points), len(self.optimizer.Coefficients._fields))
+        drawn = cells // specification.problem.coordinates * specification.problem.normals_per_step
+        longest = longest_call(engine.work_per_call, drawn, len(self.points), len(self.optimizer.Coefficients._fields))
         advance = partial(
             engine.advance,
             problem=specification.problem,

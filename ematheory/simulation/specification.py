@@ -25,7 +25,7 @@ RANDOM_NUMBERS = ("common", "independent")
 # What the Noise contract's counter has numbers for.
 LIMITS = {
     "steps": MAXIMUM_STEPS,
-    "coordinates": MAXIMUM_COLUMNS,
+    "normals per step": MAXIMUM_COLUMNS,
     "replicas": MAXIMUM_REPLICAS,
     "points": MAXIMUM_POINTS,
 }
@@ -88,7 +88,7 @@ def specify(
     check_limit("steps", steps)
     over = grid(optimizer, problem)
     check_limit("points", over.points)
-    check_limit("coordinates", problem.coordinates)
+    check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
         problem=problem,
         optimizer=optimizer,

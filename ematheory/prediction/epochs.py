@@ -1,0 +1,100 @@
+"""Moments on a finite data set that is passed through in epochs (T3): the noise of one epoch adds up to nothing.
+
+Over all data sets and orders the batches' noises are exchangeable within an epoch. Less their mean over the data they
+sum to zero, so that what is left of an epoch foretells the next noise: with R the sum of the batches to come, k of
+them, E[n | past] = R/k. The covariances with R therefore close the recursion. The data's own mean stays for good, and
+the weights' response to it is followed as a mean is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..typing import FloatArray
+from .linear import EpochMap, ProblemMap, StepMap
+from .moments import Moments, advance, certain, stationary
+from .trajectory import Recorded, Run
+
+
+class Epochs(NamedTuple):
+    """Of (w, m): the moments without the data's mean, covariances with R, responses to the data's mean, the step."""
+
+    weights: Moments
+    with_weight: FloatArray
+    with_buffer: FloatArray
+    pull_weight: FloatArray
+    pull_buffer: FloatArray
+    step: int
+
+
+@dataclass(frozen=True)
+class EpochRun(Run):
+    """A run on an `EpochMap`, stepped one by one: within an epoch no two steps are alike."""
+
+    def start(self) -> Epochs:
+        zero = np.zeros_like(self.init)
+        return Epochs(certain(self.init), zero, zero, zero, zero, 0)
+
+    def gradient(self, x: Epochs) -> ProblemMap:
+        return self.problem
+
+    def moved(self, x: Epochs, step: StepMap) -> Epochs:
+        assert isinstance(self.problem, EpochMap)
+        return advance_epoch(x, step, self.problem)
+
+    def seen(self, place: int, x: Epochs, before: Epochs, step: StepMap | None) -> Recorded:
+        return Recorded(place, with_pull(x.weights, x.pull_weight, x.pull_buffer))
+
+
+def with_pull(x: Moments, weight: FloatArray, buffer: FloatArray) -> Moments:
+    """The moments over data sets too: what the data's mean does is independent of the orders."""
+    return x._replace(
+        weight_variance=x.weight_variance + weight * weight,
+        covariance=x.covariance + weight * buffer,
+        buffer_variance=x.buffer_variance + buffer * buffer,
+    )
+
+
+def advance_epoch(x: Epochs, a: StepMap, problem: EpochMap) -> Epochs:
+    """The moments after step `x.step` + 1, whose noise is R/k and something new."""
+    m = problem.steps_per_epoch
+    left = m - np.mod(x.step, m)
+    foretold = 1 / left
+    own = a._replace(
+        weight_noise=a.weight_noise * np.sqrt(problem.within), buffer_noise=a.buffer_noise * np.sqrt(problem.within)
+    )
+    after = advance(x.weights, own)
+    rest_weight = a.weight_weight * x.with_weight + a.weight_buffer * x.with_buffer
+    rest_buffer = a.buffer_weight * x.with_weight + a.buffer_buffer * x.with_buffer
+    with np.errstate(invalid="ignore"):
+        # Cov(n, R') of one batch with the later ones; a single one is the whole data, and has none.
+        later = np.where(np.isfinite(m), -problem.within * (left - 1) / np.maximum(m - 1, 1), 0.0)
+    return Epochs(
+        after._replace(
+            weight_variance=after.weight_variance + 2 * a.weight_noise * foretold * rest_weight,
+            covariance=after.covariance + foretold * (a.weight_noise * rest_buffer + a.buffer_noise * rest_weight),
+            buffer_variance=after.buffer_variance + 2 * a.buffer_noise * foretold * rest_buffer,
+        ),
+        (1 - foretold) * rest_weight + a.weight_noise * later,
+        (1 - foretold) * rest_buffer + a.buffer_noise * later,
+        a.weight_weight * x.pull_weight + a.weight_buffer * x.pull_buffer + a.weight_noise * problem.shared,
+        a.buffer_weight * x.pull_weight + a.buffer_buffer * x.pull_buffer + a.buffer_noise * problem.shared,
+        x.step + 1,
+    )
+
+
+def settled_epochs(a: StepMap, lost: FloatArray, problem: EpochMap) -> Moments:
+    """The stationary moments where the items are drawn anew at each step."""
+    within = np.sqrt(problem.within)
+    x = stationary(a._replace(weight_noise=a.weight_noise * within, buffer_noise=a.buffer_noise * within), lost)
+    pulled = a._replace(
+        weight_offset=a.weight_noise * problem.shared,
+        buffer_offset=a.buffer_noise * problem.shared,
+        weight_noise=np.zeros_like(within),
+        buffer_noise=np.zeros_like(within),
+    )
+    mean = stationary(pulled, lost)
+    return with_pull(x, mean.weight_mean, mean.buffer_mean)
