@@ -16,6 +16,7 @@ from .equations import Equation
 from .evaluation import Number, Point, as_real
 from .lemmas import STABLE
 from .limits import Series, Solve
+from .poles import slow_pole
 
 eta, lam, mu, t, w, m, g, q = x.eta, x.lam, x.mu, x.t, x.w_t, x.m_t, x.g_t, x.q_t
 slow, fast = sp.symbols("r_+ r_-", positive=True)  # the two rates, r₊r₋ = μ
@@ -101,14 +102,11 @@ def rate_steps() -> tuple[Step, ...]:
     )
 
 
-def slow_pole(point: Point) -> Number:
+def own_pole(point: Point) -> Number:
     """The larger eigenvalue of what SGD itself does to the unit states."""
     record = RECORD.substituted(momentum=1 - as_real(point[loss]))
     decay = as_real(point[rate]) / as_real(point[eta])
-    c = record.coefficients(x.numbers, SymbolicTime(*(as_real(v) for v in (1, point[eta], decay))))
-    units = [record.update(x.numbers, record.State(*unit), mpmath.mpf(0), c) for unit in ((1, 0), (0, 1))]
-    values = mpmath.eig(mpmath.matrix([[column[row] for column in units] for row in (0, 1)]), left=False, right=False)
-    return max(mpmath.re(value) for value in values)
+    return slow_pole(record, SymbolicTime(*(as_real(v) for v in (1, point[eta], decay))))
 
 
 def momentum_l2() -> Derivation:
@@ -133,8 +131,8 @@ def momentum_l2() -> Derivation:
         steps=steps(),
         results={"slow_pole_gap": "gap", "timescale_steps": "timescale"},
         brute_force={
-            "slow_pole_gap": lambda point: 1 - slow_pole(point),
-            "timescale_steps": lambda point: -1 / mpmath.log(slow_pole(point)),
+            "slow_pole_gap": lambda point: 1 - own_pole(point),
+            "timescale_steps": lambda point: -1 / mpmath.log(own_pole(point)),
         },
         source="THEORY.md, M1; torch.optim.SGD with dampening 0",
         arguments={rate: "decay_per_step", loss: "one_minus_momentum"},

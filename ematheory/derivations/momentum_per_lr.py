@@ -14,7 +14,7 @@ from .derivation import Derivation, Step
 from .equations import Equation
 from .evaluation import Number, Point
 from .limits import Series
-from .momentum_l2 import gap, loss, rate, slow_pole, spread
+from .momentum_l2 import gap, loss, own_pole, rate, spread
 
 eta, lam, mu, t, w, m, g = x.eta, x.lam, x.mu, x.t, x.w_t, x.m_t, x.g_t
 root = sp.Symbol("x", real=True)
@@ -62,7 +62,7 @@ def steps() -> tuple[Step, ...]:
 
 def decay_ratio(point: Point) -> Number:
     """The slow rate of SGD with L2, by the eigenvalues of its own update, over ηλ."""
-    return (1 - slow_pole(point)) / point[rate]
+    return (1 - own_pole(point)) / point[rate]
 
 
 def momentum_per_lr() -> Derivation:

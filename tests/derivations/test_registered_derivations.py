@@ -34,6 +34,7 @@ SETTINGS = {
     "gradient": (-1e-9, 2.0),
     "eps": (1e-12, 1e-3),
     "curvature": (1e-6, 1.7),
+    "preconditioner": (1e-3, 2.0),
     "momentum": (0.5, 0.875),
     "one_minus_momentum": (1e-3, 0.1, 0.9),
     "squared_distance": (1e-3, 2.0),
