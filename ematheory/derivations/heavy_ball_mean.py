@@ -9,20 +9,30 @@ from . import symbols as x
 from .assumptions import Assumptions, between, integer, real
 from .checks import Identity, Induction
 from .derivation import Derivation, Step
-from .equations import Equation
+from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
 from .heavy_ball import after, buffer, weight
-from .lemmas import EXP_LOG, EXPM1, LOG_PRODUCT, Lemma
+from .lemmas import EXP_LOG, EXPM1, Lemma
 from .limits import Limit
 from .scaling_momentum import fast, slow
 
 eta, h, mu, t, w, m = x.eta, x.h, x.mu, x.t, x.w_t, x.m_t
 first, second = sp.symbols("r_1 r_2", positive=True)  # the poles, r₁ > r₂
-# As log1p, with the sum written as one fraction, so that its logarithm can be split.
+
+
+def log_of_quotient(y: Expression, given: Assumptions) -> Expression:
+    """log(1 + y) = log n − log d for 1 + y = n/d with n and d of one sign."""
+    for sign in (1, -1):
+        top, bottom = (sp.expand(sign * part) for part in sp.fraction(sp.together(1 + y)))
+        if given.is_positive(top) and given.is_positive(bottom):
+            return sp.log(top) - sp.log(bottom)
+    return sp.log(1 + y)
+
+
 LOG_QUOTIENT = Lemma(
     "log1p of a quotient",
-    "log1p(x) = log(1 + x), with 1 + x as one fraction",
-    lambda e, _: e.replace(log1p, lambda y: sp.log(sp.factor(1 + y))),
+    "log1p(n/d − 1) = log n − log d for n, d > 0",
+    lambda e, given: e.replace(log1p, lambda y: log_of_quotient(y, given)),
 )
 # In terms of the poles: μ = r₁r₂ and ηh = (1 − r₁)(1 − r₂).
 BY_POLES = {mu: first * second, h: (1 - first) * (1 - second) / eta}
@@ -69,7 +79,7 @@ def steps() -> tuple[Step, ...]:
             "with the poles' distances from 1 both terms are positive: no digits are lost at small rates",
             Identity(
                 where={mu: first * second, first: 1 - slow, second: 1 - fast},
-                lemmas=(LOG_QUOTIENT, EXPM1, LOG_PRODUCT, EXP_LOG),
+                lemmas=(LOG_QUOTIENT, EXPM1, EXP_LOG),
             ),
         ),
         Step(
@@ -104,7 +114,7 @@ def heavy_ball_mean() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                integer(t, most=6), between(eta, 0, 4), between(slow, 0, 1), between(fast, slow, 1),
+                integer(t, most=6), between(eta, 0, 4), between(slow, 0, 1), between(fast, 0, 1),
                 between(first, 0, 1), between(second, 0, first), real(x.w0), real(w), real(m),
             ),
             (sp.Ne(first, second), sp.Lt(slow, fast)),
