@@ -18,6 +18,7 @@ PAPERS = {
     "li2019": "An exponential learning rate schedule for deep learning (arXiv 1910.07454)",
     "li2020": "Reconciling modern deep learning with traditional optimization analyses (arXiv 2010.02916)",
     "defazio2025": "Why gradients rapidly increase near the end of training (arXiv 2506.02285)",
+    "chen2025": "Cautious weight decay (arXiv 2510.12402)",
     "bergsma2025b": "Power lines: scaling laws for weight decay and batch size in LLM pre-training (arXiv 2505.13738)",
     "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",
 }
