@@ -67,6 +67,8 @@ TOPICS: dict[str, str] = {
     "schedule-free": "schedule_free",
     "update-bound": "update_bound",
     "weight-bound": "weight_bound",
+    "float32-decay": "float32_decay",
+    "bfloat16-decay": "bfloat16_decay",
     "uniform-averaging": "uniform_averaging",
     "uniform-averaging-proportional-decay": "uniform_averaging",
     "kernel-constant": "schedule_kernels",

@@ -59,7 +59,7 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "first margin",
-            Equation(share * v(1) - m(1) ** 2, 0 * g(1)),
+            Equation(m(1) ** 2, share * v(1)),
             "and it is 0 after the first step",
             Identity(where={m(1): (1 - b1) * g(1), v(1): (1 - b2) * g(1) ** 2}),
         ),
@@ -136,10 +136,10 @@ def update_bound() -> Derivation:
         assumptions=Assumptions(
             (
                 integer(t, 1, most=6), between(ratio, 0, 1), between(b1, 0, 1), between(b2, 0, 1),
-                between(forget1, sp.Rational(1, 5), 1), between(forget2, sp.Rational(1, 5), 1), between(slow, 0, 1),
+                between(forget1, sp.Rational(1, 20), 1), between(forget2, sp.Rational(1, 30), 1), between(slow, 0, 1),
                 between(kept, 0, 1), real(m), real(g),
             ),
-            (sp.Gt(2 * forget1 - forget1**2 - forget2, 0),),
+            (sp.Gt(2 * forget1 - forget1**2, forget2 + sp.Rational(1, 50)),),
         ),
         steps=steps(),
         results={"largest_update": "limit"},

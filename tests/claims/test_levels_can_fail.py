@@ -11,6 +11,8 @@ import pytest
 import ematheory as em
 from ematheory import derivations
 from ematheory.claims import Evidence, proof
+from ematheory.claims.andriushchenko2024 import low_precision
+from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.kosson2024 import orthogonal
 from ematheory.claims.loshchilov2019 import normalised
@@ -232,7 +234,7 @@ def test_reshuffling_numeric(monkeypatch):
 
 CONFIRMED = (
     "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
-    "C06", "C08", "C21", "C10", "C12", "C20", "C22", "C35", "C36", "C41",
+    "C06", "C08", "C18", "C21", "C27", "C29", "C38", "C10", "C12", "C20", "C22", "C35", "C36", "C41",
 )  # fmt: skip
 
 
@@ -249,3 +251,19 @@ def test_prior_numeric(monkeypatch):
     right = prior.SGD
     monkeypatch.setattr(prior, "SGD", lambda lr, weight_decay: right(lr=lr, weight_decay=weight_decay * (1 + 1e-6)))
     assert verdict(prior.numeric("smoke")) == "refuted"
+
+
+def test_bfloat16(monkeypatch):
+    """With a ninth bit of significand the thresholds are others."""
+    assert verdict(low_precision.numeric("smoke")) == "confirmed"
+    finer = lambda weights: np.ldexp(np.rint(np.frexp(weights)[0] * 512), np.frexp(weights)[1] - 9)  # noqa: E731
+    monkeypatch.setattr(low_precision, "bfloat16", finer)
+    assert verdict(low_precision.numeric("smoke")) == "refuted"
+
+
+def test_rankings(monkeypatch):
+    """Ranked by the published order, which has linear before cosine, the averages contradict it."""
+    assert verdict(rankings.numeric("smoke")) == "confirmed"
+    swapped = dict(rankings.SCHEDULES, cosine=rankings.SCHEDULES["linear"], linear=rankings.SCHEDULES["cosine"])
+    monkeypatch.setattr(rankings, "SCHEDULES", swapped)
+    assert verdict(rankings.numeric("smoke")) == "refuted"

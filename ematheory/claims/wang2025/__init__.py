@@ -2,6 +2,7 @@
 
 from .average import CLAIM as C01
 from .equilibrium import CLAIM as C04
+from .float32 import CLAIM as C38
 from .gradients import CLAIM as C02
 from .horizon import CLAIM as C28
 from .invariance import CLAIM as C03
@@ -12,4 +13,4 @@ from .reshuffling import CLAIM as C31
 from .translation import CLAIM as C26
 from .width import CLAIM as C36
 
-CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28, C31, C35, C36)
+CLAIMS = (C01, C02, C03, C04, C16, C17, C26, C28, C31, C35, C36, C38)

@@ -1,0 +1,5 @@
+"""Claims judged under D'Angelo et al., "Why do we need weight decay in modern deep learning?" (arXiv 2310.04415)."""
+
+from .low_precision import CLAIM as C29
+
+CLAIMS = (C29,)

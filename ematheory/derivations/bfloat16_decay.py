@@ -1,0 +1,134 @@
+"""Decay of weights that are stored in bfloat16 (section 8): below a threshold rounding takes all of it back."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+
+import sympy as sp
+
+from .assumptions import Assumptions, between, integer
+from .checks import Identity
+from .derivation import Derivation, Step
+from .equations import Equation
+from .evaluation import Point
+from .limits import Solve
+
+SMALLEST = 128  # of 8 bits: a significand runs through 128 … 255 between two powers of two
+M = sp.Symbol("M", integer=True, positive=True)  # the significand
+threshold, share = sp.symbols("r p", positive=True)
+up, down = sp.symbols("u d", positive=True)  # the distances to the two neighbours
+
+
+def steps() -> tuple[Step, ...]:
+    half, quarter = sp.Rational(1, 2), sp.Rational(1, 4)
+    return (
+        Step(
+            "within a binade",
+            Equation(threshold, 1 / (2 * M)),
+            "a weight of significand M loses rM spacings, and moves when that is more than half of one",
+            Solve(conditions=(Equation(threshold * M, half),)),
+        ),
+        Step(
+            "at a power of two",
+            Equation(quarter / SMALLEST, sp.Rational(1, 2**9)),
+            "below M = 128 the spacing is half as wide: a quarter of a spacing is enough",
+            Identity(),
+        ),
+        Step(
+            "growing",
+            Equation(half / SMALLEST, sp.Rational(1, 2**8)),
+            "to grow, a power of two needs half a spacing: 2⁻⁸",
+            Identity(),
+        ),
+        Step(
+            "others are stiffer",
+            Equation((1 / (2 * M)).subs(M, 2 * SMALLEST - 1), sp.Rational(1, 510)),
+            "every other significand needs at least 1/510, which is more than 2⁻⁹: up to there nothing moves (a tie "
+            "leaves 128, which is even)",
+            Identity(),
+        ),
+        Step(
+            "the stiffest",
+            Equation((1 / (2 * M)).subs(M, SMALLEST + 1), sp.Rational(1, 2**8) / (1 + sp.Rational(1, 2**7))),
+            "M = 129 needs the most, 2⁻⁸/(1 + 2⁻⁷): below it a weight stops short of a power of two, above it passes",
+            Identity(),
+        ),
+        Step(
+            "where it stops",
+            Equation(M / SMALLEST, sp.Rational(1, 2**8) / threshold),
+            "in between it freezes at a mantissa M/128 of about 2⁻⁸/(ηλ)",
+            Identity(where={M: 1 / (2 * threshold)}),
+        ),
+        Step(
+            "stochastic rounding",
+            Equation(share * up - (1 - share) * down, share * (up + down) - down),
+            "rounded up with probability p and else down, the mean error is p(u + d) − d",
+            Identity(),
+        ),
+        Step(
+            "unbiased",
+            Equation(share, down / (up + down)),
+            "with p as the distance to the lower neighbour over the spacing it is 0: the mean decays as it should",
+            Solve(conditions=(Equation(share * up - (1 - share) * down, 0),)),
+        ),
+    )
+
+
+# Every bfloat16 from ½ to 4, in units of the spacing from 1 to 2; two neighbours differ in the evenness of their place.
+GRID = [Fraction(m) * scale for scale in (Fraction(1, 2), Fraction(1), Fraction(2)) for m in range(128, 256)]
+BINADE = GRID[128:256]
+
+
+def nearest(value: Fraction) -> Fraction:
+    """The bfloat16 nearest to a value; a tie goes to the even significand, here the even place in the grid."""
+    above = bisect_left(GRID, value)
+    return GRID[min((above - 1, above), key=lambda place: (abs(GRID[place] - value), place % 2))]
+
+
+def least_rate(moves: Callable[[Fraction], bool]) -> Fraction:
+    """The largest rate, to 2⁻⁶⁰, at which a thing does not happen yet, by bisection."""
+    low, high = Fraction(1, 2**12), Fraction(1, 2**6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if moves(middle) else (middle, high)
+    return low.limit_denominator(2**16)
+
+
+def bfloat16_decay() -> Derivation:
+    """Section 8 for bfloat16."""
+    return Derivation(
+        name="bfloat16-decay",
+        title="bfloat16 takes small decay back",
+        statement=(
+            "A bfloat16 weight multiplied by 1 − ηλ and rounded to nearest does not move at all for ηλ ≤ 2⁻⁹. Up to "
+            "2⁻⁸/(1 + 2⁻⁷) it falls within its binade to a mantissa of about 2⁻⁸/(ηλ) and stays there; only above does "
+            "it keep decaying. Growing from a power of two needs more than 2⁻⁸. Stochastic rounding has no such loss."
+        ),
+        assumptions=Assumptions((integer(M, 129, 255), between(share, 0, 1), between(threshold, 0, 1))),
+        steps=steps(),
+        results={
+            "nothing_moves_up_to": "at a power of two",
+            "passes_through_from": "the stiffest",
+            "grows_from": "growing",
+            "other_significands_from": "others are stiffer",
+        },
+        brute_force={
+            "nothing_moves_up_to": brute(lambda r: any(nearest(m * (1 - r)) != m for m in BINADE)),
+            "passes_through_from": brute(lambda r: all(nearest(m * (1 - r)) != m for m in BINADE[1:])),
+            "grows_from": brute(lambda r: nearest(128 * (1 + r)) != 128),
+            "other_significands_from": brute(lambda r: any(nearest(m * (1 - r)) != m for m in BINADE[1:])),
+        },
+        source="THEORY.md, section 8; Andriushchenko et al., arXiv 2310.04415, on training in bfloat16",
+    )
+
+
+def brute(moves: Callable[[Fraction], bool]) -> Callable[[Point], Fraction]:
+    """A threshold depends on nothing, and is looked for once."""
+    found = cache(lambda: least_rate(moves))
+    return lambda point: found()
+
+
+DERIVATIONS = {"bfloat16-decay": bfloat16_decay}
