@@ -33,6 +33,7 @@ TOPICS: dict[str, str] = {
     "exponential-lr-sgd": "exponential_lr",
     "exponential-lr-momentum": "exponential_lr_momentum",
     "exponential-lr-adamw": "exponential_lr_adamw",
+    "effective-learning-rate": "effective_lr",
     "slow-decay": "slow_decay",
     "implicit-warmup": "implicit_warmup",
     "theorem-1": "theorem_1",

@@ -20,6 +20,7 @@ from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import (
     average,
     equilibrium,
+    float32,
     gradients,
     invariance,
     kernels,
@@ -234,7 +235,7 @@ def test_reshuffling_numeric(monkeypatch):
 
 CONFIRMED = (
     "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
-    "C06", "C08", "C18", "C21", "C27", "C29", "C38", "C10", "C12", "C20", "C22", "C35", "C36", "C41",
+    "C06", "C08", "C18", "C21", "C25", "C27", "C29", "C38", "C10", "C12", "C20", "C22", "C35", "C36", "C41",
 )  # fmt: skip
 
 
@@ -267,3 +268,10 @@ def test_rankings(monkeypatch):
     swapped = dict(rankings.SCHEDULES, cosine=rankings.SCHEDULES["linear"], linear=rankings.SCHEDULES["cosine"])
     monkeypatch.setattr(rankings, "SCHEDULES", swapped)
     assert verdict(rankings.numeric("smoke")) == "refuted"
+
+
+def test_float32(monkeypatch):
+    """A multiplier with one bit more would be off by half as much, and apply more of the decay."""
+    assert verdict(float32.numeric("smoke")) == "confirmed"
+    monkeypatch.setattr(float32, "realised", lambda rates: 1 - np.rint((1 - rates) * 2.0**25) / 2.0**25)
+    assert verdict(float32.numeric("smoke")) == "refuted"

@@ -1,5 +1,6 @@
 """Claims judged under D'Angelo et al., "Why do we need weight decay in modern deep learning?" (arXiv 2310.04415)."""
 
+from .effective_lr import CLAIM as C25
 from .low_precision import CLAIM as C29
 
-CLAIMS = (C29,)
+CLAIMS = (C25, C29)

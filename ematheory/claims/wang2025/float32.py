@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Evidence
-from ..proof import POINTS, formulas
+from ..evidence import Bounded, Evidence, Exact, Fails, largest
+
+RATES = {"smoke": 1000, "quick": 100_000, "full": 10_000_000}
+
+
+def realised(rates: FloatArray) -> FloatArray:
+    """What a float32 weight of 1 loses when it is multiplied by the float32 nearest to 1 − ηλ."""
+    return np.asarray(1 - (1 - rates).astype(np.float32).astype(np.float64))
+
+
+def bound(rates: FloatArray) -> FloatArray:
+    """The derived largest relative error."""
+    from ...derivations import derive
+
+    return np.asarray(derive("float32-decay").function("largest_relative_error")(decay_per_step=rates))
+
+
+def shares(rates: FloatArray) -> FloatArray:
+    """The relative errors as shares of the largest there can be."""
+    return np.asarray(np.abs(realised(rates) / rates - 1) / bound(rates))
 
 
 def numeric(tier: str) -> Evidence:
-    """The largest relative error and the threshold against float32's own rounding."""
-    return Evidence(formulas("float32-decay", POINTS[tier]))
+    """float32's own rounding at rates spread over decades, at ties, and below the threshold."""
+    count = RATES[tier]
+    rates = np.geomspace(2.0**-26, 0.5, count)
+    ties = (np.arange(1, 1001) + 0.5) / 2**24
+    lost = realised(np.geomspace(1e-12, 2.0**-25, 1000))
+    reason = "the multipliers next to a tie are exact in float32 and float64"
+    return Evidence(
+        (
+            # 1 − ηλ is rounded to float64 first, which moves a share of the bound by 2⁻⁵³/2⁻²⁵.
+            Bounded("relative errors over the bound", shares(rates), 1.0, 2.0**-27),
+            Exact("errors at ties, which reach it", largest(np.abs(shares(ties) - 1)), 2.0**-27, len(ties), reason),
+            Exact("decay applied up to 2⁻²⁵", largest(lost), 0.0, len(lost), reason),
+            Fails(
+                "decay applied at ηλ = 1e-7, relative error", float(shares(np.array([1e-7]))[0]), 0.1, 1, "it is off"
+            ),
+        )
+    )
 
 
 CLAIM = Claim(
