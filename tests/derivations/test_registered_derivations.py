@@ -42,6 +42,8 @@ SETTINGS = {
     "signal_to_noise": (1e-6, 0.7, 1e9),
     "root_mean_square": (1e-3, 2.0),
     "init_size": (0.5,),
+    "amos_lr": (1e-3, 0.5),
+    "amos_scale": (0.2, 1.0),
     "weight_norm": (0.3, 50.0),
     "other_weight_norm": (2.0,),
     "largest_update": (1.0, 7.3),
