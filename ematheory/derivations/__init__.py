@@ -69,6 +69,7 @@ TOPICS: dict[str, str] = {
     "schedule-free": "schedule_free",
     "update-bound": "update_bound",
     "weight-bound": "weight_bound",
+    "muon-bound": "muon_bound",
     "amos-decay": "amos_decay",
     "float32-decay": "float32_decay",
     "bfloat16-decay": "bfloat16_decay",
