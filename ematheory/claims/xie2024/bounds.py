@@ -20,11 +20,6 @@ CLAIM = Claim(
         "β₁² < β₂ for the bound on the update",
         "Newton–Schulz in exact arithmetic",
     ),
-        "per-LR decay, 0 < ηλ < 1",
-        "any gradients, ε ≥ 0",
-        "β₁² < β₂ for the bound on the update",
-        "Newton–Schulz in exact arithmetic",
-    ),
     kinds=("bound",),
     levels={"symbolic": Level(proof("weight-bound", "update-bound", "muon-bound"))},
 )
