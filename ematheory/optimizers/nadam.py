@@ -80,6 +80,7 @@ class NAdam(Optimizer):
 
     State = NAdamState
     Coefficients = NAdamCoefficients
+    known_members = ("momentum_product",)
     repeated = ("betas", "momentum_base")
 
     def __post_init__(self) -> None:

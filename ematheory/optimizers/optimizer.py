@@ -46,6 +46,8 @@ class Optimizer(Record):
 
     State: ClassVar[type[Any]]
     Coefficients: ClassVar[type[Any]]
+    # Members of the state that depend on time alone.
+    known_members: ClassVar[tuple[str, ...]] = ()
 
     lr: Any
     weight_decay: Any

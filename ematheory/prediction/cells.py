@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..optimizers import Adam, Optimizer
+from ..optimizers import AdamW, Optimizer
 from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
@@ -20,7 +20,7 @@ from .moments import stationary
 from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
 from .sampled import settled_sampled
 from .settled import settled, settled_size
-from .stability import contraction, peak_updates, restoring, where
+from .stability import closed_margins, contraction, peak_updates, restoring, where
 from .trajectory import ClosedRun, Recorded, Run
 
 BLOCK_CELLS = 2**13
@@ -87,8 +87,8 @@ class Cells:
         """Add a block's sums over its coordinates; those of a step are NaN at step 0, which no step led to."""
         given = type(self.coefficients)(*(value[block.points, block.columns] for value in self.coefficients))
         found = state_sums(seen.after, given, self.copies)
-        if seen.before is not None and seen.step is not None:
-            found.update(step_sums(seen.before, seen.step, self.copies))
+        if seen.before is not None and seen.step is not None and seen.decay is not None:
+            found.update(step_sums(seen.before, seen.step, seen.decay, self.copies))
         else:
             found.update(dict.fromkeys(OF_A_STEP, np.full(len(found["square"]), np.nan)))
         for name, value in found.items():
@@ -133,16 +133,16 @@ class Cells:
 
     @property
     def closes(self) -> bool:
-        """Whether the second moment moves with the weights; on pure noise it is known beforehand."""
-        moving = isinstance(self.gradient, RelativeMap) or isinstance(self.optimizer, Adam)
-        return is_adaptive(self.optimizer) and (moving or bool(self.gradient.slope.any()))
+        """Whether the second moment moves with the weights; AdamW's on pure noise is known beforehand."""
+        still = isinstance(self.optimizer, AdamW) and not isinstance(self.gradient, RelativeMap)
+        return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""
         if isinstance(run, ClosedRun):
-            x, step, lost = settled(run)
-            self.refuse_unsettled(step, lost, block)
-            return Recorded(0, x, x, step)
+            closed, at_rest, decay, left = settled(run)
+            self.refuse_unstable(*closed_margins(left), block)
+            return Recorded(0, closed, closed, at_rest, decay)
         updates = peak_updates(run.optimizer, run.root)
         step = composed(updates, run.problem)
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope
@@ -159,17 +159,17 @@ class Cells:
             x = stationary(step, lost)
         if self.taken is not None:
             return Recorded(0, settled_average(step, lost, self.taken))
-        return Recorded(0, x, x, step)
+        return Recorded(0, x, x, step, step.decay)
 
     def refuse_unsettled(self, step: StepMap, lost: FloatArray, block: Block) -> None:
         shape = lost.shape
-        self.refuse(
-            {
-                "the step is unstable": np.broadcast_to(contraction(step), shape),
-                "nothing pulls the weight back": np.broadcast_to(restoring(step, lost), shape),
-            },
-            block,
+        self.refuse_unstable(
+            np.broadcast_to(contraction(step), shape), np.broadcast_to(restoring(step, lost), shape), block
         )
+
+    def refuse_unstable(self, contracting: FloatArray, restored: FloatArray, block: Block) -> None:
+        faults = {"the step is unstable": contracting, "nothing pulls the weight back": restored}
+        self.refuse(faults, block)
 
     def refuse(self, faults: dict[str, FloatArray], block: Block) -> None:
         for fault, margin in faults.items():

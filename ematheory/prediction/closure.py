@@ -1,21 +1,35 @@
 """Moments of adaptive optimizers, whose step is linear but for the root of the second moment v (Q9).
 
-The state (w, m, v) is followed as its means and covariances: the step is linearised at the means, and the means are
-corrected to second order in the fluctuations. Where the gradient's noise is large v̂ is nearly constant and this is
-the frozen preconditioner; where the signal is large v̂ follows the gradient, and takes much of its noise out of the
-update. No formula of an optimizer stands here: its `update` is evaluated at arguments that show what it does.
+The state, the weight with the optimizer's buffers and v, is followed as its means and covariances: the step is
+linearised at the means, and the means are corrected to second order in the fluctuations. Where the gradient's noise is
+large v̂ is nearly constant and this is the frozen preconditioner; where the signal is large v̂ follows the gradient, and
+takes much of its noise out of the update. No formula of an optimizer stands here: its `update` is evaluated at
+arguments that show what it does. Everything is + − × ÷ √ on whatever numbers it is given: arrays, or values that are
+traced into the native engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..optimizers import Adam, AdamW, Optimizer
+from ..optimizers import Optimizer
 from ..typing import FloatArray, Value
-from .linear import FrozenRoot, ProblemMap, StepMap, UpdateMap, composed, images
-from .moments import Moments
+from .members import (
+    FrozenRoot,
+    Images,
+    Matrix,
+    Row,
+    SeenRoot,
+    Structure,
+    combined,
+    each_pair,
+    number,
+    product,
+    total,
+)
 
 # Two ways of expecting the worst of the second moment's fluctuations; the stated error is what both change together.
 SLOWER, NOISIER = 1, 2
@@ -24,175 +38,258 @@ PESSIMISMS = (SLOWER, NOISIER)
 
 def is_adaptive(optimizer: Optimizer) -> bool:
     """Whether its moments close only to some order in the second moment's fluctuations."""
-    return isinstance(optimizer, Adam | AdamW)
+    return "second_moment" in optimizer.State._fields
 
 
-class SecondMoment(NamedTuple):
-    """Of v: its mean, covariances with w and m, and variance; shape (points, d)."""
+class Gradient(NamedTuple):
+    """g = slope·w + offset + scale·n at the weight w, n of mean 0 and variance 1."""
 
-    mean: FloatArray
-    with_weight: FloatArray
-    with_buffer: FloatArray
-    variance: FloatArray
+    slope: Value
+    offset: Value
+    scale: Value
+
+
+class ClosedMoments(NamedTuple):
+    """Of the linear members x (the weight first) and of v: each entry of shape (points, d), or traced.
+
+    `covariances` is the lower triangle of Cov(x), row by row; `with_second` is Cov(x, v).
+    """
+
+    means: tuple[Value, ...]
+    covariances: tuple[Value, ...]
+    second_mean: Value
+    with_second: tuple[Value, ...]
+    second_variance: Value
+
+    @classmethod
+    def of(cls, flat: Sequence[Value], members: int) -> ClosedMoments:
+        """From the entries in a row, as `flat` gives them."""
+        means, covariances = tuple(flat[:members]), tuple(flat[members : members + members * (members + 1) // 2])
+        second, *with_second, variance = flat[members + len(covariances) :]
+        return cls(means, covariances, second, tuple(with_second), variance)
+
+    @staticmethod
+    def size(members: int) -> int:
+        return 2 + 2 * members + members * (members + 1) // 2
+
+    @classmethod
+    def certain(cls, means: Sequence[Value]) -> ClosedMoments:
+        """The moments of members that are known, with no second moment yet."""
+        zero = np.zeros_like(means[0])
+        return cls.of([*means, *[zero] * (cls.size(len(means)) - len(means))], len(means))
+
+    def flat(self) -> tuple[Value, ...]:
+        return (*self.means, *self.covariances, self.second_mean, *self.with_second, self.second_variance)
+
+    def covariance(self, i: int, j: int) -> Value:
+        return self.covariances[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)]
+
+    def column(self, j: int) -> tuple[Value, ...]:
+        """Cov(x, x_j)."""
+        return tuple(self.covariance(i, j) for i in range(len(self.means)))
+
+    @property
+    def weight_mean(self) -> Value:
+        return self.means[0]
+
+    @property
+    def columns(self) -> tuple[tuple[Value, ...], ...]:
+        """Cov(x), as `moments.Moments` gives it."""
+        return tuple(self.column(j) for j in range(len(self.means)))
+
+    @property
+    def weight_variance(self) -> Value:
+        return self.covariances[0]
+
+    @property
+    def mean_square(self) -> Value:
+        """E w² of each coordinate."""
+        return self.weight_variance + self.weight_mean * self.weight_mean
 
 
 class Square(NamedTuple):
-    """The square s that v averages, v' = kept·v + taken·s: s = (g + pull·w)², with its mean, and that of its root."""
+    """The square s that v averages, v' = kept·v + taken·s: s = r², r = row·x + offset + scale·n.
 
-    kept: FloatArray
-    taken: FloatArray
-    pull: FloatArray
-    root: FloatArray
-    variance: FloatArray
+    `pull` is what L2 adds of the weight to the gradient (None without), `root` the mean of r, `variance` its variance,
+    and `drifting` the part of it that the members' own fluctuations make through the problem's slope.
+    """
+
+    kept: Value
+    taken: Value
+    pull: Value | None
+    row: Row
+    root: Value
+    variance: Value
+    drifting: Value
 
     @property
-    def mean(self) -> FloatArray:
+    def mean(self) -> Value:
         return self.variance + self.root * self.root
 
 
 class Linearised(NamedTuple):
-    """One step at its means: (w, m) ↦ (w⁰, m') as `step` says with √v̂ frozen, v ↦ v', and w' = w⁰ + lean·v'.
+    """One step at its means: x ↦ matrix·x + offsets + noises·n with √v̂ frozen, v ↦ v', then row i + lean_i·δv'.
 
-    `square_weight` and `square_noise` are what δw and n contribute to δv', `jitter` the variance that n² adds to v';
-    `curve` and `lean` are −½f''/f and −f'/f of f(v') = 1/(√v̂ + ε), times the update.
+    `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
+    δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
+    f(v') = 1/(√v̂ + ε).
     """
 
-    step: StepMap
-    updates: UpdateMap
+    matrix: Matrix
+    offsets: Row
+    noises: Row
+    quotient: Matrix
+    quotient_noises: Row
+    update: Row
     square: Square
-    second_mean: FloatArray
-    square_weight: FloatArray
-    square_noise: FloatArray
-    jitter: FloatArray
-    slant: FloatArray
-    curve: FloatArray
-    lean: FloatArray
+    second_mean: Value
+    square_row: Row
+    square_noise: Value
+    jitter: Value
+    slant: Value
+    curve: Value
+    weight_gradient: Value
 
     @property
-    def matrix(self) -> FloatArray:
-        """What (δw, δm, δv) are multiplied by, shape (points, d, 3, 3)."""
-        s, shape = self.step, self.second_mean.shape
-        rows = (
-            (s.weight_weight + self.lean * self.square_weight, s.weight_buffer, self.lean * self.square.kept),
-            (s.buffer_weight, s.buffer_buffer, 0.0),
-            (self.square_weight, 0.0, self.square.kept),
-        )
-        return np.stack([np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2)
+    def lean(self) -> Row:
+        return tuple(None if mean is None else -(self.slant * mean) for mean in self.update)
 
     @property
-    def noise(self) -> FloatArray:
-        """The covariance that one step's noise adds, shape (points, d, 3, 3)."""
-        s, shape = self.step, self.second_mean.shape
-        linear = (s.weight_noise + self.lean * self.square_noise, s.buffer_noise, self.square_noise)
-        squared = (self.lean, 0.0, 1.0)
-        e, z = (np.stack([np.broadcast_to(part, shape) for part in parts], axis=-1) for parts in (linear, squared))
-        jitter = np.asarray(self.jitter)[..., None, None]
-        return np.asarray(e[..., :, None] * e[..., None, :] + jitter * z[..., :, None] * z[..., None, :])
+    def weight_row(self) -> Row:
+        """What the members contribute to the weight, with √v̂ frozen."""
+        return self.matrix[0]
+
+    @property
+    def weight_offset(self) -> Value:
+        return number(self.offsets[0])
+
+    @property
+    def weight_noise(self) -> Value:
+        return number(self.noises[0])
 
 
-class SeenRoot:
-    """An array namespace that keeps the last square root that was taken."""
-
-    where = staticmethod(np.where)
-    root: FloatArray
-
-    def sqrt(self, value: Value) -> Value:
-        self.root = np.sqrt(value)
-        return self.root
-
-
-def averaged_square(optimizer: Optimizer, x: Moments, g: ProblemMap, c: Any) -> Square:
+def averaged_square(
+    structure: Structure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], xp: Any = np
+) -> Square:
     """What the optimizer's second moment averages: g², or (g + λw)² with L2."""
 
     def second(before: float, weight: float, gradient: float) -> Value:
-        state = optimizer.State(weight, 0.0, before)
-        return optimizer.update(FrozenRoot(1.0), state, gradient, c).second_moment
+        state = structure.state({0: weight}, before, known)
+        return structure.optimizer.update(FrozenRoot(1.0), state, gradient, c).second_moment
 
-    taken = second(0.0, 0.0, 1.0)
-    pull = np.sqrt(second(0.0, 1.0, 0.0) / taken)
-    slope = g.slope + pull
+    taken = second(0, 0, 1)
+    pull = xp.sqrt(second(0, 1, 0) / taken) if structure.has_l2 else None
+    slopes = tuple(None if part is None else g.slope * part for part in structure.point_row(c))
+    row = (total([slopes[0], pull]), *slopes[1:])
     return Square(
-        second(1.0, 0.0, 0.0),
+        second(1, 0, 0),
         taken,
         pull,
-        slope * x.weight_mean + g.offset,
-        slope * slope * x.weight_variance + g.scale * g.scale,
+        row,
+        number(total([combined(row, x.means), g.offset])),
+        spread(row, x) + g.scale * g.scale,
+        spread(slopes, x),
     )
 
 
+def spread(row: Row, x: ClosedMoments) -> Value:
+    """Var(row·x)."""
+    return number(combined(row, [combined(row, x.column(j)) for j in range(len(x.means))]))
+
+
 def linearised(
-    optimizer: Optimizer, x: Moments, y: SecondMoment, g: ProblemMap, c: Any, decay: FloatArray, pessimism: int
+    structure: Structure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], pessimism: int, xp: Any = np
 ) -> Linearised:
-    """The step from a state of these moments; `c` and α have shape (points, 1).
+    """The step from a state of these moments; on arrays `c` and `known` have entries of shape (points, 1).
 
     With `pessimism` the drift is smaller (`SLOWER`), or the noise larger and less of it taken out of the update
     (`NOISIER`), by what the second moment's fluctuations may still be worth.
     """
-    square = averaged_square(optimizer, x, g, c)
-    seen = SeenRoot()
-    after = optimizer.update(seen, optimizer.State(0.0, 0.0, y.mean), np.sqrt(square.mean), c)
-    root, mean = seen.root, np.where(after.second_moment > 0, after.second_moment, 1.0)
-    share = root / np.where(root > 0, root + c.eps, 1.0)
+    square = averaged_square(structure, x, g, c, known, xp)
+    seen = SeenRoot(xp)
+    state = structure.state({}, x.second_mean, known)
+    after = structure.optimizer.update(seen, state, xp.sqrt(square.mean), c).second_moment
+    root, mean = seen.root, xp.where(after > 0, after, 1.0)
+    share = root / xp.where(root > 0, root + c.eps, 1.0)
     slant = share / (2 * mean)
-    jitter = 2 * (square.taken * square.variance) ** 2
-    doubt = 1 + share_in_doubt(x, y, g, square, mean) if pessimism else 1.0
-    if pessimism == SLOWER:
-        root, g = root * doubt, g.louder(doubt)
-    if pessimism == NOISIER:
-        slant, jitter, g = slant / doubt, 3 * jitter, g.louder(np.sqrt(doubt))
-    updates = UpdateMap(*map(np.asarray, (*images(optimizer, FrozenRoot(root), c), decay)))
-    step = composed(updates, g)
-    direct = 1 - decay
-    update = (direct - step.weight_weight) * x.weight_mean - step.weight_buffer * x.buffer_mean - step.weight_offset
+    shaken = square.taken * square.variance
+    jitter = 2 * (shaken * shaken)
+    if pessimism:
+        doubt = 1 + share_in_doubt(x, square, mean)
+        if pessimism == SLOWER:
+            root, g = root * doubt, g._replace(scale=g.scale * doubt)
+        else:
+            slant, jitter, g = slant / doubt, 3 * jitter, g._replace(scale=g.scale * xp.sqrt(doubt))
+    whole, direct = structure.whole(root, c, known), structure.direct(c, known)
+    quotient = structure.quotient(whole, direct)
+    slopes = tuple(None if part is None else g.slope * part for part in structure.point_row(c))
+    rows = with_gradient(quotient, slopes)
+    update = tuple(
+        total([combined(row, x.means), product(by, g.offset)]) for row, by in zip(rows, quotient.gradient, strict=True)
+    )
     return Linearised(
-        step,
-        updates,
+        with_gradient(whole, slopes),
+        tuple(product(by, g.offset) for by in whole.gradient),
+        tuple(product(by, g.scale) for by in whole.gradient),
+        rows,
+        tuple(product(by, g.scale) for by in quotient.gradient),
+        update,
         square,
-        after.second_moment,
-        2 * square.taken * square.root * (g.slope + square.pull),
+        after,
+        tuple(product(2 * square.taken * square.root, part) for part in square.row),
         2 * square.taken * square.root * g.scale,
         jitter,
         slant,
-        update * share * (2 * share + 1) / (8 * mean * mean),
-        update * slant,
+        share * (2 * share + 1) / (8 * mean * mean),
+        number(whole.gradient[0]),
     )
 
 
-def advance_closed(x: Moments, y: SecondMoment, a: Linearised) -> tuple[Moments, SecondMoment]:
-    """The moments after the step: the covariances of (w⁰, m', v'), then those with w' = w⁰ + lean·v'."""
-    s = a.step
-    ww = s.weight_weight * x.weight_variance + s.weight_buffer * x.covariance
-    wm = s.weight_weight * x.covariance + s.weight_buffer * x.buffer_variance
-    wv = s.weight_weight * y.with_weight + s.weight_buffer * y.with_buffer
-    mw = s.buffer_weight * x.weight_variance + s.buffer_buffer * x.covariance
-    mm = s.buffer_weight * x.covariance + s.buffer_buffer * x.buffer_variance
-    mv = s.buffer_weight * y.with_weight + s.buffer_buffer * y.with_buffer
-    kept = a.square.kept
-    # Cov(w, v') of the old weight.
-    crossed = a.square_weight * x.weight_variance + kept * y.with_weight
-    weight = ww * s.weight_weight + wm * s.weight_buffer + s.weight_noise * s.weight_noise
-    both = ww * s.buffer_weight + wm * s.buffer_buffer + s.weight_noise * s.buffer_noise
-    buffer = mw * s.buffer_weight + mm * s.buffer_buffer + s.buffer_noise * s.buffer_noise
-    weight_second = ww * a.square_weight + wv * kept + s.weight_noise * a.square_noise
-    buffer_second = mw * a.square_weight + mv * kept + s.buffer_noise * a.square_noise
-    second = (
-        a.square_weight * (crossed + kept * y.with_weight)
-        + kept * kept * y.variance
-        + a.square_noise * a.square_noise
-        + a.jitter
+def with_gradient(images: Images, slopes: Row) -> Matrix:
+    """The rows with the gradient's slope put in."""
+    return tuple(
+        tuple(total([entry, product(by, slope)]) for entry, slope in zip(row, slopes, strict=True))
+        for row, by in zip(images.rows, images.gradient, strict=True)
     )
-    # E U of U = S·f(v') to second order, less its value at the means.
-    update_second = (1 - s.decay) * crossed - weight_second
-    more = a.curve * second - a.slant * update_second
-    return (
-        Moments(
-            s.weight_weight * x.weight_mean + s.weight_buffer * x.buffer_mean + s.weight_offset - more,
-            s.buffer_weight * x.weight_mean + s.buffer_buffer * x.buffer_mean + s.buffer_offset,
-            weight + a.lean * (2 * weight_second + a.lean * second),
-            both + a.lean * buffer_second,
-            buffer,
-        ),
-        SecondMoment(a.second_mean, weight_second + a.lean * second, buffer_second, second),
+
+
+def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
+    """The moments after the step: those of the linear step with v', then with each row's lean on v'."""
+    count, kept = len(x.means), a.square.kept
+    members = range(count)
+    # Rows of A·P, Cov(x, v') of the old members, and Cov(A x + e n, v').
+    moved = [[number(combined(a.matrix[i], x.column(j))) for j in members] for i in members]
+    crossed = [number(total([combined(a.square_row, x.column(j)), kept * x.with_second[j]])) for j in members]
+    after_with = [
+        number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
+    ]
+    lagging = [crossed[j] + kept * x.with_second[j] for j in members]
+    second = number(
+        total([
+            combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise, a.jitter
+        ])
+    )  # fmt: skip
+    lean = a.lean
+
+    def mean(i: int) -> Value:
+        linear = total([combined(a.matrix[i], x.means), a.offsets[i]])
+        if a.update[i] is None:
+            return number(linear)
+        # E U of U = Q·f(v') to second order, less its value at the means.
+        with_update = total([combined(a.quotient[i], crossed), product(a.quotient_noises[i], a.square_noise)])
+        return number(total([linear, a.update[i] * a.curve * second - a.slant * number(with_update)]))
+
+    def covariance(i: int, j: int) -> Value:
+        linear = total([combined(a.matrix[j], moved[i]), product(a.noises[i], a.noises[j])])
+        leaning = total([product(lean[i], after_with[j]), product(lean[j], after_with[i])])
+        return number(total([linear, leaning, product(product(lean[i], lean[j]), second)]))
+
+    return ClosedMoments(
+        tuple(mean(i) for i in members),
+        each_pair(count, covariance),
+        a.second_mean,
+        tuple(number(total([after_with[i], product(lean[i], second)])) for i in members),
+        second,
     )
 
 
@@ -201,13 +298,12 @@ def settled_doubt(optimizer: Optimizer) -> FloatArray:
     return np.asarray(1 - optimizer.beta2)  # type: ignore[attr-defined]
 
 
-def share_in_doubt(x: Moments, y: SecondMoment, g: ProblemMap, square: Square, mean: FloatArray) -> FloatArray:
+def share_in_doubt(x: ClosedMoments, square: Square, mean: Value) -> Value:
     """By how much drift and noise may be off, relative: by v's variance over its squared mean after the step.
 
     Its effect on the noise of the update is of that order, about 1 − β₂ for white noise and more at the start, where v̂
     averages few gradients. A weight that itself fluctuates makes g² fluctuate for long, and counts in full.
     """
-    drifting = g.slope * g.slope * x.weight_variance
     jitter = 2 * square.variance * (square.variance + 2 * square.root * square.root)
-    variance = square.kept * square.kept * y.variance + square.taken * square.taken * jitter
-    return np.asarray(variance / (mean * mean) + 2 * drifting * square.taken / mean)
+    variance = square.kept * square.kept * x.second_variance + square.taken * square.taken * jitter
+    return variance / (mean * mean) + 2 * square.drifting * square.taken / mean

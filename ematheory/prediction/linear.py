@@ -14,8 +14,10 @@ import numpy as np
 from ..optimizers import Optimizer
 from ..problems import LinearRegression, Problem, ReshuffledData, ScaleInvariant
 from ..typing import FloatArray, Value
+from .members import Structure
 
 if TYPE_CHECKING:
+    from .closure import ClosedMoments
     from .moments import Moments
 
 Map = TypeVar("Map", bound="ProblemMap")
@@ -41,22 +43,11 @@ def clock(optimizer: Optimizer, steps: Value, multiplier: Value, decay_multiplie
     return Clock(steps, multiplier, optimizer.lr * multiplier, optimizer.weight_decay * decay_multiplier)
 
 
-class FrozenRoot:
-    """An array namespace in which every square root is the value given: AdamW's second moment at its expectation."""
-
-    where = staticmethod(np.where)
-
-    def __init__(self, root: Value) -> None:
-        self.root = root
-
-    def sqrt(self, _: Value) -> Value:
-        return self.root
-
-
 class UpdateMap(NamedTuple):
-    """(w, m, g) ↦ (w', m'), linear: `weight_buffer` is what m contributes to w', and so on; and α, the decay per step.
+    """(w, m, g) ↦ (w', m'), linear: `weight_buffer` is what m contributes to w', and so on.
 
-    Arrays of shape (steps, points, 1), or (steps, points, d) where the map differs between coordinates.
+    `point_weight` and `point_buffer` make up where the gradient is taken, and `decay` is α, the decay per step. Arrays
+    of shape (steps, points, 1), or (steps, points, d) where the map differs between coordinates.
     """
 
     weight_weight: FloatArray
@@ -65,20 +56,19 @@ class UpdateMap(NamedTuple):
     buffer_weight: FloatArray
     buffer_buffer: FloatArray
     buffer_gradient: FloatArray
+    point_weight: FloatArray
+    point_buffer: FloatArray
     decay: FloatArray
 
     def at(self, step: int) -> UpdateMap:
         return UpdateMap(*(entry[step] for entry in self))
 
 
-def images(optimizer: Optimizer, xp: Any, c: Any) -> tuple[Value, ...]:
-    """The entries of the update map in the order of `UpdateMap`, in whatever numbers `c` holds."""
-    rest = (0,) * (len(optimizer.State._fields) - 2)
-    units = [
-        optimizer.update(xp, optimizer.State(weight, buffer, *rest), gradient, c)
-        for weight, buffer, gradient in ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-    ]
-    return tuple(state[field] for field in (0, 1) for state in units)
+def images(optimizer: Optimizer, xp_root: Value, c: Any) -> tuple[Value, ...]:
+    """The entries of the update map in the order of `UpdateMap` but for α, in whatever numbers `c` holds."""
+    structure = Structure(optimizer)
+    (weight, buffer), (of_weight, of_buffer) = (found := structure.images(xp_root, c, ())).rows, found.gradient
+    return (*weight, of_weight, *buffer, of_buffer, *structure.points(c))
 
 
 def update_map(optimizer: Optimizer, time: Clock, root: FloatArray) -> UpdateMap:
@@ -86,7 +76,7 @@ def update_map(optimizer: Optimizer, time: Clock, root: FloatArray) -> UpdateMap
     points, steps = np.broadcast_shapes(np.shape(time.lr), np.shape(time.weight_decay), (1, np.size(time.step)))
     given = optimizer.coefficients(np, time)
     c = type(given)(*(np.asarray(value)[..., None] for value in given))
-    entries = images(optimizer, FrozenRoot(root[:, None, :]), c)
+    entries = images(optimizer, root[:, None, :], c)
     alpha = np.asarray(optimizer.decay_per_step(time))[..., None]
     width = max(np.shape(entry)[-1] if np.ndim(entry) else 1 for entry in entries)
 
@@ -111,15 +101,15 @@ def lost_weight(optimizer: Optimizer) -> FloatArray:
         }
         one = optimizer.substituted(**exact)
         peak = PeakClock(Fraction(1), Fraction(1), exact["lr"], exact["weight_decay"])
-        lost[point] = float(1 - images(one, FrozenRoot(Fraction(1)), one.coefficients(None, peak))[0])
+        lost[point] = float(1 - images(one, Fraction(1), one.coefficients(None, peak))[0])
     return lost
 
 
 class PeakClock(Clock):
-    """The clock of the stationary state: k → ∞, so every power of a number below 1 is 0."""
+    """The clock of the stationary state: k → ∞, so every power of a number below 1 is 0, and 1 stays 1."""
 
     def power(self, base: Value) -> Value:
-        return 0 * base
+        return base == 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +124,7 @@ class ProblemMap:
     moving: ClassVar[bool] = False
     coupled: ClassVar[bool] = False
 
-    def at(self, x: Moments) -> ProblemMap:
+    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         """The map where the weights have these moments."""
         return self
 
@@ -157,7 +147,7 @@ class RelativeMap(ProblemMap):
 
     moving = True
 
-    def at(self, x: Moments) -> ProblemMap:
+    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         return self.of_size(x.mean_square)
 
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
@@ -178,7 +168,7 @@ class SampledMap(ProblemMap):
 
     moving = coupled = True
 
-    def at(self, x: Moments) -> ProblemMap:
+    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         miss = x.weight_mean - self.optimum
         return ProblemMap(self.slope, self.offset, np.sqrt(self.variance(x.weight_variance + miss * miss)))
 
@@ -261,6 +251,11 @@ class StepMap(NamedTuple):
     buffer_noise: FloatArray
     decay: FloatArray
 
+    @property
+    def weight_row(self) -> tuple[FloatArray, FloatArray]:
+        """What the weight and the buffer contribute to the weight."""
+        return self.weight_weight, self.weight_buffer
+
     def linear(self) -> StepMap:
         """A alone, without b and e."""
         zero = np.zeros((1, 1))
@@ -268,12 +263,15 @@ class StepMap(NamedTuple):
 
 
 def composed(u: UpdateMap, g: ProblemMap) -> StepMap:
-    """The step that an update map takes on a problem: the gradient at the weight substituted for g."""
+    """The step that an update map takes on a problem: the gradient where it is taken substituted for g."""
+    averaged = u.point_buffer.any()
+    slope = g.slope * u.point_weight if averaged else g.slope
+    of_buffer = (g.slope * u.point_buffer * by if averaged else 0.0 for by in (u.weight_gradient, u.buffer_gradient))
     return StepMap(
-        u.weight_weight + u.weight_gradient * g.slope,
-        u.weight_buffer,
-        u.buffer_weight + u.buffer_gradient * g.slope,
-        u.buffer_buffer,
+        u.weight_weight + u.weight_gradient * slope,
+        u.weight_buffer + next(of_buffer),
+        u.buffer_weight + u.buffer_gradient * slope,
+        u.buffer_buffer + next(of_buffer),
         u.weight_gradient * g.offset,
         u.buffer_gradient * g.offset,
         u.weight_gradient * g.scale,

@@ -27,14 +27,24 @@ class Moments(NamedTuple):
     buffer_variance: FloatArray
 
     @property
+    def means(self) -> tuple[FloatArray, FloatArray]:
+        return self.weight_mean, self.buffer_mean
+
+    @property
+    def columns(self) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Cov(w, m) as a matrix."""
+        return (self.weight_variance, self.covariance), (self.covariance, self.buffer_variance)
+
+    @property
     def mean_square(self) -> FloatArray:
         """E w² of each coordinate."""
         return self.weight_variance + self.weight_mean * self.weight_mean
 
 
-def certain(weight: FloatArray) -> Moments:
-    """The moments of a state that is known: this weight, an empty buffer."""
-    return Moments(weight, *(np.zeros_like(weight) for _ in range(4)))
+def certain(weight: FloatArray, buffer: FloatArray | None = None) -> Moments:
+    """The moments of a state that is known: this weight, and this buffer, or an empty one."""
+    zero = np.zeros_like(weight)
+    return Moments(weight, zero if buffer is None else buffer, zero, zero, zero)
 
 
 def advance(x: Moments, a: StepMap) -> Moments:

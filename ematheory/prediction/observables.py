@@ -8,12 +8,14 @@ coordinates, where each sum equals its expectation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..typing import FloatArray
+from .closure import ClosedMoments, Linearised
 from .linear import StepMap
+from .members import combined, number
 from .moments import Moments
 
 PER_COORDINATE = ("weight_mean", "weight_variance")
@@ -22,9 +24,10 @@ EXPECTATIONS = ("risk", "weight_mean_square", *PER_COORDINATE)
 OF_A_STEP = ("square_before", "change", "update", "update_dot")
 
 Sums = dict[str, FloatArray]
+Pair: TypeAlias = tuple[FloatArray, FloatArray]
 
 
-def state_sums(x: Moments, problem_coefficients: Any, copies: int) -> Sums:
+def state_sums(x: Moments | ClosedMoments, problem_coefficients: Any, copies: int) -> Sums:
     """Sums over the coordinates of a state, shape (points,): Σ E w² and, where there is one, the risk."""
     sums = {"square": total(x.weight_variance + x.weight_mean * x.weight_mean, copies)}
     if hasattr(problem_coefficients, "curvature"):
@@ -33,11 +36,11 @@ def state_sums(x: Moments, problem_coefficients: Any, copies: int) -> Sums:
     return sums
 
 
-def step_sums(before: Moments, a: StepMap, copies: int) -> Sums:
+def step_sums(before: Moments | ClosedMoments, a: StepMap | Linearised, decay: FloatArray, copies: int) -> Sums:
     """Sums over the coordinates of a step: squares of w, w' − w and w' − (1−α)w, and the latter's dot with w."""
     square = before.weight_variance + before.weight_mean * before.weight_mean
     change, _ = displacement(before, a, 1.0)
-    update, dot = displacement(before, a, 1.0 - a.decay)
+    update, dot = displacement(before, a, 1.0 - decay)
     return {
         "square_before": total(square, copies),
         "change": total(change, copies),
@@ -46,14 +49,14 @@ def step_sums(before: Moments, a: StepMap, copies: int) -> Sums:
     }
 
 
-def displacement(x: Moments, a: StepMap, kept: float | FloatArray) -> tuple[FloatArray, FloatArray]:
+def displacement(x: Moments | ClosedMoments, a: StepMap | Linearised, kept: float | FloatArray) -> Pair:
     """E v² and E v·w of v = w' − kept·w."""
-    weight = a.weight_weight - kept
-    mean = weight * x.weight_mean + a.weight_buffer * x.buffer_mean + a.weight_offset
-    with_weight = weight * x.weight_variance + a.weight_buffer * x.covariance
-    with_buffer = weight * x.covariance + a.weight_buffer * x.buffer_variance
-    variance = weight * with_weight + a.weight_buffer * with_buffer + a.weight_noise * a.weight_noise
-    return variance + mean * mean, with_weight + mean * x.weight_mean
+    first, *others = a.weight_row
+    row = (number(first) - kept, *others)
+    mean = number(combined(row, x.means)) + a.weight_offset
+    with_members = [number(combined(row, column)) for column in x.columns]
+    variance = number(combined(row, with_members)) + a.weight_noise * a.weight_noise
+    return variance + mean * mean, with_members[0] + mean * x.weight_mean
 
 
 def total(values: FloatArray, copies: int) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Adam, AdamW, Optimizer
+from ..optimizers import SGD, Adam, AdamW, AdEMAMix, NAdam, Optimizer, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -36,6 +36,8 @@ CLOSED = (
     "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
 MANY = "the limit of many coordinates"
+# Those whose moments close where √v̂ is nearly constant.
+CLOSING = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 OF_STEPS = ("rotation", "update_cosine")
 
 
@@ -126,16 +128,20 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    if isinstance(optimizer, SGD) and isinstance(problem, LinearRegression | ReshuffledData):
+    closed = isinstance(optimizer, CLOSING) and not optimizer.decays_where_aligned
+    if isinstance(optimizer, SGD | ScheduleFreeSGD) and isinstance(problem, LinearRegression | ReshuffledData):
         return
-    if isinstance(optimizer, SGD | Adam | AdamW) and isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant):
-        if not optimizer.decays_where_aligned:
-            return
+    if isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant) and (
+        closed or isinstance(optimizer, SGD | ScheduleFreeSGD)
+    ):
+        return
+    if optimizer.decays_where_aligned:
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
+    kinds = ", ".join(kind.__name__ for kind in CLOSING)
     raise ValueError(
-        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD (exact), AdamW and Adam (moment "
-        "closure) on NoisyQuadratic, RandomWalk and ScaleInvariant, and SGD on LinearRegression and ReshuffledData; "
-        "use simulate for the rest"
+        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD and ScheduleFreeSGD (exact) on "
+        f"every problem, and by moment closure {kinds} on NoisyQuadratic, RandomWalk and ScaleInvariant; use simulate "
+        "for the rest"
     )
 
 

@@ -7,48 +7,65 @@ from collections.abc import Callable
 import numpy as np
 
 from ..typing import FloatArray
-from .closure import Linearised, SecondMoment, advance_closed, averaged_square, linearised
-from .linear import PeakClock, RelativeMap, StepMap
-from .moments import Moments, in_units, settled_covariance, solved, stationary
+from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square, linearised
+from .linear import PeakClock, ProblemMap, RelativeMap, StepMap
+from .members import each_pair, number
+from .moments import Moments, settled_covariance, solved, stationary
 from .trajectory import ClosedRun
 
 # The geometric mean of the old second moment and the new one damps what would oscillate.
 ITERATIONS, ENOUGH = 200, 1e-13
 
 
-def settled(run: ClosedRun) -> tuple[Moments, StepMap, FloatArray]:
-    """The stationary moments, the step there, and 1 − A_ww free of cancellation, for the caller to judge.
+def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, FloatArray]:
+    """The stationary moments, the step there, its α, and I − A with 1 − A_ww free of cancellation, to be judged.
 
     With the second moment given the step is affine in the means and the covariances, and both are solved for; the
     second moment is then replaced by the one they imply, until it stays.
     """
-    own = run.optimizer
+    own, structure = run.optimizer, run.structure
     time = PeakClock(np.inf, np.ones((1, 1)), own.lr, own.weight_decay)
     given, shape = own.coefficients(np, time), (len(run.init), 1)
     c = type(given)(*(np.broadcast_to(value, shape) for value in given))
     decay = np.broadcast_to(own.decay_per_step(time), shape)
+    known = tuple(np.zeros(shape) for _ in structure.known)  # products of numbers below 1
     zero = np.zeros_like(run.init)
-    x, y = Moments(*[zero] * 5), SecondMoment(*[zero] * 4)
+    x = ClosedMoments.certain([zero] * len(structure.members))
     # Any size will do for a start where the gradient falls with the weights' own.
     size = np.ones_like(zero)
-    y = y._replace(mean=averaged_square(own, x, run.problem.of_size(size), c).mean)
+    first = as_gradient(run.problem.of_size(size))
+    x = x._replace(second_mean=averaged_square(structure, x, first, c, known).mean)
     for _ in range(ITERATIONS):
-        g = run.problem.of_size(size)
-        found = linearised(own, x, y, g, c, decay, run.pessimism)
-        pull = g.slope + found.square.pull
-        lost = np.broadcast_to(decay - found.updates.weight_gradient * pull, run.init.shape)
+        g = as_gradient(run.problem.of_size(size))
+        found = linearised(structure, x, g, c, known, run.pessimism)
+        left = lost(found, decay, g, run.init.shape)
         with np.errstate(all="ignore"):
             try:
-                x, y = at_rest(found, y, lost)
+                x = at_rest(found, x, left)
             except np.linalg.LinAlgError:
                 break
-            new = np.sqrt(y.mean * averaged_square(own, x, g, c).mean)
+            new = np.sqrt(x.second_mean * averaged_square(structure, x, g, c, known).mean)
             larger = np.sqrt(size * x.mean_square) if isinstance(run.problem, RelativeMap) else size
-        settling = (np.abs(new - y.mean) > ENOUGH * new) | (np.abs(larger - size) > ENOUGH * size)
-        y, size = y._replace(mean=new), larger
+        settling = (np.abs(new - x.second_mean) > ENOUGH * new) | (np.abs(larger - size) > ENOUGH * size)
+        x, size = x._replace(second_mean=new), larger
         if not np.isfinite(new).all() or not settling.any():
             break
-    return x, found.step, lost
+    return x, found, decay, left
+
+
+def as_gradient(problem: ProblemMap) -> Gradient:
+    return Gradient(problem.slope, problem.offset, problem.scale)
+
+
+def lost(a: Linearised, decay: FloatArray, g: Gradient, shape: tuple[int, ...]) -> FloatArray:
+    """I − A on the members, shape (points, d, K, K), with 1 − A_ww free of cancellation."""
+    count = len(a.matrix)
+    left = np.broadcast_to(np.eye(count), (*shape, count, count)).copy()
+    for i, row in enumerate(a.matrix):
+        for j, entry in enumerate(row):
+            left[..., i, j] -= number(entry)
+    left[..., 0, 0] = decay - a.weight_gradient * (g.slope + number(a.square.pull))
+    return left
 
 
 def settled_size(step_at: Callable[[FloatArray], StepMap], lost: FloatArray) -> tuple[Moments, StepMap]:
@@ -65,19 +82,41 @@ def settled_size(step_at: Callable[[FloatArray], StepMap], lost: FloatArray) -> 
     return x, step
 
 
-def at_rest(a: Linearised, y: SecondMoment, lost: FloatArray) -> tuple[Moments, SecondMoment]:
+def at_rest(a: Linearised, x: ClosedMoments, left: FloatArray) -> ClosedMoments:
     """The moments that the linearised step leaves as they are, in units in which the equations are of one size."""
-    unit, offset, _ = in_units(a.step, lost)
-    scale = np.stack([unit, np.ones_like(unit), y.mean], axis=-1)
-    ratio = scale[..., None, :] / scale[..., :, None]
-    d = (np.eye(3) - a.matrix) * ratio
-    d[..., 0, 0] = lost - a.lean * a.square_weight
-    spread = settled_covariance(d, a.noise / (scale[..., :, None] * scale[..., None, :]))
-    spread = spread * scale[..., :, None] * scale[..., None, :]
-    y = SecondMoment(y.mean, spread[..., 0, 2], spread[..., 1, 2], spread[..., 2, 2])
-    two = Moments(*(np.zeros_like(unit),) * 2, spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1])
-    more = advance_closed(two, y, a)[0].weight_mean - a.step.weight_offset
-    frozen = d[..., :2, :2].copy()
-    frozen[..., 0, 0] = lost
-    mean = solved(frozen, offset + np.stack([more / unit, np.zeros_like(unit)], axis=-1))
-    return two._replace(weight_mean=mean[..., 0] * unit, buffer_mean=mean[..., 1]), y
+    members = range(len(x.means))
+    shape = left.shape[:-2]
+    lean = [np.broadcast_to(number(value), shape) for value in a.lean]
+    noises = [np.broadcast_to(number(value), shape) for value in a.noises]
+    noisy = (noises[0] != 0) & (noises[1] != 0)
+    unit = np.where(noisy, np.abs(noises[0]) / np.where(noisy, np.abs(noises[1]), 1.0), 1.0)
+    scale = np.stack([unit, *[np.ones_like(unit)] * (len(members) - 1), x.second_mean], axis=-1)
+    d = np.zeros((*shape, len(members) + 1, len(members) + 1))
+    d[..., :-1, :-1] = left
+    for j in members:
+        square = number(a.square_row[j])
+        for i in members:
+            d[..., i, j] -= lean[i] * square
+        d[..., -1, j] = -square
+        d[..., j, -1] = -lean[j] * a.square.kept
+    d[..., -1, -1] = 1 - a.square.kept
+    taken = np.broadcast_to(a.square_noise, shape)
+    linear = np.stack([*(noises[i] + lean[i] * taken for i in members), taken], axis=-1)
+    squared = np.stack([*lean, np.ones(shape)], axis=-1)
+    noise = outer(linear) + np.broadcast_to(a.jitter, shape)[..., None, None] * outer(squared)
+    spread = settled_covariance(d * (scale[..., None, :] / scale[..., :, None]), noise / outer(scale)) * outer(scale)
+    centred = ClosedMoments(
+        (np.zeros(shape),) * len(members),
+        each_pair(len(members), lambda i, j: spread[..., i, j]),
+        x.second_mean,
+        tuple(spread[..., i, -1] for i in members),
+        spread[..., -1, -1],
+    )
+    offsets = np.stack([np.broadcast_to(mean, shape) for mean in advance_closed(centred, a).means], axis=-1)
+    own = scale[..., :-1]
+    means = solved(left * (own[..., None, :] / own[..., :, None]), offsets / own) * own
+    return centred._replace(means=tuple(means[..., i] for i in members))
+
+
+def outer(vector: FloatArray) -> FloatArray:
+    return vector[..., :, None] * vector[..., None, :]

@@ -37,6 +37,17 @@ def restoring(step: StepMap, lost: FloatArray) -> FloatArray:
     return lost * (1 - step.buffer_buffer) - step.weight_buffer * step.buffer_weight
 
 
+def closed_margins(left: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """`contraction` and `restoring` of any number of members, from I − A: the eigenvalues' distance from the circle."""
+    with np.errstate(all="ignore"):
+        finite = np.asarray(np.isfinite(left).all(axis=(-1, -2)))
+        usable = np.where(finite[..., None, None], left, np.eye(left.shape[-1]))
+        away = 1 - np.linalg.eigvals(usable)
+        # Those at 1 are judged by det(I − A), which loses nothing at small rates.
+        beyond = np.where(np.abs(away - 1) < 1e-6, 0.0, np.abs(away)).max(axis=-1)
+        return np.where(finite, 1 - beyond, -1.0), np.where(finite, np.linalg.det(usable), -1.0)
+
+
 def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
     """Warn, with the bound, when the weights grow without bound at the peak rate.
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ..optimizers import Optimizer
 from ..typing import FloatArray
-from .closure import SecondMoment, advance_closed, linearised
+from .closure import ClosedMoments, Gradient, Linearised, advance_closed, linearised
 from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
+from .members import Structure
 from .moments import MomentMap, Moments, advance, certain
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -22,12 +23,13 @@ BLOCK_ENTRIES, LONGEST_BLOCK, LONG_STRETCH = 2**18, 1024, 64
 
 
 class Recorded(NamedTuple):
-    """The moments at the recorded step number `place`; for step > 0 also those before it and the step's map."""
+    """The moments at the recorded step number `place`; for step > 0 also those before it, the step's map, and its α."""
 
     place: int
-    after: Moments
-    before: Moments | None = None
-    step: StepMap | None = None
+    after: Moments | ClosedMoments
+    before: Moments | ClosedMoments | None = None
+    step: StepMap | Linearised | None = None
+    decay: FloatArray | None = None
 
 
 # Yields what is recorded on the way and returns the moments at the end.
@@ -74,7 +76,7 @@ class Run:
 
     def start(self) -> State:
         """The moments before the first update."""
-        return certain(self.init)
+        return certain(*self.optimizer.initial(np, self.init)[:2])
 
     def gradient(self, x: State) -> ProblemMap:
         return self.problem.at(x)
@@ -87,7 +89,7 @@ class Run:
         return MomentMap(step, self.init.shape)
 
     def seen(self, place: int, x: State, before: State, step: StepMap | None) -> Recorded:
-        return Recorded(place, x, before, step)
+        return Recorded(place, x, before, step, None if step is None else step.decay)
 
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         """The moments at the wanted step counts, which increase."""
@@ -135,35 +137,57 @@ class Run:
         return many.after(x, stop - start)
 
 
+class Timed(NamedTuple):
+    """One step's coefficients, the members known from time alone, and α; each of shape (points, 1)."""
+
+    c: Any
+    known: tuple[FloatArray, ...]
+    decay: FloatArray
+
+
 @dataclass(frozen=True)
 class ClosedRun(Run):
     """A run of an adaptive optimizer whose second moment depends on the weights': every step is made anew."""
 
     pessimism: int = 0
 
+    @property
+    def structure(self) -> Structure:
+        return Structure(self.optimizer)
+
+    def start(self) -> ClosedMoments:
+        first = self.optimizer.initial(np, self.init)
+        return ClosedMoments.certain([getattr(first, name) for name in self.structure.members])
+
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         places = {int(step): place for place, step in enumerate(wanted)}
-        x = certain(self.init)
-        y = SecondMoment(*(np.zeros_like(self.init) for _ in range(4)))
+        structure, x = self.structure, self.start()
         if 0 in places:
             yield Recorded(places[0], x)
-        for start in range(0, int(wanted[-1]), LONGEST_BLOCK):
-            stop = min(start + LONGEST_BLOCK, int(wanted[-1]))
-            for k, (c, decay) in enumerate(self.coefficients(start, stop), start + 1):
-                found = linearised(self.optimizer, x, y, self.problem.at(x), c, decay, self.pessimism)
-                before, (x, y) = x, advance_closed(x, y, found)
-                if k in places:
-                    yield Recorded(places[k], x, before, found.step)
+        for k, time in enumerate(self.timed(int(wanted[-1])), 1):
+            found = self.linearised(structure, x, time)
+            before, x = x, advance_closed(x, found)
+            if k in places:
+                yield Recorded(places[k], x, before, found, time.decay)
 
-    def coefficients(self, start: int, stop: int) -> Generator[tuple[Any, FloatArray], None, None]:
-        """The optimizer's coefficients at each step and α, each of shape (points, 1)."""
-        time = self.clock(start, stop)
-        given = self.optimizer.coefficients(np, time)
-        shape = (len(self.init), stop - start)
-        columns = [np.broadcast_to(value, shape) for value in (*given, self.optimizer.decay_per_step(time))]
-        for j in range(stop - start):
-            *c, decay = (column[:, j, None] for column in columns)
-            yield type(given)(*c), decay
+    def linearised(self, structure: Structure, x: ClosedMoments, time: Timed) -> Linearised:
+        g = self.problem.at(x)
+        return linearised(structure, x, Gradient(g.slope, g.offset, g.scale), time.c, time.known, self.pessimism)
+
+    def timed(self, steps: int) -> Generator[Timed, None, None]:
+        """What the first so many steps need of time."""
+        structure, first = self.structure, self.optimizer.initial(np, np.zeros((len(self.init), 1)))
+        known = tuple(getattr(first, name) for name in structure.known)
+        for start in range(0, steps, LONGEST_BLOCK):
+            stop = min(start + LONGEST_BLOCK, steps)
+            time = self.clock(start, stop)
+            given = self.optimizer.coefficients(np, time)
+            shape = (len(self.init), stop - start)
+            columns = [np.broadcast_to(value, shape) for value in (*given, self.optimizer.decay_per_step(time))]
+            for j in range(stop - start):
+                *c, decay = (column[:, j, None] for column in columns)
+                yield Timed(type(given)(*c), known, decay)
+                known = structure.known_after(type(given)(*c), known)
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:
