@@ -44,4 +44,4 @@ $(STAMP): $(SOURCES)
 	@touch $(STAMP)
 
 clean:
-	rm -rf build $(VENV) *.egg-info ematheory/simulation/*.so
+	rm -rf build $(VENV) *.egg-info ematheory/*.so

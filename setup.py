@@ -59,13 +59,13 @@ def wants_cuda() -> bool:
 
 def extensions() -> list[Extension]:
     native = Extension(
-        "ematheory.simulation._native",
+        "ematheory._native",
         ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp"],
         depends=[ENGINE, *HEADERS],
         language="c++",
     )
     cuda = Extension(
-        "ematheory.simulation._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True
+        "ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True
     )
     return [native, *([cuda] if wants_cuda() else [])]
 

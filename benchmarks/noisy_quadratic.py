@@ -52,7 +52,7 @@ def prepare_simulate(replicas: int) -> Run:
 
 def prepare_engine(replicas: int) -> Run:
     """The native engine's `advance` alone."""
-    native = import_module("ematheory.simulation._native")
+    native = import_module("ematheory._native")
     first, second = corrections()
     constant = np.array([LR * DECAY, BETA1, 1 - BETA1, BETA2, 1 - BETA2, EPS], dtype=np.float32)
     decay, beta1, rest1, beta2, rest2, eps = np.broadcast_to(constant[:, None], (6, STEPS))
@@ -168,8 +168,8 @@ def prepare_numba(replicas: int) -> Run:
 
 # By name: the package that it needs, and what prepares a run of STEPS updates at a number of replicas.
 CONTENDERS: dict[str, tuple[str, Callable[[int], Run]]] = {
-    "ematheory engine": ("ematheory.simulation._native", prepare_engine),
-    "ematheory.simulate": ("ematheory.simulation._native", prepare_simulate),
+    "ematheory engine": ("ematheory._native", prepare_engine),
+    "ematheory.simulate": ("ematheory._native", prepare_simulate),
     "JAX scan, threefry": ("jax", lambda replicas: prepare_jax(replicas, "threefry2x32")),
     "JAX scan, rbg": ("jax", lambda replicas: prepare_jax(replicas, "rbg")),
     "torch fused AdamW": ("torch", prepare_torch),

@@ -51,7 +51,7 @@ FACE = {
     "simulate": "simulation",
     "combine": "simulation",
     "compare": "comparison",
-    "isas": "simulation",
+    "isas": "native",
     "train": "training",
     "validate": "validation",
 }

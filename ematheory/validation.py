@@ -90,6 +90,6 @@ def keeping(kept: report.Levels, tell: Progress) -> Progress:
 
 def instruction_sets() -> tuple[str, ...]:
     """What this CPU can run of the native engine."""
-    from .simulation import isas
+    from .native import isas
 
     return tuple(isas())

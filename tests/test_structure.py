@@ -18,6 +18,7 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 LAYERS = (
     (
         "typing",
+        "native",
         "records",
         "arithmetic",
         "running_products",

@@ -223,7 +223,7 @@ std::vector<std::string> isas() {
 
 PYBIND11_MODULE(_native, module) {
   using namespace ematheory;
-  module.doc() = "The native engine; ematheory/simulation/_native.pyi describes it.";
+  module.doc() = "The native engine; ematheory/_native.pyi describes it.";
   module.def("isas", &isas);
   module.def("optimizers", [] { return names(traced_optimizers()); });
   module.def("problems", [] { return names(traced_problems()); });

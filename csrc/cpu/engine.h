@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-// One call of `advance`: arrays as ematheory/simulation/_native.pyi describes them, checked by the binding.
+// One call of `advance`: arrays as ematheory/_native.pyi describes them, checked by the binding.
 struct ematheory_job {
   int is_double;
   int problem, optimizer;  // places in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS

@@ -21,6 +21,16 @@ REFERENCE_ONLY: tuple[type[Optimizer], ...] = (
     AdEMAMix, AdamP, Amos, Lion, NAdam, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD, SignSGD,
 )  # fmt: skip
 
+
+def is_traced(optimizer: Optimizer, kinds: tuple[type[Optimizer], ...] = RECORDS) -> bool:
+    """Whether the optimizer steps as one of these records does: its functions are theirs, not a subclass's own."""
+    own = ("State", "Coefficients", "update", "point", "variant")
+    return any(
+        isinstance(optimizer, kind) and all(getattr(type(optimizer), name) is getattr(kind, name) for name in own)
+        for kind in kinds
+    )
+
+
 __all__ = [
     "RECORDS",
     "REFERENCE_ONLY",

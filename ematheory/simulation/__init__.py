@@ -1,7 +1,6 @@
 """Simulation: optimizer dynamics on problems whose answer can be known, with the same bits on every machine."""
 
-from .backends import isas
 from .combination import combine
 from .runs import simulate
 
-__all__ = ["combine", "isas", "simulate"]
+__all__ = ["combine", "simulate"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 
-from .. import optimizers, problems
+from .. import native, optimizers, problems
 from ..optimizers import Optimizer
 from ..problems import Problem
 from ..records import check_choice
@@ -67,49 +65,19 @@ class Native:
         self.threads = threads
 
     def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
-        import_module("._native", __package__).advance(
-            isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block
-        )
-
-
-def native_module() -> Any | None:
-    """The compiled module, or None where it was not built."""
-    try:
-        return import_module("._native", __package__)
-    except ImportError:
-        return None
-
-
-def isas() -> list[str]:
-    """The instruction sets of the native engine that this CPU runs, the fastest last; empty where it was not built.
-
-    >>> all(isinstance(name, str) for name in isas())
-    True
-    """
-    native = native_module()
-    return [] if native is None else list(native.isas())
+        module = native.native_module()
+        assert module is not None
+        module.advance(isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block)
 
 
 def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     """Whether the native engine holds the traced functions of both records."""
-    return type(problem) in problems.RECORDS and isinstance(optimizer, optimizers.RECORDS)
-
-
-def check_threads(threads: Any) -> int:
-    """The number of threads, this process's CPUs when None. Raises `TypeError` or `ValueError`."""
-    if threads is None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
-        raise TypeError(f"threads must be a whole number or None (all of this process's CPUs), got {threads!r}")
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
-    return int(threads)
+    return type(problem) in problems.RECORDS and optimizers.is_traced(optimizer)
 
 
 def native_backend(isa: str, threads: int) -> Native:
     """The native engine. Raises `ValueError` for an instruction set that this CPU or build lacks."""
-    known = isas()
+    known = native.isas()
     check_choice("isa", isa, ("auto", *known))
     return Native(known[-1] if isa == "auto" else isa, threads)
 
@@ -123,8 +91,8 @@ def choose(backend: str, isa: str, threads: int | None, problem: Problem, optimi
     check_choice("backend", backend, BACKENDS)
     if backend == "cuda":
         raise ValueError("backend 'cuda': this build has no CUDA module; use 'cpu', 'reference' or 'auto'")
-    count = check_threads(threads)
-    built, generated = native_module() is not None, is_generated(problem, optimizer)
+    count = native.check_threads(threads)
+    built, generated = native.native_module() is not None, is_generated(problem, optimizer)
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
     if backend == "cpu" and not generated:

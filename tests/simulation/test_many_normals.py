@@ -8,7 +8,7 @@ from math import erfc, sqrt
 import numpy as np
 import pytest
 
-native = pytest.importorskip("ematheory.simulation._native", reason="the native engine was not built")
+native = pytest.importorskip("ematheory._native", reason="the native engine was not built")
 
 COUNT = 10**9
 CHUNK = {"steps": 500, "columns": 2000, "replicas": 1}

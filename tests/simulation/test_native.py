@@ -18,7 +18,7 @@ from ematheory import optimizers, problems
 from ematheory.simulation import arrays
 from ematheory.simulation.normal import normals
 
-native = pytest.importorskip("ematheory.simulation._native", reason="the native engine was not built")
+native = pytest.importorskip("ematheory._native", reason="the native engine was not built")
 
 CSRC = Path(__file__).parents[2] / "csrc"
 ISAS = native.isas()
@@ -210,7 +210,7 @@ def test_float16_is_refused():
 LONG_RUN = """
 import signal, sys, time
 import numpy as np
-from ematheory.simulation import _native
+from ematheory import _native
 
 seen = []
 def interrupted(number, frame):

@@ -219,14 +219,14 @@ def test_a_random_walk_has_no_risk() -> None:
 
 
 def test_an_unknown_isa_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "isas", lambda: ["one", "two"])
+    monkeypatch.setattr(backends.native, "isas", lambda: ["one", "two"])
     assert backends.native_backend("auto", 1).isa == "two"
     with pytest.raises(ValueError, match="isa must be one of 'auto', 'one', 'two', got 'three'"):
         backends.native_backend("three", 1)
 
 
 def test_without_the_native_engine_the_reference_serves_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "native_module", lambda: None)
+    monkeypatch.setattr(backends.native, "native_module", lambda: None)
     assert em.isas() == []
     with pytest.warns(UserWarning, match="the native engine was not built: the NumPy reference runs"):
         result = run(backend="auto")
@@ -257,6 +257,8 @@ def test_a_user_s_own_record_runs_on_the_reference() -> None:
     assert json.loads(own.attrs["run"])["backend"] == "reference"
     plain = run(em.NoisyQuadratic([1.0, 0.5]), em.SGD(lr=0.1), steps=9, replicas=4)
     np.testing.assert_array_equal(own.risk, plain.risk)
+    halved = em.simulate(em.NoisyQuadratic([2.0, 1.0]), Halved(lr=0.1), steps=9, replicas=4)
+    assert json.loads(halved.attrs["run"])["backend"] == "reference"
     if em.isas():
         with pytest.raises(ValueError, match="backend 'cpu' holds only NoisyQuadratic, RandomWalk, AdamW, Adam, SGD"):
             em.simulate(Doubled([1.0]), em.SGD(lr=0.1), steps=2, backend="cpu")
