@@ -20,11 +20,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(filter-out %/generated.h,$(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu))
+	$(BIN)/clang-format --dry-run -Werror $(filter-out %/generated.h csrc/core/moments.h,$(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu))
 
-# The updates and gradients, traced from Python into csrc/core/generated.h.
+# The updates and gradients, and the steps of predict's moments, traced from Python into csrc/core/.
 generate: $(STAMP)
 	$(BIN)/python -m ematheory.simulation.tracing csrc/core/generated.h
+	$(BIN)/python -m ematheory.simulation.moment_tracing csrc/core/moments.h
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'

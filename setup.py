@@ -20,7 +20,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-ENGINE = "csrc/cpu/engine.cpp"
+# Compiled once per instruction set.
+KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/moments.cpp"]
 CUDA_ENGINE = "csrc/cuda/engine.cu"
 HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 
@@ -61,7 +62,7 @@ def extensions() -> list[Extension]:
     native = Extension(
         "ematheory._native",
         ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp"],
-        depends=[ENGINE, *HEADERS],
+        depends=[*KERNELS, *HEADERS],
         language="c++",
     )
     cuda = Extension(
@@ -109,16 +110,17 @@ class BuildNative(build_ext):
             return subprocess.run(command, capture_output=True).returncode == 0
 
     def compile_levels(self) -> list[str]:
+        wanted = [(level, flags, source) for level, flags in self.levels().items() for source in KERNELS]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(self.compile_level, *zip(*self.levels().items(), strict=True)))
+            return list(pool.map(self.compile_level, *zip(*wanted, strict=True)))
 
-    def compile_level(self, level: str, flags: list[str]) -> str:
+    def compile_level(self, level: str, flags: list[str], source: str) -> str:
         """One object in a folder of its own: two levels in one folder would silently share the first object."""
         folder = Path(self.build_temp, "levels", level)
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / "engine.o"
+        target = folder / Path(source).with_suffix(".o").name
         own = ["-O3", "-fno-exceptions", *LANGUAGE, *ARITHMETIC, *sanitizers(), f"-DEMATHEORY_LEVEL={level}"]
-        self.spawn([*compiler(), *own, *flags, "-c", ENGINE, "-o", str(target)])
+        self.spawn([*compiler(), *own, *flags, "-c", source, "-o", str(target)])
         return str(target)
 
     def compile_cuda(self) -> str:

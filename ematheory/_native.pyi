@@ -55,6 +55,35 @@ def advance(
     KeyboardInterrupt : on Ctrl-C, within 0.2 s; the state is then unspecified.
     """
 
+def moment_programs() -> list[str]:
+    """The names of the traced steps of moments (`prediction.stepping`)."""
+
+def moments(
+    *,
+    isa: str,
+    program: str,
+    state: npt.NDArray[np.float64],
+    gradient: npt.NDArray[np.float64],
+    coefficients: npt.NDArray[np.float64],
+    snapshots_at: npt.NDArray[np.int64],
+    snapshots: npt.NDArray[np.float64],
+    threads: int,
+) -> None:
+    """Step the moments of points × columns cells through a block of steps, on `threads` threads.
+
+    Parameters
+    ----------
+    state : (S, points, columns), updated in place; S as the program has them.
+    gradient : (3, points, columns), the slope, the offset and the scale of the noise.
+    coefficients : (points, steps, C), the optimizer's Coefficients, then what is known from time alone.
+    snapshots_at, snapshots : as for `advance`, of the whole state: (n, S, points, columns).
+
+    Raises
+    ------
+    ValueError : a shape, dtype or layout other than the above, an unknown name.
+    KeyboardInterrupt : on Ctrl-C, within 0.2 s; the state is then unspecified.
+    """
+
 def normals(
     *, isa: str, seed: int, first_step: int, steps: int, columns: int, replicas: int, first_replica: int, point: int
 ) -> npt.NDArray[np.float32]:

@@ -89,9 +89,10 @@ void check_points(const py::array &point_numbers) {
   for (py::ssize_t i = 0; i < point_numbers.size(); ++i) check_limit("point_numbers", numbers[i], MAXIMUM_POINTS - 1);
 }
 
-// Waits for the threads; between looks at signals, so that Ctrl-C raises KeyboardInterrupt.
-void run(const Level &level, const ematheory_job &job, const int threads, const py::object &progress) {
-  Run threads_at_work(level, job, threads);
+// Does the tiles on threads, each by work(tile); between looks at signals, so that Ctrl-C raises KeyboardInterrupt.
+template <class Work>
+void run(const Work &work, const int64_t tiles, int *stop, const int threads, const py::object &progress) {
+  Run threads_at_work(work, tiles, stop, threads);
   try {
     for (;;) {
       bool is_done;
@@ -107,6 +108,10 @@ void run(const Level &level, const ematheory_job &job, const int threads, const 
     threads_at_work.stop();
     throw;
   }
+}
+
+int64_t tiles_of(const int64_t cells, const int64_t cells_per_tile) {
+  return (cells + cells_per_tile - 1) / cells_per_tile;
 }
 
 void advance(const std::string &isa, const std::string &problem, const std::string &optimizer, py::array state,
@@ -157,7 +162,45 @@ void advance(const std::string &isa, const std::string &problem, const std::stri
   job.snapshot_count = snapshots_at.size();
   job.snapshots_at = static_cast<const int64_t *>(snapshots_at.data());
   job.snapshots = snapshots.mutable_data();
-  run(level, job, threads, progress);
+  int stop = 0;
+  job.stop = &stop;
+  const int64_t tiles = tiles_of(replicas * coordinates, level.cells_per_tile());
+  run([&](const int64_t tile) { level.advance(&job, tile / tiles, tile % tiles); }, tiles * points, &stop, threads,
+      progress);
+}
+
+void moments(const std::string &isa, const std::string &program, py::array state, const py::array &gradient,
+             const py::array &coefficients, const py::array &snapshots_at, py::array snapshots, const int threads) {
+  const Level &level = level_named(isa);
+  ematheory_moments_job job{};
+  job.program = place_of("program", traced_moments(), program);
+  const Traced &traced = traced_moments()[job.program];
+  check_dimensions("state", state, 3);
+  check_dimensions("coefficients", coefficients, 3);
+  check_dimensions("snapshots_at", snapshots_at, 1);
+  const py::dtype dtype = py::dtype::of<double>();
+  const py::ssize_t points = state.shape(1), columns = state.shape(2), steps = coefficients.shape(1);
+  check_array("state", state, dtype, {traced.state, points, columns});
+  check_array("gradient", gradient, dtype, {3, points, columns});
+  check_array("coefficients", coefficients, dtype, {points, steps, traced.coefficients});
+  check_array("snapshots_at", snapshots_at, py::dtype::of<int64_t>(), {snapshots_at.size()});
+  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), traced.state, points, columns});
+  check(threads >= 1, "threads must be at least 1, got " + std::to_string(threads));
+  check_offsets(snapshots_at, steps);
+  job.points = points;
+  job.columns = columns;
+  job.steps = steps;
+  job.gradient = static_cast<const double *>(gradient.data());
+  job.coefficients = static_cast<const double *>(coefficients.data());
+  job.state = static_cast<double *>(state.mutable_data());
+  job.snapshot_count = snapshots_at.size();
+  job.snapshots_at = static_cast<const int64_t *>(snapshots_at.data());
+  job.snapshots = static_cast<double *>(snapshots.mutable_data());
+  int stop = 0;
+  job.stop = &stop;
+  const int64_t tiles = tiles_of(columns, level.cells_per_moments_tile());
+  run([&](const int64_t tile) { level.moments(&job, tile / tiles, tile % tiles); }, tiles * points, &stop, threads,
+      py::none());
 }
 
 py::array_t<float> normals(const std::string &isa, const uint64_t seed, const uint64_t first_step,
@@ -230,6 +273,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("advance", &advance, py::kw_only(), "isa"_a, "problem"_a, "optimizer"_a, "state"_a,
              "problem_coefficients"_a, "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a,
              "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none());
+  module.def("moment_programs", [] { return names(traced_moments()); });
+  module.def("moments", &moments, py::kw_only(), "isa"_a, "program"_a, "state"_a, "gradient"_a, "coefficients"_a,
+             "snapshots_at"_a, "snapshots"_a, "threads"_a);
   module.def("normals", &normals, py::kw_only(), "isa"_a, "seed"_a, "first_step"_a, "steps"_a, "columns"_a,
              "replicas"_a, "first_replica"_a, "point"_a);
   module.def("philox", &philox, "counter"_a, "key"_a);

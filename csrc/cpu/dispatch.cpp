@@ -3,9 +3,10 @@
 #include <cfenv>
 
 #include "../core/generated.h"
+#include "../core/moments.h"
 
 // setup.py lists the levels it compiled: EMATHEORY_LEVELS(X) X(portable) ….
-#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level)
+#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
 EMATHEORY_LEVELS(EMATHEORY_DECLARE)
 
 namespace ematheory {
@@ -39,13 +40,15 @@ std::string Level::public_name() const {
 }
 
 std::vector<const Level *> supported_levels() {
-#define EMATHEORY_ENTRY(level)         \
-  {#level,                             \
-   is_supported_##level,               \
-   ematheory_##level##_cells_per_tile, \
-   ematheory_##level##_advance,        \
-   ematheory_##level##_normals,        \
-   ematheory_##level##_contraction_is_off},
+#define EMATHEORY_ENTRY(level)                 \
+  {#level,                                     \
+   is_supported_##level,                       \
+   ematheory_##level##_cells_per_tile,         \
+   ematheory_##level##_advance,                \
+   ematheory_##level##_normals,                \
+   ematheory_##level##_contraction_is_off,     \
+   ematheory_##level##_cells_per_moments_tile, \
+   ematheory_##level##_moments},
   static const Level levels[] = {EMATHEORY_LEVELS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
   std::vector<const Level *> supported;
@@ -68,11 +71,15 @@ const std::vector<Traced> &traced_optimizers() {
   return all;
 }
 
-Run::Run(const Level &level, ematheory_job job, const int threads) : level_(level), job_(job) {
-  const int64_t lanes = level.cells_per_tile();
-  tiles_per_point_ = (job.replicas * job.coordinates + lanes - 1) / lanes;
-  tiles_ = tiles_per_point_ * job.points;
-  job_.stop = &stop_;
+const std::vector<Traced> &traced_moments() {
+#define EMATHEORY_ENTRY(name) {#name, moments::name::STATE, moments::name::COEFFICIENTS},
+  static const std::vector<Traced> all = {EMATHEORY_MOMENTS(EMATHEORY_ENTRY)};
+#undef EMATHEORY_ENTRY
+  return all;
+}
+
+Run::Run(std::function<void(int64_t)> work, const int64_t tiles, int *const stop, const int threads)
+    : work_on_(std::move(work)), tiles_(tiles), stop_(stop) {
   const int64_t count = tiles_ < threads ? tiles_ : threads;
   try {
     for (int64_t number = 0; number < count; ++number) {
@@ -81,7 +88,7 @@ Run::Run(const Level &level, ematheory_job job, const int threads) : level_(leve
       ++working_;
     }
   } catch (...) {
-    stop();
+    this->stop();
     for (std::thread &thread : threads_) thread.join();
     throw;
   }
@@ -106,10 +113,10 @@ void Run::work() {
   std::fenv_t before;
   std::fegetenv(&before);
   std::fesetenv(FE_DFL_ENV);
-  while (!__atomic_load_n(&stop_, __ATOMIC_RELAXED)) {
+  while (!__atomic_load_n(stop_, __ATOMIC_RELAXED)) {
     const int64_t tile = next_.fetch_add(1, std::memory_order_relaxed);
     if (tile >= tiles_) break;
-    level_.advance(&job_, tile / tiles_per_point_, tile % tiles_per_point_);
+    work_on_(tile);
   }
   std::fesetenv(&before);
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -6,12 +6,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine.h"
+#include "moments.h"
 
 namespace ematheory {
 
@@ -23,6 +25,8 @@ struct Level {
   void (*advance)(const ematheory_job *, int64_t point, int64_t tile);
   void (*normals)(const ematheory_normals *);
   int (*contraction_is_off)(const float *, const double *, int);
+  int64_t (*cells_per_moments_tile)();
+  void (*moments)(const ematheory_moments_job *, int64_t point, int64_t tile);
 
   // "portable", "x86-64-v2", …
   std::string public_name() const;
@@ -38,11 +42,14 @@ struct Traced {
 };
 const std::vector<Traced> &traced_problems();
 const std::vector<Traced> &traced_optimizers();
+// Those in EMATHEORY_MOMENTS.
+const std::vector<Traced> &traced_moments();
 
-// Runs one job on threads of its own; joins them when destroyed.
+// Runs tiles of work on threads of its own; joins them when destroyed.
 class Run {
  public:
-  Run(const Level &level, ematheory_job job, int threads);
+  // `work` does one tile, and leaves it unfinished once *stop is not 0.
+  Run(std::function<void(int64_t tile)> work, int64_t tiles, int *stop, int threads);
   ~Run();
   Run(const Run &) = delete;
   Run &operator=(const Run &) = delete;
@@ -50,18 +57,17 @@ class Run {
   // Waits until all is done, at most this long; says whether it is.
   bool wait(std::chrono::milliseconds longest);
   // Tells the threads to leave their work unfinished.
-  void stop() { __atomic_store_n(&stop_, 1, __ATOMIC_RELAXED); }
+  void stop() { __atomic_store_n(stop_, 1, __ATOMIC_RELAXED); }
   // The share of the work that has been taken up.
   double done() const;
 
  private:
   void work();
 
-  const Level &level_;
-  ematheory_job job_;
-  int64_t tiles_per_point_, tiles_;
+  const std::function<void(int64_t)> work_on_;
+  const int64_t tiles_;
   std::atomic<int64_t> next_{0};
-  int stop_ = 0;
+  int *const stop_;
   int working_ = 0;
   std::mutex mutex_;
   std::condition_variable finished_;

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..native import native_module
 from ..optimizers import AdamW, Optimizer
 from ..problems import Problem
 from ..records import flattened, grid
@@ -23,7 +24,8 @@ from .settled import settled, settled_size
 from .stability import closed_margins, contraction, peak_updates, restoring, where
 from .trajectory import ClosedRun, Recorded, Run
 
-BLOCK_CELLS = 2**13
+# A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
+BLOCK_CELLS, NATIVE_BLOCK_CELLS = 2**13, 2**16
 
 
 class Block(NamedTuple):
@@ -99,8 +101,9 @@ class Cells:
     def blocks(self) -> Iterator[Block]:
         points, columns = self.shape
         # What one coordinate does to another's noise keeps all of them in one block.
-        width = columns if self.gradient.coupled else min(columns, BLOCK_CELLS)
-        height = max(1, BLOCK_CELLS // columns)
+        cells = NATIVE_BLOCK_CELLS if self.closes and native_module() is not None else BLOCK_CELLS
+        width = columns if self.gradient.coupled else min(columns, cells)
+        height = max(1, cells // columns)
         for top in range(0, points, height):
             for left in range(0, columns, width):
                 yield Block(slice(top, min(top + height, points)), slice(left, min(left + width, columns)))

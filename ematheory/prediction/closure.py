@@ -62,7 +62,7 @@ class ClosedMoments(NamedTuple):
     second_variance: Value
 
     @classmethod
-    def of(cls, flat: Sequence[Value], members: int) -> ClosedMoments:
+    def of(cls, flat: Sequence[Value] | FloatArray, members: int) -> ClosedMoments:
         """From the entries in a row, as `flat` gives them."""
         means, covariances = tuple(flat[:members]), tuple(flat[members : members + members * (members + 1) // 2])
         second, *with_second, variance = flat[members + len(covariances) :]

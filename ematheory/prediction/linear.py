@@ -264,14 +264,18 @@ class StepMap(NamedTuple):
 
 def composed(u: UpdateMap, g: ProblemMap) -> StepMap:
     """The step that an update map takes on a problem: the gradient where it is taken substituted for g."""
-    averaged = u.point_buffer.any()
+    return put_in(u, g, bool(u.point_buffer.any()))
+
+
+def put_in(u: UpdateMap, g: ProblemMap, averaged: bool) -> StepMap:
+    """`composed`, told whether the gradient is taken elsewhere than at the weight."""
     slope = g.slope * u.point_weight if averaged else g.slope
-    of_buffer = (g.slope * u.point_buffer * by if averaged else 0.0 for by in (u.weight_gradient, u.buffer_gradient))
+    of_buffer = g.slope * u.point_buffer if averaged else 0.0
     return StepMap(
         u.weight_weight + u.weight_gradient * slope,
-        u.weight_buffer + next(of_buffer),
+        u.weight_buffer + u.weight_gradient * of_buffer if averaged else u.weight_buffer,
         u.buffer_weight + u.buffer_gradient * slope,
-        u.buffer_buffer + next(of_buffer),
+        u.buffer_buffer + u.buffer_gradient * of_buffer if averaged else u.buffer_buffer,
         u.weight_gradient * g.offset,
         u.buffer_gradient * g.offset,
         u.weight_gradient * g.scale,

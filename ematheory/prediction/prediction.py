@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Adam, AdamW, AdEMAMix, NAdam, Optimizer, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD
+from ..optimizers import SGD, Optimizer
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -28,6 +28,7 @@ from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive
 from .observables import EXPECTATIONS, PER_COORDINATE
 from .stability import warn_if_unstable
+from .stepping import CLOSING, LINEAR
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
@@ -36,8 +37,6 @@ CLOSED = (
     "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
 MANY = "the limit of many coordinates"
-# Those whose moments close where √v̂ is nearly constant.
-CLOSING = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 OF_STEPS = ("rotation", "update_cosine")
 
 
@@ -129,11 +128,9 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
     closed = isinstance(optimizer, CLOSING) and not optimizer.decays_where_aligned
-    if isinstance(optimizer, SGD | ScheduleFreeSGD) and isinstance(problem, LinearRegression | ReshuffledData):
+    if isinstance(optimizer, LINEAR) and isinstance(problem, LinearRegression | ReshuffledData):
         return
-    if isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant) and (
-        closed or isinstance(optimizer, SGD | ScheduleFreeSGD)
-    ):
+    if isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant) and (closed or isinstance(optimizer, LINEAR)):
         return
     if optimizer.decays_where_aligned:
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ..optimizers import Optimizer
+from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
 from .closure import ClosedMoments, Gradient, Linearised, advance_closed, linearised
 from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure
 from .moments import MomentMap, Moments, advance, certain
+from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -105,9 +107,13 @@ class Run:
 
     def across(self, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
         start = stretch.start
+        level = stretch.level and not self.problem.moving
+        if self.native is not None and not (level and self.same_step(start, stretch.stop - 1)):
+            x = yield from self.native_across(self.native, stretch, x, wanted, index)
+            return x
         block = max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
         while start < stretch.stop:
-            if stretch.level and not self.problem.moving and self.same_step(start, stretch.stop - 1):
+            if level and self.same_step(start, stretch.stop - 1):
                 x = yield from self.coast(start, stretch.stop, x, wanted, index)
                 return x
             stop = min(start + block, stretch.stop)
@@ -120,6 +126,33 @@ class Run:
                     wanted, index = wanted[1:], index + 1
             start = stop
         return x
+
+    @cached_property
+    def native(self) -> Stepper | None:
+        """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
+        if type(self) is not Run or type(self.problem) is not ProblemMap or not is_traced(self.optimizer, LINEAR):
+            return None
+        problem = self.problem
+        return stepper(linear_name(self.optimizer), (problem.slope, problem.offset, problem.scale), self.init.shape)
+
+    def native_across(self, native: Stepper, stretch: Stretch, x: Moments, wanted: IntArray, index: int) -> Walk:
+        for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), self.init.size):
+            ends = [k - steps.start for k in inside]
+            places = sorted({place for end in ends for place in (end - 1, end)})
+            end, seen = native.across(x, self.coefficients(steps), places)
+            states = dict(zip(places, seen, strict=True))
+            for k in ends:
+                before = Moments(*states[k - 1])
+                yield self.seen(index, Moments(*states[k]), before, self.step(steps.start + k - 1))
+                index += 1
+            x = Moments(*end)
+        return x
+
+    def coefficients(self, steps: range) -> FloatArray:
+        """The optimizer's coefficients at updates start+1 … stop, shape (points, steps, C)."""
+        given = self.optimizer.coefficients(np, self.clock(steps.start, steps.stop))
+        shape = (len(self.init), len(steps))
+        return np.stack([np.broadcast_to(value, shape) for value in given], axis=-1)
 
     def same_step(self, first: int, last: int) -> bool:
         """Whether updates first+1 and last+1 are equal: under level multipliers so are all those between."""
@@ -138,11 +171,14 @@ class Run:
 
 
 class Timed(NamedTuple):
-    """One step's coefficients, the members known from time alone, and α; each of shape (points, 1)."""
+    """Some steps' coefficients with the members known from time alone, (points, steps, C), and α, (points, steps)."""
 
-    c: Any
-    known: tuple[FloatArray, ...]
+    columns: FloatArray
     decay: FloatArray
+
+
+# The moments at the end of some steps, and before and after each of those wanted.
+Walked: TypeAlias = tuple[ClosedMoments, list[tuple[ClosedMoments, ClosedMoments]]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +187,7 @@ class ClosedRun(Run):
 
     pessimism: int = 0
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         return Structure(self.optimizer)
 
@@ -159,35 +195,100 @@ class ClosedRun(Run):
         first = self.optimizer.initial(np, self.init)
         return ClosedMoments.certain([getattr(first, name) for name in self.structure.members])
 
+    @cached_property
+    def native(self) -> Stepper | None:
+        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, CLOSING):
+            return None
+        return stepper(closed_name(self.optimizer, self.pessimism), self.gradient_at(self.start()), self.init.shape)
+
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
-        places = {int(step): place for place, step in enumerate(wanted)}
-        structure, x = self.structure, self.start()
-        if 0 in places:
-            yield Recorded(places[0], x)
-        for k, time in enumerate(self.timed(int(wanted[-1])), 1):
-            found = self.linearised(structure, x, time)
-            before, x = x, advance_closed(x, found)
-            if k in places:
-                yield Recorded(places[k], x, before, found, time.decay)
+        x, index = self.start(), 0
+        if wanted[0] == 0:
+            yield Recorded(0, x)
+            index = 1
+        known = self.known_first()
+        for steps, inside in calls(range(int(wanted[-1])), wanted[index:].tolist(), self.init.size):
+            for start in range(steps.start, steps.stop, LONGEST_BLOCK):
+                part = range(start, min(start + LONGEST_BLOCK, steps.stop))
+                block, known = self.timed(part, known)
+                ends = [k - start for k in inside if k in range(part.start + 1, part.stop + 1)]
+                before, x = x, (yield from self.block(x, block, ends, index))
+                index += len(ends)
+                if self.rests(part, block, before, x):
+                    last = self.linearised(x, block, -1)
+                    yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
+                    return
 
-    def linearised(self, structure: Structure, x: ClosedMoments, time: Timed) -> Linearised:
+    def rests(self, steps: range, block: Timed, before: ClosedMoments, after: ClosedMoments) -> bool:
+        """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
+        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
+        return (
+            all(each.strides == (0,) for each in later)
+            and bool((block.columns == block.columns[:, :1]).all())
+            and all(np.array_equal(one, other) for one, other in zip(before.flat(), after.flat(), strict=True))
+        )
+
+    def block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int], index: int) -> Walk:
+        """The moments at the wanted numbers of the block's steps, each of which is one of its updates."""
+        moved = self.native_block if self.native is not None else self.numpy_block
+        end, seen = moved(x, block, wanted)
+        for k, (before, after) in zip(wanted, seen, strict=True):
+            yield Recorded(index, after, before, self.linearised(before, block, k - 1), block.decay[:, k - 1, None])
+            index += 1
+        return end
+
+    def numpy_block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int]) -> Walked:
+        seen = []
+        for j in range(block.columns.shape[1]):
+            before, x = x, advance_closed(x, self.linearised(x, block, j))
+            if j + 1 in wanted:
+                seen.append((before, x))
+        return x, seen
+
+    def native_block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int]) -> Walked:
+        assert self.native is not None
+        places = sorted({place for end in wanted for place in (end - 1, end)})
+        end, found = self.native.across(x.flat(), block.columns, places)
+        count = len(x.means)
+        states = {place: ClosedMoments.of(state, count) for place, state in zip(places, found, strict=True)}
+        return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
+
+    def gradient_at(self, x: ClosedMoments) -> Gradient:
         g = self.problem.at(x)
-        return linearised(structure, x, Gradient(g.slope, g.offset, g.scale), time.c, time.known, self.pessimism)
+        return Gradient(g.slope, g.offset, g.scale)
 
-    def timed(self, steps: int) -> Generator[Timed, None, None]:
-        """What the first so many steps need of time."""
-        structure, first = self.structure, self.optimizer.initial(np, np.zeros((len(self.init), 1)))
-        known = tuple(getattr(first, name) for name in structure.known)
-        for start in range(0, steps, LONGEST_BLOCK):
-            stop = min(start + LONGEST_BLOCK, steps)
-            time = self.clock(start, stop)
-            given = self.optimizer.coefficients(np, time)
-            shape = (len(self.init), stop - start)
-            columns = [np.broadcast_to(value, shape) for value in (*given, self.optimizer.decay_per_step(time))]
-            for j in range(stop - start):
-                *c, decay = (column[:, j, None] for column in columns)
-                yield Timed(type(given)(*c), known, decay)
-                known = structure.known_after(type(given)(*c), known)
+    def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
+        kind, columns = (
+            self.optimizer.Coefficients,
+            [column[:, j, None] for column in np.moveaxis(block.columns, -1, 0)],
+        )
+        count = len(kind._fields)
+        c, known = kind(*columns[:count]), columns[count:]
+        return linearised(self.structure, x, self.gradient_at(x), c, known, self.pessimism)
+
+    def known_first(self) -> tuple[FloatArray, ...]:
+        first = self.optimizer.initial(np, np.zeros((len(self.init), 1)))
+        return tuple(getattr(first, name) for name in self.structure.known)
+
+    def timed(self, steps: range, known: tuple[FloatArray, ...]) -> tuple[Timed, tuple[FloatArray, ...]]:
+        """What updates start+1 … stop need of time, and the members known from time alone after them."""
+        given = self.coefficients(steps)
+        alpha = self.optimizer.decay_per_step(self.clock(steps.start, steps.stop))
+        decay = np.broadcast_to(alpha, given.shape[:2])
+        if not known:
+            return Timed(given, decay), known
+        # Plain numbers are ten times as fast as arrays of one.
+        single = len(given) == 1
+        now: Any = tuple(float(value.item()) for value in known) if single else known
+        carried = []
+        for j in range(len(steps)):
+            carried.append(now)
+            columns = given[0, j].tolist() if single else [given[:, j, place, None] for place in range(given.shape[-1])]
+            now = self.structure.known_after(self.optimizer.Coefficients(*columns), now)
+        shape = (len(steps), len(known), len(given))
+        last = np.moveaxis(np.reshape(np.asarray(carried, dtype=np.float64), shape), -1, 0)
+        known = tuple(np.reshape(np.asarray(value, dtype=np.float64), (-1, 1)) for value in now)
+        return Timed(np.concatenate([given, last], axis=-1), decay), known
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:

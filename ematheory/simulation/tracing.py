@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from .. import optimizers, problems
 from ..optimizers import Optimizer
+from ..prediction.members import BEYOND
 from ..problems import Problem
 
 CONTRACT = "an update uses only + − × ÷, comparisons and xp.sqrt, xp.where, xp.sign (DESIGN.md, Update)"
@@ -22,10 +23,15 @@ ELSEWHERE = "arithmetic among coefficients belongs into coefficients(), which co
 
 
 class Program:
-    """The statements recorded so far, one local constant each."""
+    """The statements recorded so far, one local constant each.
 
-    def __init__(self) -> None:
+    A `free` one is no update: arithmetic among coefficients is its own, and products and sums with a plain 0 or 1 are
+    not written.
+    """
+
+    def __init__(self, free: bool = False) -> None:
         self.statements: list[str] = []
+        self.free = free
 
     def record(self, expression: str, kind: str = "T") -> str:
         name = f"t{len(self.statements)}"
@@ -45,28 +51,28 @@ class Traced:
         self.name = name
         self.is_coefficient = is_coefficient
 
-    def __add__(self, other: Any) -> Traced:
+    def __add__(self, other: Any) -> Any:
         return arithmetic(self.program, self, "+", other)
 
-    def __radd__(self, other: Any) -> Traced:
+    def __radd__(self, other: Any) -> Any:
         return arithmetic(self.program, other, "+", self)
 
-    def __sub__(self, other: Any) -> Traced:
+    def __sub__(self, other: Any) -> Any:
         return arithmetic(self.program, self, "-", other)
 
-    def __rsub__(self, other: Any) -> Traced:
+    def __rsub__(self, other: Any) -> Any:
         return arithmetic(self.program, other, "-", self)
 
-    def __mul__(self, other: Any) -> Traced:
+    def __mul__(self, other: Any) -> Any:
         return arithmetic(self.program, self, "*", other)
 
-    def __rmul__(self, other: Any) -> Traced:
+    def __rmul__(self, other: Any) -> Any:
         return arithmetic(self.program, other, "*", self)
 
-    def __truediv__(self, other: Any) -> Traced:
-        return arithmetic(self.program, self, "/", other)
+    def __truediv__(self, other: Any) -> Any:
+        return NotImplemented if other is BEYOND else arithmetic(self.program, self, "/", other)
 
-    def __rtruediv__(self, other: Any) -> Traced:
+    def __rtruediv__(self, other: Any) -> Any:
         return arithmetic(self.program, other, "/", self)
 
     def __neg__(self) -> Traced:
@@ -150,13 +156,37 @@ def operand(value: Any) -> str:
 def expect_data(name: str, value: Any) -> Traced:
     if not isinstance(value, Traced):
         raise TypeError(f"{name} needs a traced value, got {value!r}: {CONTRACT}")
-    if value.is_coefficient:
+    if value.is_coefficient and not value.program.free:
         raise TypeError(f"{name} of the coefficient {value.name}: {ELSEWHERE}")
     return value
 
 
-def arithmetic(program: Program, left: Any, operator: str, right: Any) -> Traced:
-    """Record left·right; one of them must be data."""
+def without_units(left: Any, operator: str, right: Any) -> Any:
+    """What left·right is without computing, where one is a plain 0 or 1; None where it has to be computed."""
+    if operator in "*/" and is_plain(left, 0):
+        return 0
+    if operator == "*" and is_plain(right, 0):
+        return 0
+    if (operator in "+-" and is_plain(right, 0)) or (operator in "*/" and is_plain(right, 1)):
+        return left
+    if (operator == "+" and is_plain(left, 0)) or (operator == "*" and is_plain(left, 1)):
+        return right
+    return -right if operator == "-" and is_plain(left, 0) else None
+
+
+def is_plain(value: Any, number: int) -> bool:
+    return not isinstance(value, Traced) and isinstance(value, int | float) and value == number
+
+
+def arithmetic(program: Program, left: Any, operator: str, right: Any) -> Any:
+    """Record left·right; one of them must be data, but in a free program."""
+    if program.free:
+        simple = without_units(left, operator, right)
+        return (
+            Traced(program, program.record(f"{operand(left)} {operator} {operand(right)}"))
+            if simple is None
+            else simple
+        )
     expression = f"{operand(left)} {operator} {operand(right)}"
     if not any(isinstance(value, Traced) and not value.is_coefficient for value in (left, right)):
         raise TypeError(f"{expression}: {ELSEWHERE}")
@@ -258,23 +288,26 @@ def variants(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         yield from record.variants().items()
 
 
-def section(namespace: str, records: Sequence[Any], write: Callable[[str, Any], str]) -> str:
+def written(records: Sequence[Any], write: Callable[[str, Any], str]) -> dict[str, str]:
+    return {name: write(name, record) for name, record in variants(records)}
+
+
+def section(namespace: str, structs: Mapping[str, str]) -> str:
     """The structs of one kind in their namespace, and the list macro that names them all."""
-    structs = {name: write(name, record) for name, record in variants(records)}
     listed = " ".join(f"X({name})" for name in structs)
     lines = [f"#define EMATHEORY_{namespace.upper()}(X) {listed}", f"namespace {namespace} {{", *structs.values()]
     return "\n\n".join([*lines, f"}}  // namespace {namespace}"])
 
 
 HEADER = """\
-// Traced from ematheory/optimizers/ and ematheory/problems/ by `make generate`; edit those, not this.
+// Traced from {origin} by `make generate`; edit those, not this.
 #pragma once
 
 #include "portable.h"
 
 // Unnamed, so that each instruction set keeps its own copy: the linker must never share one compiled for another.
-namespace ematheory {
-namespace {
+namespace ematheory {{
+namespace {{
 """
 FOOTER = """\
 }  // namespace
@@ -286,20 +319,21 @@ def generated() -> str:
     """The text of csrc/core/generated.h."""
     return "\n".join(
         [
-            HEADER,
-            section("optimizers", optimizers.RECORDS, optimizer_struct),
+            HEADER.format(origin="ematheory/optimizers/ and ematheory/problems/"),
+            section("optimizers", written(optimizers.RECORDS, optimizer_struct)),
             "",
-            section("problems", problems.RECORDS, problem_struct),
+            section("problems", written(problems.RECORDS, problem_struct)),
             "",
             FOOTER,
         ]
     )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], generated: Callable[[], str] = generated) -> int:
+    """Write what `generated` makes to the path given, or check that it stands there."""
     paths = [Path(argument) for argument in arguments if argument != "--check"]
     if len(paths) != 1:
-        print("usage: python -m ematheory.simulation.tracing [--check] csrc/core/generated.h", file=sys.stderr)
+        print("usage: python -m ematheory.simulation.tracing [--check] PATH", file=sys.stderr)
         return 2
     text = generated()
     if "--check" not in arguments:

@@ -1,0 +1,102 @@
+"""Stepping many cells' moments: on the native module where it was built, else in NumPy.
+
+Both do the same operations in the same order: csrc/core/moments.h is traced from the functions that NumPy runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..native import check_threads, isas, native_module
+from ..optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    AdEMAMix,
+    NAdam,
+    Optimizer,
+    RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
+from ..typing import FloatArray
+from .closure import PESSIMISMS
+
+# Those whose moments are followed exactly, and those whose moments close where √v̂ is nearly constant.
+LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
+CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
+PESSIMISTIC = (0, *PESSIMISMS)
+
+
+def closed_variants() -> Iterator[Optimizer]:
+    for kind in CLOSING:
+        yield from (record for record in kind.variants().values() if not record.decays_where_aligned)
+
+
+def closed_name(record: Optimizer, pessimism: int) -> str:
+    """The program that steps an adaptive optimizer's moments."""
+    return f"{record.variant}_{('expected', 'slower', 'noisier')[pessimism]}"
+
+
+def linear_name(record: Optimizer) -> str:
+    return record.variant
+
+
+# Columns below which NumPy over all points is no slower than the native module, point by point; what one call may hold.
+FEWEST_COLUMNS, CALL_ENTRIES = 8, 2**22
+
+
+class Stepper:
+    """Many steps of the moments of some cells in the native module."""
+
+    def __init__(self, program: str, gradient: Sequence[FloatArray], shape: tuple[int, ...]) -> None:
+        self.program = program
+        self.gradient = np.stack([np.broadcast_to(part, shape) for part in gradient])
+        self.threads, self.isa = check_threads(None), isas()[-1]
+
+    def across(
+        self, flat: Sequence[FloatArray], coefficients: FloatArray, wanted: Sequence[int]
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """The moments after all steps, and after so many of them as `wanted` says, each of shape (S, points, d).
+
+        `flat` are the moments before, `coefficients` of shape (points, steps, C).
+        """
+        shape = self.gradient.shape[1:]
+        state = np.stack([np.broadcast_to(part, shape) for part in flat])
+        snapshots = np.empty((len(wanted), *state.shape))
+        module = native_module()
+        assert module is not None
+        module.moments(
+            isa=self.isa,
+            program=self.program,
+            state=state,
+            gradient=self.gradient,
+            coefficients=np.ascontiguousarray(coefficients),
+            snapshots_at=np.asarray(wanted, dtype=np.int64),
+            snapshots=snapshots,
+            threads=self.threads,
+        )
+        return state, list(snapshots)
+
+
+def stepper(program: str, gradient: Sequence[FloatArray], shape: tuple[int, ...]) -> Stepper | None:
+    """The native module's program for these cells, or None where NumPy is to do it."""
+    if native_module() is None or shape[1] < FEWEST_COLUMNS:
+        return None
+    return Stepper(program, gradient, shape)
+
+
+def calls(steps: range, wanted: Sequence[int], cells: int) -> Iterator[tuple[range, list[int]]]:
+    """Consecutive parts of the steps, each with the wanted step counts in it, so few that a call's memory is bounded.
+
+    A wanted count stands for the moments after that many updates and for those one update before.
+    """
+    most = max(1, CALL_ENTRIES // (30 * cells))
+    start, place = steps.start, 0
+    while start < steps.stop:
+        inside = [k for k in wanted[place : place + most] if k <= steps.stop]
+        stop = steps.stop if place + len(inside) == len(wanted) or not inside else inside[-1]
+        yield range(start, stop), inside
+        start, place = stop, place + len(inside)

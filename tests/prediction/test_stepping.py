@@ -1,0 +1,129 @@
+"""Native moments: the bits of NumPy's on every instruction set and number of threads, and a current C++ file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import ematheory as em
+from ematheory import native
+from ematheory.prediction import stepping
+from ematheory.prediction.stepping import CLOSING, LINEAR, PESSIMISTIC, calls, closed_name, closed_variants, linear_name
+from ematheory.simulation import moment_tracing
+
+OBSERVABLES = ("risk", "weight_mean", "weight_variance", "rotation", "update_cosine")
+GENERATED = Path(__file__).parents[2] / "csrc" / "core" / "moments.h"
+module = native.native_module()
+needs_native = pytest.mark.skipif(module is None, reason="the native module was not built (no compiler)")
+RECORDS = [record for kind in LINEAR for record in kind.variants().values()] + list(closed_variants())
+
+
+def result(record: Any, **settings: Any) -> Any:
+    problem = em.NoisyQuadratic(
+        curvature=1 / np.arange(1.0, 131.0), noise="curvature", batch_size=4, optimum=0.3, init=1.5
+    )
+    optimizer = record.substituted(lr=em.AdamW(lr=[0.01, 0.2]).lr, weight_decay=0.03)
+    run = dict(steps=150, schedule=em.Cosine(final=0.1, warmup=0.1), record=[0, 1, 2, 77, 150], observables=OBSERVABLES)
+    return em.predict(problem, optimizer, **{**run, **settings})
+
+
+@needs_native
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
+def test_the_native_module_gives_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dimension of 130 is no multiple of a tile; the errors run the pessimistic programs too."""
+    found = result(record)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+@pytest.mark.parametrize("isa", em.isas())
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_instruction_set_and_no_thread_changes_a_bit(
+    isa: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = em.AdEMAMix.variants()["ademamix"]
+    expected = result(record)
+    monkeypatch.setattr(stepping, "isas", lambda: [isa])
+    monkeypatch.setattr(stepping, "check_threads", lambda _: threads)
+    found = result(record)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+def test_every_program_has_a_record() -> None:
+    closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    assert module is not None
+    assert (
+        module.moment_programs() == [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)] + closed
+    )
+
+
+def test_the_committed_file_is_current() -> None:
+    assert GENERATED.read_text(encoding="utf-8") == moment_tracing.generated(), "run `make generate`"
+
+
+@needs_native
+def test_few_steps_a_call_and_many_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of a call is bounded by making several."""
+    problem = em.NoisyQuadratic(1 / np.arange(1.0, 20.0))
+    run: dict[str, Any] = dict(steps=60, record=em.every(1), schedule=em.Linear())
+    for optimizer in (em.AdamW(lr=0.1), em.SGD(lr=0.1, momentum=0.5)):
+        expected = em.predict(problem, optimizer, **run)
+        with monkeypatch.context() as patched:
+            patched.setattr(stepping, "CALL_ENTRIES", 1)
+            xr.testing.assert_equal(em.predict(problem, optimizer, **run), expected)
+
+
+@needs_native
+def test_a_subclass_steps_as_it_says() -> None:
+    class Halved(em.SGD):
+        def update(self, xp: Any, state: Any, gradient: Any, c: Any) -> Any:
+            return super().update(xp, state, gradient / 2, c)
+
+    problem = em.NoisyQuadratic(np.linspace(0.1, 1, 20), noise=4.0)
+    run: dict[str, Any] = dict(steps=30, schedule=em.Cosine())
+    twice = em.predict(em.NoisyQuadratic(np.linspace(0.1, 1, 20) / 2, noise=1.0), em.SGD(lr=0.3), **run)
+    np.testing.assert_allclose(em.predict(problem, Halved(lr=0.3), **run).risk, 2 * twice.risk, rtol=1e-12)
+
+
+def test_calls_take_every_wanted_step_once() -> None:
+    wanted = [1, 2, 5, 40, 41, 99]
+    parts = list(calls(range(100), wanted, 2**21))
+    assert [k for _, inside in parts for k in inside] == wanted
+    assert [step for steps, _ in parts for step in steps] == list(range(100))
+    assert all(k in range(steps.start + 1, steps.stop + 1) for steps, inside in parts for k in inside)
+
+
+BAD = {
+    "gradient": ({"gradient": np.zeros((2, 1, 9))}, r"gradient must have shape \(3, 1, 9\)"),
+    "state": ({"state": np.zeros((4, 1, 9))}, r"state must have shape \(5, 1, 9\)"),
+    "dtype": ({"state": np.zeros((5, 1, 9), np.float32)}, "state must be float64"),
+    "program": ({"program": "nothing"}, "program must be one of 'sgd_l2'"),
+    "snapshots_at": ({"snapshots_at": np.array([7])}, r"increasing numbers in 0…3, got 7"),
+    "threads": ({"threads": 0}, "threads must be at least 1"),
+}
+
+
+@needs_native
+@pytest.mark.parametrize("name", BAD)
+def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
+    given: dict[str, Any] = dict(
+        isa=em.isas()[0], program="sgd_l2", state=np.zeros((5, 1, 9)), gradient=np.zeros((3, 1, 9)),
+        coefficients=np.zeros((1, 3, 3)), snapshots_at=np.array([1]), snapshots=np.zeros((1, 5, 1, 9)), threads=1,
+    )  # fmt: skip
+    assert module is not None
+    module.moments(**given)
+    with pytest.raises(ValueError, match=BAD[name][1]):
+        module.moments(**{**given, **BAD[name][0]})
+
+
+def test_the_kinds_share_no_record() -> None:
+    assert not set(LINEAR) & set(CLOSING)
