@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
+# More rows than this say less than --json does.
+ROWS = 200
+
+
+def refuse_long(size: int) -> None:
+    """Raise `ValueError` for a table that nobody would read."""
+    if size > ROWS:
+        raise ValueError(f"a table of {size} rows says little; record less often with --every, or use --json")
+
 
 def as_json(result: xr.Dataset) -> dict[str, Any]:
     """Coordinates, observables (each with its dims, undefined numbers as null) and attributes."""

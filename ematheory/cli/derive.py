@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import nouns, options
 
 if TYPE_CHECKING:
     from ..derivations.derivation import Derivation
@@ -79,7 +79,9 @@ def of_optimizer(
     """The derivation from that optimizer's update; the numbers of its record do not matter."""
     from ..derivations import derive
 
-    record = options.optimizer(optimizer, nesterov, decay, lr="1e-3", weight_decay="0.1", momentum=momentum)
+    record = nouns.optimizer(
+        optimizer, lr="1e-3", weight_decay="0.1", momentum=momentum, nesterov=nesterov, decay=decay
+    )  # fmt: skip
     return derive(name or "--all", record)
 
 

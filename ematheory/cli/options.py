@@ -1,4 +1,4 @@
-"""Options that several verbs share: how the nouns (optimizer, schedule) are written on a command line.
+"""Options that several verbs share, and how numbers and names are written in them; nouns.py makes the nouns of them.
 
 A number may be a list, `0.01,0.1,1`, which is a sweep axis.
 """
@@ -6,71 +6,175 @@ A number may be a list, `0.01,0.1,1`, which is a sweep axis.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from ..optimizers.optimizer import Optimizer
-    from ..schedules import Schedule
+# The headings of `--help`.
+ON_PROBLEM, ON_OPTIMIZER, ON_SCHEDULE, ON_RUN = "Problem", "Optimizer", "Schedule", "Run"
 
-OPTIMIZER, SCHEDULE = "Optimizer", "Schedule"
+ProblemName = Annotated[
+    str,
+    typer.Option(
+        help="noisy-quadratic, random-walk, scale-invariant, linear-regression or reshuffled-data.",
+        rich_help_panel=ON_PROBLEM,
+    ),
+]
+Coordinates = Annotated[
+    int | None, typer.Option(help="Number of weights d; 100 if left out.", rich_help_panel=ON_PROBLEM)
+]
+Power = Annotated[
+    float | None,
+    typer.Option(
+        help="The curvatures are h_i = i^−power, i = 1 … d; 1 if left out (not random-walk, scale-invariant).",
+        rich_help_panel=ON_PROBLEM,
+    ),
+]
+Curvature = Annotated[
+    str | None,
+    typer.Option(help="Curvatures h_i joined by commas, instead of those two.", rich_help_panel=ON_PROBLEM),
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        help="Gradient variance at batch size 1, one or one per weight, or 'curvature' for c_i = h_i.",
+        rich_help_panel=ON_PROBLEM,
+    ),
+]
+Optimum = Annotated[str | None, typer.Option(help="θ*, one or one per weight.", rich_help_panel=ON_PROBLEM)]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        help="Starting weights, one or one per weight (scale-invariant: a list is a sweep).", rich_help_panel=ON_PROBLEM
+    ),
+]
+BatchSize = Annotated[
+    str | None, typer.Option(help="B, in samples; 1 if left out, 1,10 is a sweep.", rich_help_panel=ON_PROBLEM)
+]
+LabelNoise = Annotated[
+    str | None,
+    typer.Option(help="σ, the labels' standard deviation (linear-regression).", rich_help_panel=ON_PROBLEM),
+]
+DatasetSize = Annotated[
+    int | None,
+    typer.Option(help="N, in samples (reshuffled-data); 1000 if left out.", rich_help_panel=ON_PROBLEM),
+]
+Sampling = Annotated[
+    str | None, typer.Option(help="reshuffled or replaced (reshuffled-data).", rich_help_panel=ON_PROBLEM)
+]
+Precondition = Annotated[
+    float | None,
+    typer.Option(
+        help="p: SGD preconditioned by H^−p, in coordinates of equal risk (noisy-quadratic).",
+        rich_help_panel=ON_PROBLEM,
+    ),
+]
 
 OptimizerName = Annotated[
     str,
-    typer.Option(help="adamw, adam (L2), sgd, lion, …; a wrong name lists all.", rich_help_panel=OPTIMIZER),
+    typer.Option(
+        help="sgd, adamw, adamc, adam (L2), nadam, ademamix, rmsprop, adamp, amos, lion, signsgd, schedule-free-sgd or "
+        "schedule-free-adamw; a verb that has no answer for one says which it takes.",
+        rich_help_panel=ON_OPTIMIZER,
+    ),
 ]
 Lr = Annotated[
-    str, typer.Option(help="Peak learning rate η, per step; 1e-3,1e-2 is a sweep.", rich_help_panel=OPTIMIZER)
+    str, typer.Option(help="Peak learning rate η, per step; 1e-3,1e-2 is a sweep.", rich_help_panel=ON_OPTIMIZER)
 ]
 WeightDecay = Annotated[
     str,
     typer.Option(
         help="λ, PyTorch's: AdamW keeps 1 − ηλ of the weight per step; Adam and SGD add λw to the gradient.",
-        rich_help_panel=OPTIMIZER,
+        rich_help_panel=ON_OPTIMIZER,
     ),
 ]
-Beta1 = Annotated[str | None, typer.Option(help="β₁, per step, in [0, 1).", rich_help_panel=OPTIMIZER)]
-Beta2 = Annotated[str | None, typer.Option(help="β₂, per step, in [0, 1).", rich_help_panel=OPTIMIZER)]
-Eps = Annotated[str | None, typer.Option(help="ε, in units of the gradient.", rich_help_panel=OPTIMIZER)]
-Momentum = Annotated[str | None, typer.Option(help="SGD's momentum μ, per step.", rich_help_panel=OPTIMIZER)]
-Nesterov = Annotated[bool, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=OPTIMIZER)]
+Beta1 = Annotated[str | None, typer.Option(help="β₁, per step, in [0, 1).", rich_help_panel=ON_OPTIMIZER)]
+Beta2 = Annotated[str | None, typer.Option(help="β₂, per step, in [0, 1).", rich_help_panel=ON_OPTIMIZER)]
+Beta3 = Annotated[
+    str | None, typer.Option(help="AdEMAMix's β₃ of the slow mean, per step, in [0, 1).", rich_help_panel=ON_OPTIMIZER)
+]
+Alpha = Annotated[str | None, typer.Option(help="AdEMAMix's α, the slow mean's weight.", rich_help_panel=ON_OPTIMIZER)]
+Eps = Annotated[str | None, typer.Option(help="ε, in units of the gradient.", rich_help_panel=ON_OPTIMIZER)]
+Momentum = Annotated[
+    str | None,
+    typer.Option(help="μ, per step, in [0, 1) (sgd, rmsprop, signsgd, amos).", rich_help_panel=ON_OPTIMIZER),
+]
+MomentumDecay = Annotated[
+    str | None, typer.Option(help="NAdam's ψ, of the momentum's own schedule.", rich_help_panel=ON_OPTIMIZER)
+]
+Nesterov = Annotated[bool, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=ON_OPTIMIZER)]
 Decay = Annotated[
     str | None,
     typer.Option(
-        help="What decay means: per_lr, independent, corrected, cautious (adamw); l2, per_lr (sgd).",
-        rich_help_panel=OPTIMIZER,
+        help="What decay means: per_lr, independent, corrected, cautious (adamw); l2, per_lr (sgd, nadam).",
+        rich_help_panel=ON_OPTIMIZER,
     ),
+]
+Delta = Annotated[
+    str | None,
+    typer.Option(help="AdamP's δ, of its test for scale-invariant weights.", rich_help_panel=ON_OPTIMIZER),
+]
+WdRatio = Annotated[
+    str | None,
+    typer.Option(help="AdamP: the share of the decay that scale-invariant weights get.", rich_help_panel=ON_OPTIMIZER),
+]
+Scale = Annotated[
+    str | None, typer.Option(help="Amos's η̃, the size that weights should come to.", rich_help_panel=ON_OPTIMIZER)
 ]
 
 ScheduleName = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="constant, linear, cosine, wsd, inverse-sqrt, exponential or harmonic.", rich_help_panel=SCHEDULE
+        help="constant (if left out), linear, cosine, wsd, inverse-sqrt, exponential or harmonic.",
+        rich_help_panel=ON_SCHEDULE,
     ),
 ]
 Final = Annotated[
     float | None,
-    typer.Option(help="Last rate as a share of the peak (linear, cosine).", rich_help_panel=SCHEDULE),
+    typer.Option(help="Last rate as a share of the peak (linear, cosine).", rich_help_panel=ON_SCHEDULE),
 ]
-Warmup = Annotated[float | None, typer.Option(help="Warm-up, as a share of the run.", rich_help_panel=SCHEDULE)]
-WarmupSteps = Annotated[int | None, typer.Option(help="Warm-up, in steps.", rich_help_panel=SCHEDULE)]
+Warmup = Annotated[float | None, typer.Option(help="Warm-up, as a share of the run.", rich_help_panel=ON_SCHEDULE)]
+WarmupSteps = Annotated[int | None, typer.Option(help="Warm-up, in steps.", rich_help_panel=ON_SCHEDULE)]
 DecayShare = Annotated[
-    float | None, typer.Option(help="WSD: the decay, as a share of the run.", rich_help_panel=SCHEDULE)
+    float | None, typer.Option(help="WSD: the decay, as a share of the run.", rich_help_panel=ON_SCHEDULE)
 ]
-Shape = Annotated[str | None, typer.Option(help="WSD: linear or sqrt.", rich_help_panel=SCHEDULE)]
+Shape = Annotated[str | None, typer.Option(help="WSD: linear or sqrt.", rich_help_panel=ON_SCHEDULE)]
 Flat = Annotated[
-    float | None, typer.Option(help="Inverse square root: the flat start, as a share.", rich_help_panel=SCHEDULE)
+    float | None, typer.Option(help="Inverse square root: the flat start, as a share.", rich_help_panel=ON_SCHEDULE)
 ]
-Rate = Annotated[float | None, typer.Option(help="Exponential: the rate k, per run.", rich_help_panel=SCHEDULE)]
+Rate = Annotated[float | None, typer.Option(help="Exponential: the rate k, per run.", rich_help_panel=ON_SCHEDULE)]
 HarmonicTimescale = Annotated[
-    float | None, typer.Option(help="Harmonic: the timescale τ, as a share of the run.", rich_help_panel=SCHEDULE)
+    float | None, typer.Option(help="Harmonic: the timescale τ, as a share of the run.", rich_help_panel=ON_SCHEDULE)
 ]
 
+
+Every = Annotated[
+    int | None, typer.Option(help="Record every n steps; default: start and end.", rich_help_panel=ON_RUN)
+]
+Observables = Annotated[
+    str | None, typer.Option(help="Names joined by commas, such as risk,weight_norm.", rich_help_panel=ON_RUN)
+]
 FigurePath = Annotated[
     Path | None, typer.Option("--figure", help="Draw to this file: .png, .svg or .pdf.", dir_okay=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+
+
+# The options that a problem, an optimizer and a schedule are written with, their names' first.
+PROBLEM = {
+    "problem": ProblemName, "coordinates": Coordinates, "power": Power, "curvature": Curvature, "noise": Noise,
+    "optimum": Optimum, "init": Init, "batch_size": BatchSize, "label_noise": LabelNoise, "dataset_size": DatasetSize,
+    "sampling": Sampling, "precondition": Precondition,
+}  # fmt: skip
+OPTIMIZER = {
+    "optimizer": OptimizerName, "lr": Lr, "weight_decay": WeightDecay, "beta1": Beta1, "beta2": Beta2, "beta3": Beta3,
+    "alpha": Alpha, "eps": Eps, "momentum": Momentum, "momentum_decay": MomentumDecay, "nesterov": Nesterov,
+    "decay": Decay, "delta": Delta, "wd_ratio": WdRatio, "scale": Scale,
+}  # fmt: skip
+SCHEDULE = {
+    "schedule": ScheduleName, "final": Final, "warmup": Warmup, "warmup_steps": WarmupSteps,
+    "decay_share": DecayShare, "shape": Shape, "flat": Flat, "rate": Rate, "harmonic_timescale": HarmonicTimescale,
+}  # fmt: skip
 
 
 def numbers(name: str, text: str) -> float | list[float]:
@@ -82,57 +186,18 @@ def numbers(name: str, text: str) -> float | list[float]:
     return values if len(values) > 1 else values[0]
 
 
+def names(text: str) -> tuple[str, ...]:
+    """`"risk,weight-norm"` as names of Python.
+
+    >>> names("risk,weight-norm")
+    ('risk', 'weight_norm')
+    """
+    return tuple(name.strip().replace("-", "_") for name in text.split(","))
+
+
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that were given: those not None."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def optimizer(name: str, nesterov: bool = False, decay: str | None = None, **fields: str | None) -> Optimizer:
-    """The optimizer called `name`, its numbers as written on the command line; None means the record's default.
-
-    Raises `ValueError` listing what it takes for an unknown name or an option that it has not.
-
-    >>> optimizer("sgd", lr="0.1", momentum="0.5,0.9").momentum.dims
-    ('momentum',)
-    """
-    from .. import optimizers
-    from ..records import check_choice
-
-    kinds = (optimizers.AdamW, optimizers.Adam, optimizers.SGD, optimizers.AdamC, *optimizers.REFERENCE_ONLY)
-    known: dict[str, Any] = {kind.__name__.lower(): kind for kind in kinds}
-    check_choice("--optimizer", name, known)
-    chosen: dict[str, Any] = {key: numbers(option(key), text) for key, text in given(**fields).items()}
-    chosen.update(given(decay=decay, nesterov=nesterov or None))
-    takes = [field for field in known[name].__dataclass_fields__ if field != "betas"]
-    refuse_unknown(f"--optimizer {name}", chosen, takes)
-    made: Optimizer = known[name](**chosen)
-    return made
-
-
-def schedule(name: str, **fields: Any) -> Schedule:
-    """The schedule called `name`; fields that are None are left to its defaults.
-
-    `decay_share` stands for WSD's `decay`, and `harmonic_timescale` for the harmonic schedule's `timescale`.
-
-    >>> schedule("wsd", decay_share=0.1, final=None)
-    WSD(warmup=0.0, decay=0.1, shape='linear')
-    """
-    from .. import schedules
-    from ..records import check_choice
-
-    check_choice("--schedule", name, schedules.SCHEDULES)
-    renamed = {"decay_share": "decay", "harmonic_timescale": "timescale"}
-    own = schedules.SCHEDULES[name].__dataclass_fields__
-    chosen = given(**fields)
-    refuse_unknown(f"--schedule {name}", chosen, [key for key in fields if renamed.get(key, key) in own])
-    return schedules.named(name, **{renamed.get(key, key): value for key, value in chosen.items()})
-
-
-def refuse_unknown(what: str, chosen: dict[str, Any], takes: list[str]) -> None:
-    for name in chosen:
-        if name not in takes:
-            allowed = ", ".join(f"--{option(key)}" for key in takes)
-            raise ValueError(f"{what} has no --{option(name)}; it takes {allowed}")
+    """The fields that were given: those neither None nor a flag left out."""
+    return {name: value for name, value in fields.items() if value is not None and value is not False}
 
 
 def option(field: str) -> str:

@@ -3,176 +3,165 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import nouns, options
+from .nouns import OPTIMIZER, PROBLEM, SCHEDULE
+from .options import ON_RUN
 
 if TYPE_CHECKING:
     import xarray as xr
     from rich.table import Table
 
-PROBLEM, RUN, QUESTION = "Problem", "Run", "Question"
-# More rows than this say less than --json does.
-ROWS = 200
+    from ..optimizers import Optimizer
+    from ..prediction import Best
+    from ..problems import Problem
+    from ..schedules import Schedule
+
+ON_QUESTION = "Question"
 
 
+@nouns.spelled_out(problem=PROBLEM, optimizer=OPTIMIZER, schedule=SCHEDULE)
 def predict(
-    coordinates: Annotated[int, typer.Option(help="Number of weights d.", rich_help_panel=PROBLEM)] = 100,
-    power: Annotated[
-        float, typer.Option(help="The curvatures are h_i = i^−power, i = 1 … d.", rich_help_panel=PROBLEM)
-    ] = 1.0,
-    noise: Annotated[
-        str | None,
-        typer.Option(help="Gradient variance at batch size 1; default: c_i = h_i.", rich_help_panel=PROBLEM),
-    ] = None,
-    optimum: Annotated[float, typer.Option(help="θ*, the same for each weight.", rich_help_panel=PROBLEM)] = 0.0,
-    init: Annotated[float, typer.Option(help="Starting weights.", rich_help_panel=PROBLEM)] = 1.0,
-    batch_size: Annotated[str, typer.Option(help="B, in samples; 1,10 is a sweep.", rich_help_panel=PROBLEM)] = "1",
-    optimizer: Annotated[
-        str, typer.Option(help="sgd (exact), adamw or adam (moment closure).", rich_help_panel=options.OPTIMIZER)
-    ] = "sgd",
-    lr: options.Lr = "0.1",
-    weight_decay: options.WeightDecay = "0",
-    beta1: options.Beta1 = None,
-    beta2: options.Beta2 = None,
-    eps: options.Eps = None,
-    momentum: options.Momentum = None,
-    nesterov: options.Nesterov = False,
-    decay: options.Decay = None,
-    schedule: Annotated[str | None, options.ScheduleName.__metadata__[0]] = None,
-    final: options.Final = None,
-    warmup: options.Warmup = None,
-    warmup_steps: options.WarmupSteps = None,
-    decay_share: options.DecayShare = None,
-    shape: options.Shape = None,
-    flat: options.Flat = None,
-    rate: options.Rate = None,
-    harmonic_timescale: options.HarmonicTimescale = None,
+    problem: Problem,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
     steps: Annotated[
-        int | None, typer.Option(help="T, updates; left out: the stationary state.", rich_help_panel=RUN)
+        int | None, typer.Option(help="T, updates; left out: the stationary state.", rich_help_panel=ON_RUN)
     ] = None,
-    every: Annotated[
-        int | None, typer.Option(help="Record every n steps; default: start and end.", rich_help_panel=RUN)
-    ] = None,
-    observables: Annotated[
-        str | None, typer.Option(help="Names joined by commas, such as risk,weight_norm.", rich_help_panel=RUN)
-    ] = None,
-    target: Annotated[
-        float | None,
-        typer.Option(help="Print the fewest updates that bring the risk to this.", rich_help_panel=QUESTION),
-    ] = None,
-    max_steps: Annotated[
-        int, typer.Option(help="Where the search for the target gives up, in updates.", rich_help_panel=QUESTION)
-    ] = 10**6,
-    best: Annotated[
-        str | None,
-        typer.Option(
-            help="Print the best lr, weight_decay or both (lr,weight_decay) for the risk at the end of the run.",
-            rich_help_panel=QUESTION,
-        ),
-    ] = None,
-    precondition: Annotated[
-        float | None,
-        typer.Option(help="p: SGD preconditioned by H^−p, in coordinates of equal risk.", rich_help_panel=PROBLEM),
-    ] = None,
+    every: options.Every = None,
+    observables: options.Observables = None,
     iterate_average: Annotated[
         str | None,
         typer.Option(
-            help="γ, per step: moments of the EMA of the weights, w̃ ← γw̃ + (1−γ)w (sgd).", rich_help_panel=RUN
+            help="γ, per step: moments of the EMA of the weights, w̃ ← γw̃ + (1−γ)w (sgd).", rich_help_panel=ON_RUN
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Print the fewest updates that bring the risk to this.", rich_help_panel=ON_QUESTION),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Where the search for the target gives up, in updates; 10^6 if left out.", rich_help_panel=ON_QUESTION
+        ),
+    ] = None,
+    best: Annotated[
+        str | None,
+        typer.Option(
+            help="Print the best of one or two of lr, weight-decay, timescale (in steps), timescale-run-fraction and "
+            "momentum, joined by a comma, for the risk at the end of the run.",
+            rich_help_panel=ON_QUESTION,
         ),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Moments on a noisy quadratic with a power-law spectrum: transient, or stationary without --steps.
+    """Moments on a model problem: the run's, or without --steps the stationary state's.
 
-    SGD is exact; for AdamW and Adam risk_error is the stated error. The risk is ½ Σ h_i E(w_i − θ*_i)²; times are in
-    steps, rotations in radians per step.
+    SGD and Schedule-Free SGD are exact, the Adam family is a moment closure whose <name>_error is the stated error.
+    An option that the problem or the optimizer does not take is refused with those that it does. The risk is
+    ½ Σ h_i E(w_i − θ*_i)²; times are in steps, rotations in radians per step. --target and --best ask about the risk,
+    or about weight_mean_square with --observables weight_mean_square.
     """
-    from .. import NoisyQuadratic
     from .. import every as each
     from .. import predict as run
 
-    curvature = [index**-power for index in range(1, coordinates + 1)]
-    problem = NoisyQuadratic(
-        curvature,
-        noise="curvature" if noise in (None, "curvature") else options.numbers("noise", noise or ""),
-        optimum=optimum,
-        init=init,
-        batch_size=options.numbers("batch-size", batch_size),
-    )
-    if precondition is not None:
-        problem = problem.preconditioned(precondition)
-    chosen = options.optimizer(
-        optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
-        momentum=momentum,
-    )  # fmt: skip
-    words = {
-        "final": final, "warmup": warmup, "warmup_steps": warmup_steps, "decay_share": decay_share, "shape": shape,
-        "flat": flat, "rate": rate, "harmonic_timescale": harmonic_timescale,
-    }  # fmt: skip
-    shaped = options.schedule(schedule or "constant", **words) if schedule or options.given(**words) else None
+    seen = None if observables is None else options.names(observables)
     if target is not None or best is not None:
-        if iterate_average is not None:
-            raise ValueError("--target and --best are about the weights themselves; leave out --iterate-average")
-        answer(problem, chosen, target, best, {"steps": steps, "schedule": shaped}, max_steps, json)
+        refuse_with_questions(every=every, iterate_average=iterate_average)
+        answer(problem, optimizer, target, best, {"steps": steps, "schedule": schedule}, seen, max_steps, json)
         return
+    if max_steps is not None:
+        raise ValueError("--max-steps is where the search for a --target gives up; the length of a run is --steps")
     result = run(
         problem,
-        chosen,
+        optimizer,
         steps=steps,
-        schedule=shaped,
+        schedule=schedule,
         record=None if every is None else each(every),
-        observables=tuple(observables.split(",")) if observables else None,
+        observables=seen,
         iterate_average=None if iterate_average is None else options.numbers("iterate-average", iterate_average),
     )
     show(result, json)
 
 
+def refuse_with_questions(**chosen: Any) -> None:
+    for name in options.given(**chosen):
+        raise ValueError(f"--target and --best are about the weights at the end; leave out --{options.option(name)}")
+
+
 def answer(
-    problem: Any, optimizer: Any, target: float | None, best: str | None, plan: dict[str, Any], most: int, json: bool
+    problem: Problem,
+    optimizer: Optimizer,
+    target: float | None,
+    best: str | None,
+    plan: dict[str, Any],
+    seen: tuple[str, ...] | None,
+    most: int | None,
+    json: bool,
 ) -> None:
     """Print the fewest steps to a target, or the best hyperparameters."""
+    from .. import best_hyperparameters, steps_to_target
+
     if target is not None and best is not None:
         raise ValueError("--target and --best are two questions; ask one at a time")
+    if seen is not None and len(seen) > 1:
+        raise ValueError(f"--target and --best ask about one observable, got {', '.join(seen)}")
+    if seen is None and "risk" not in problem.observables:
+        raise ValueError(f"{type(problem).__name__} has no risk; ask about another with --observables")
+    observable = "risk" if seen is None else seen[0]
     if best is not None:
-        show_best(problem, optimizer, best.replace("-", "_").split(","), plan, json)
+        if most is not None:
+            raise ValueError("--max-steps is for --target; the length of a run is --steps")
+        found = best_hyperparameters(problem, optimizer, options.names(best), **plan, observable=observable)
+        show_best(found, observable, json)
         return
     if plan["steps"] is not None:
         raise ValueError("--target asks for the number of steps; leave out --steps (--max-steps is where it gives up)")
-    from .. import steps_to_target
+    plan = {"schedule": plan["schedule"], "max_steps": 10**6 if most is None else most, "observable": observable}
+    counts = steps_to_target(problem, optimizer, float(target or 0.0), **plan)
+    show(counts.to_dataset(), json, f"fewest steps to a {observable} of {target:g}")
 
-    found = steps_to_target(problem, optimizer, float(target or 0.0), max_steps=most, schedule=plan["schedule"])
-    show(found.to_dataset(), json, f"fewest steps to a risk of {target:g}")
 
-
-def show_best(problem: Any, optimizer: Any, names: list[str], plan: dict[str, Any], json: bool) -> None:
-    from .. import best_hyperparameters
-
-    found = best_hyperparameters(problem, optimizer, names, **plan)
+def show_best(found: Best, observable: str, json: bool) -> None:
     if json:
-        shown = {"values": found.values, "risk": found.value, "interior": found.interior, "bounds": found.bounds}
+        from .datasets import nulls_for_undefined
+
+        timescale = {"steps": found.timescale_steps, "run_fraction": found.timescale_run_fraction}
+        shown = {
+            "values": found.values,
+            observable: found.value,
+            "error": nulls_for_undefined(found.error),
+            "interior": found.interior,
+            "bounds": found.bounds,
+            "timescale": {name: nulls_for_undefined(value) for name, value in timescale.items()},
+        }
         typer.echo(json_format.dumps(shown, ensure_ascii=False, allow_nan=False))
         return
     for name, value in found.values.items():
         low, high = found.bounds[name]
         where = "interior" if found.interior[name] else f"not interior within [{low:g}, {high:g}]"
         at_ends = f"{found.value_lower[name]:.6g} 1 % below, {found.value_upper[name]:.6g} 1 % above"
-        typer.echo(f"{name} = {value:.4g} ({where}: risk {found.value:.6g}, {at_ends})")
-    if "weight_decay" in found.optimizer.field_values() and float(found.optimizer.weight_decay) > 0:
-        typer.echo(f"timescale 1/(lr·weight_decay) = {found.timescale_steps:.4g} steps")
+        typer.echo(f"{name} = {value:.4g} ({where}: {observable} {found.value:.6g}, {at_ends})")
+    if found.error is not None:
+        typer.echo(f"stated error of the {observable} there: {found.error:.2g} (moment closure)")
+    tau, share = found.timescale_steps, found.timescale_run_fraction
+    if tau is not None and tau < math.inf:
+        of_run = "" if share is None else f", {share:.4g} of the run"
+        typer.echo(f"timescale at the peak rate: {tau:.4g} steps{of_run}")
 
 
 def show(result: xr.Dataset, json: bool, title: str = "stationary state") -> None:
-    from .datasets import as_json
+    from .datasets import as_json, refuse_long
 
     if json:
         typer.echo(json_format.dumps(as_json(result), ensure_ascii=False, allow_nan=False))
         return
-    size = sum(values.size for values in result.values())
-    if size > ROWS:
-        raise ValueError(f"a table of {size} rows says little; record less often with --every, or use --json")
+    refuse_long(sum(values.size for values in result.values()))
     from rich.console import Console
 
     Console().print(table(result, title))

@@ -8,32 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import nouns, options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..schedules import Schedule
     from ..timescales import Timescale
 
 DATA = "Data"
 
 
+@nouns.spelled_out(schedule=nouns.SCHEDULE)
 def timescale(
+    *,
     lr: options.Lr,
     weight_decay: options.WeightDecay,
     batch_size: Annotated[str, typer.Option(help="Batch, in --unit.", rich_help_panel=DATA)],
     dataset_size: Annotated[str, typer.Option(help="One epoch's data, in --unit.", rich_help_panel=DATA)],
     epochs: Annotated[str, typer.Option(help="Passes over the data.", rich_help_panel=DATA)] = "1",
     unit: Annotated[str, typer.Option(help="tokens or samples.", rich_help_panel=DATA)] = "tokens",
-    schedule: options.ScheduleName = "constant",
-    final: options.Final = None,
-    warmup: options.Warmup = None,
-    warmup_steps: options.WarmupSteps = None,
-    decay_share: options.DecayShare = None,
-    shape: options.Shape = None,
-    flat: options.Flat = None,
-    rate: options.Rate = None,
-    harmonic_timescale: options.HarmonicTimescale = None,
+    schedule: Schedule | None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the kernel in the terminal.")] = False,
     figure: options.FigurePath = None,
     json: options.Json = False,
@@ -45,7 +40,7 @@ def timescale(
     initial weight left a share of the last weight. --plot and --figure draw the kernel: the share of the last weight
     that the updates of each part of the run make up.
     """
-    from .. import Recipe
+    from .. import Constant, Recipe
 
     recipe = Recipe(
         lr=options.numbers("lr", lr),
@@ -54,11 +49,8 @@ def timescale(
         dataset_size=options.numbers("dataset-size", dataset_size),
         epochs=options.numbers("epochs", epochs),
         unit=unit,
-        schedule=options.schedule(
-            schedule, final=final, warmup=warmup, warmup_steps=warmup_steps, decay_share=decay_share, shape=shape,
-            flat=flat, rate=rate, harmonic_timescale=harmonic_timescale,
-        ),
-    )  # fmt: skip
+        schedule=schedule or Constant(),
+    )
     found = recipe.timescale()
     if figure is not None:
         from .drawing import kernel_figure

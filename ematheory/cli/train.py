@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import options
+from . import nouns, options
+from .nouns import OPTIMIZER, SCHEDULE
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..optimizers import Optimizer
+    from ..schedules import Schedule
+
 SHOWN = ("train_loss", "test_loss", "test_accuracy", "weight_norm", "rotation", "initial_weight_left")
 
 
+@nouns.spelled_out({"optimizer": "adamw", "lr": "1e-3", "weight_decay": "0.1"}, optimizer=OPTIMIZER, schedule=SCHEDULE)
 def train(
-    optimizer: options.OptimizerName = "adamw",
-    lr: options.Lr = "1e-3",
-    weight_decay: options.WeightDecay = "0.1",
-    beta1: options.Beta1 = None,
-    beta2: options.Beta2 = None,
-    eps: options.Eps = None,
-    momentum: options.Momentum = None,
-    nesterov: options.Nesterov = False,
-    decay: options.Decay = None,
-    schedule: options.ScheduleName = "constant",
-    final: options.Final = None,
-    warmup: options.Warmup = None,
-    warmup_steps: options.WarmupSteps = None,
-    decay_share: options.DecayShare = None,
-    shape: options.Shape = None,
-    flat: options.Flat = None,
-    rate: options.Rate = None,
-    harmonic_timescale: options.HarmonicTimescale = None,
+    optimizer: Optimizer,
+    schedule: Schedule | None,
     epochs: Annotated[int, typer.Option(help="Passes over the 1438 training images.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
     width: Annotated[int, typer.Option(help="Units per hidden layer.")] = 128,
@@ -53,17 +42,9 @@ def train(
     from ..training import train as run
     from .datasets import as_json
 
-    record = options.optimizer(
-        optimizer, nesterov, decay, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps,
-        momentum=momentum,
-    )  # fmt: skip
-    shape_of_run = options.schedule(
-        schedule, final=final, warmup=warmup, warmup_steps=warmup_steps, decay_share=decay_share, shape=shape,
-        flat=flat, rate=rate, harmonic_timescale=harmonic_timescale,
-    )  # fmt: skip
     task = (tasks.digits_scale_invariant if scale_invariant else tasks.digits_mlp)(width, depth)
     result = run(
-        task, record, epochs=epochs, batch_size=batch_size, schedule=shape_of_run, seeds=whole_numbers(seeds),
+        task, optimizer, epochs=epochs, batch_size=batch_size, schedule=schedule, seeds=whole_numbers(seeds),
         dtype=dtype, progress=True,
     )  # fmt: skip
     if json_:

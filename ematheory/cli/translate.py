@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import nouns, options
 
 if TYPE_CHECKING:
+    from ..schedules import Schedule
     from ..translation import Translation
 
 
+@nouns.spelled_out(schedule=nouns.SCHEDULE)
 def translate(
+    *,
     to: Annotated[str | None, typer.Argument(help="The framework, such as composer or keras; see --list.")] = None,
     weight_decay: Annotated[str | None, typer.Option(help="λ in the meaning of --from.")] = None,
     source: Annotated[str, typer.Option("--from", help="The framework that λ is given for.")] = "torch.optim.AdamW",
     lr: Annotated[str | None, typer.Option(help="Peak learning rate η, per step.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the run, where λ depends on the schedule.")] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help="constant, linear, cosine, wsd, inverse-sqrt, exponential or harmonic, where λ depends on it.",
-            rich_help_panel=options.SCHEDULE,
-        ),
-    ] = None,
-    final: options.Final = None,
-    warmup: options.Warmup = None,
-    warmup_steps: options.WarmupSteps = None,
-    decay_share: options.DecayShare = None,
-    shape: options.Shape = None,
-    flat: options.Flat = None,
-    rate: options.Rate = None,
-    harmonic_timescale: options.HarmonicTimescale = None,
+    schedule: Schedule | None,
     list_: Annotated[bool, typer.Option("--list", help="The frameworks, and what multiplies λ in each.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -49,16 +38,9 @@ def translate(
         raise ValueError("give a framework and --weight-decay, or --list")
     from .. import translate as translated
 
-    fields = {
-        "final": final, "warmup": warmup, "warmup_steps": warmup_steps, "decay_share": decay_share, "shape": shape,
-        "flat": flat, "rate": rate, "harmonic_timescale": harmonic_timescale,
-    }  # fmt: skip
-    if schedule is None and options.given(**fields):
-        raise ValueError("options of a schedule need --schedule")
     found = translated(
         options.numbers("weight-decay", weight_decay), to, source=source, steps=steps,
-        lr=None if lr is None else options.numbers("lr", lr),
-        schedule=None if schedule is None else options.schedule(schedule, **fields),
+        lr=None if lr is None else options.numbers("lr", lr), schedule=schedule,
     )  # fmt: skip
     typer.echo(json_format.dumps(as_json(found), ensure_ascii=False, allow_nan=False) if json else str(found))
 

@@ -26,10 +26,14 @@ RECORD = Adam(lr=1.0, weight_decay=0.1)
 
 
 def gap_of(denominator: sp.Expr) -> sp.Expr:
-    """1 − r of the slow pole, the smaller root of y² − b(1 + ρ)y + bρ, ρ = ηλ/(√v̂ + ε), without cancellation."""
+    """1 − r of the slow pole, the smaller root of y² − b(1 + ρ)y + bρ, ρ = ηλ/(√v̂ + ε), without cancellation.
+
+    b²(1 + ρ)² − 4bρ is written so that it keeps its digits where ρ and b are both near 1.
+    """
     share = rate / denominator
     total = forget * (1 + share)
-    return 2 * forget * share / (total + sp.sqrt(total**2 - 4 * forget * share))
+    spread = forget * (forget * ((denominator - rate) / denominator) ** 2 - 4 * share * (1 - forget))
+    return 2 * forget * share / (total + sp.sqrt(spread))
 
 
 gap = gap_of(size)

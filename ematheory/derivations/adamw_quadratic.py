@@ -27,6 +27,7 @@ weight, moment, noise = sp.symbols("w m n", real=True)
 scale = sp.Symbol("delta", positive=True)
 rate = eta * lam
 target = curvature * theta / (curvature + lam * root)
+held = sp.Symbol("v", positive=True)  # what v comes to
 variance = (
     eta * forget * spread * (2 - forget - rate * (1 - forget))
     / (
@@ -44,9 +45,14 @@ def after(optimum: Expression, sample: Expression) -> tuple[Expression, Expressi
     return new.weight.subs(at), new.first_moment.subs(at)
 
 
+def squared_gradient(bias: Expression) -> Expression:
+    """E g² of g = h(w − θ*) + σn, where the mean of w is θ* + bias and the noise is new."""
+    return expectation((curvature * (bias + weight) + sp.sqrt(spread) * noise) ** 2)
+
+
 def expectation(square: Expression) -> Expression:
     """E of a quadratic form in the deviations w, m and an independent noise of mean 0 and variance 1."""
-    values = {(2, 0, 0): V, (1, 1, 0): C, (0, 2, 0): Q, (0, 0, 2): sp.Integer(1)}
+    values = {(0, 0, 0): sp.Integer(1), (2, 0, 0): V, (1, 1, 0): C, (0, 2, 0): Q, (0, 0, 2): sp.Integer(1)}
     terms = sp.Poly(sp.expand(square), weight, moment, noise).terms()
     return sp.Add(*(coefficient * values.get(powers, 0) for powers, coefficient in terms))
 
@@ -97,6 +103,60 @@ def steps() -> tuple[Step, ...]:
             "without decay and with v = σ² the loss is ησ/4 a coordinate, whatever the curvature",
             Series(variable=scale, order=2),
         ),
+        *gradient_steps(),
+    )  # fmt: skip
+
+
+def gradient_steps() -> tuple[Step, ...]:
+    """√v is not free: the second moment comes to E g², which depends on √v through the weight's mean and variance."""
+    bias = -lam * root * theta / (curvature + lam * root)
+    square = spread + curvature**2 * (variance + bias**2)
+    second = x.symbolic_update(x.with_symbols(AdamW(lr=1.0, weight_decay=0.1)), x.clock(constant=True)).second_moment
+    at_rest = sp.expand(second.subs(x.v_t(t), held)).subs(g(t + 1) ** 2, squared_gradient(bias))
+    # Without decay, in units of σ, y = ηh/σ.
+    unit = {lam: 0, eta: scale * sp.sqrt(spread) / curvature}
+    near = spread * (1 + scale / 2)
+    falls = (
+        spread / root**2,
+        eta
+        * forget
+        * spread
+        * curvature**2
+        * (2 - forget - rate * (1 - forget))
+        / (
+            root**2
+            * (curvature + lam * root)
+            * (forget + rate * (1 - forget))
+            * (root * (2 - forget) * (2 - rate) - eta * forget * curvature)
+        ),
+        (curvature * lam * theta / (curvature + lam * root)) ** 2,
+    )
+    return (
+        Step(
+            "second moment",
+            Equation(held, square),
+            "AdamW's own second moment comes to E g² = σ² + h²(V + (w_∞ − θ*)²)",
+            Solve(conditions=(Equation(held, at_rest),), where={V: variance}),
+        ),
+        Step(
+            "one fixed point",
+            Equation(square / root**2, sp.Add(*falls)),
+            "v = s² where that over s² is 1: each of its three parts falls as s grows, so there is one such s, "
+            "found by bisection; at ε = 0 it is AdamW's own",
+            Identity(),
+        ),
+        Step(
+            "fixed point at small rates",
+            Equation(square.subs(unit).subs(root, sp.sqrt(near)), near),
+            "without decay it is v = σ²(1 + ηh/(2σ)), up to a term of order (ηh/σ)²: v ≈ σ² asks for ηh ≪ 2σ",
+            Series(variable=scale, order=2),
+        ),
+        Step(
+            "fixed point of large signals",
+            Equation(square.subs(eta, 0), spread + curvature**2 * bias**2),
+            "as η → 0 the bias remains: v = σ² + (hλsθ*/(h + λs))², which decay alone raises",
+            Identity(),
+        ),
     )  # fmt: skip
 
 
@@ -127,6 +187,12 @@ def variance_of(point: Point) -> Number:
     return sum(v * v for v in run_of(point, mpmath.mpf(0), mpmath.mpf(0), mpmath.mpf(1)))
 
 
+def gradient_square_of(point: Point) -> Number:
+    """E g² where AdamW's own runs have come to rest: the responses to noise, and the mean's own gradient."""
+    pull = as_real(point[curvature]) * (mean_of(point) - as_real(point[theta]))
+    return as_real(point[spread]) + as_real(point[curvature]) ** 2 * variance_of(point) + pull**2
+
+
 def adamw_quadratic() -> Derivation:
     """Q8 with √v given."""
     bound = 2 * (2 - forget) - eta * forget * curvature / root - rate * (2 - forget)
@@ -136,7 +202,8 @@ def adamw_quadratic() -> Derivation:
         statement=(
             "With √v + ε held at s the mean is hθ*/(h + λs), a ridge of strength λs that shrinks as the batch grows, "
             "and the variance is as derived, near ησ²/(2s(h + λs)) at small η. Without decay and with v = σ² the "
-            "loss is ησ/4 per coordinate, independent of the curvature, where SGD's is ησ²/4."
+            "loss is ησ/4 per coordinate, independent of the curvature, where SGD's is ησ²/4. The second moment comes "
+            "to v = σ² + h²(V + (w_∞ − θ*)²), and v = s² at one s."
         ),
         assumptions=Assumptions(
             (
@@ -147,8 +214,14 @@ def adamw_quadratic() -> Derivation:
         ),
         definitions={x.a: 1 - rate, b1: 1 - forget},
         steps=steps(),
-        results={"stationary_variance": "stationary variance", "stationary_mean": "stationary mean"},
-        brute_force={"stationary_variance": variance_of, "stationary_mean": mean_of},
+        results={
+            "stationary_variance": "stationary variance",
+            "stationary_mean": "stationary mean",
+            "gradient_square": "second moment",
+        },
+        brute_force={
+            "stationary_variance": variance_of, "stationary_mean": mean_of, "gradient_square": gradient_square_of
+        },
         source="THEORY.md, Q8",
         arguments={
             eta: "lr", lam: "weight_decay", forget: "one_minus_beta1", curvature: "curvature", root: "root_mean_square",

@@ -122,8 +122,9 @@ def amos_decay() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                between(xi, sp.Rational(1, 10), 1), between(expected, sp.Rational(1, 10), 2), positive(adapted),
-                real(weight), positive(gradient), positive(elapsed),
+                between(xi, 0, 1, sampled=(sp.Rational(1, 10), 1)),
+                between(expected, 0, sp.oo, sampled=(sp.Rational(1, 10), 2)),
+                positive(adapted), real(weight), positive(gradient), positive(elapsed),
             )
         ),
         steps=steps(),

@@ -23,7 +23,8 @@ class Domain:
     """Where a symbol, or every value of a sequence, lies: between `low` and `high`, integers or rationals.
 
     Integer ends are included, rational ends are not. An end may be an expression in symbols declared before.
-    `most` caps the samples of an integer that has no upper end.
+    `most` caps the samples of an integer that has no upper end. `sampled` gives narrower ends for the samples, where
+    brute force would take too long beyond them; the statement is about all of low … high.
     """
 
     symbol: Any
@@ -31,6 +32,7 @@ class Domain:
     high: Expression = sp.oo
     integer: bool = False
     most: int = WIDTH
+    sampled: tuple[Expression, Expression] | None = None
 
     def draw(self, generator: random.Random, point: dict[Any, Any]) -> Number:
         low, high = self.ends(point)
@@ -42,6 +44,10 @@ class Domain:
         return low + (high - low) * Fraction(generator.randint(1, parts - 1), parts)
 
     def ends(self, point: dict[Any, Any]) -> tuple[Number, Number]:
+        """Between which values to draw."""
+        if self.sampled is not None:
+            bottom, top = (evaluate(sp.sympify(each), point) for each in self.sampled)
+            return bottom, top
         low, high = sp.sympify(self.low), sp.sympify(self.high)
         reach = self.most if self.integer else WIDTH
         if low == -sp.oo and high == sp.oo:
@@ -60,10 +66,15 @@ class Domain:
         kind = "integer" if self.integer else "real"
         return f"{kind} {low}{self.symbol}{'_t' * sequence}{high}{' for every t' * sequence}"
 
+    def sampled_words(self) -> str:
+        return "" if self.sampled is None else " (sampled from {} to {})".format(*self.sampled)
 
-def between(symbol: Any, low: Expression, high: Expression) -> Domain:
-    """low < symbol < high, a real symbol or each value of a real sequence."""
-    return Domain(symbol, sp.sympify(low), sp.sympify(high))
+
+def between(
+    symbol: Any, low: Expression, high: Expression, sampled: tuple[Expression, Expression] | None = None
+) -> Domain:
+    """low < symbol < high, a real symbol or each value of a real sequence; `sampled` as for `Domain`."""
+    return Domain(symbol, sp.sympify(low), sp.sympify(high), sampled=sampled)
 
 
 def positive(symbol: Any) -> Domain:
@@ -197,7 +208,8 @@ class Assumptions:
 
     def words(self) -> list[str]:
         """One line for each domain and relation."""
-        return [domain.words() for domain in self.domains] + [sp.pretty(r, use_unicode=True) for r in self.relations]
+        domains = [domain.words() + domain.sampled_words() for domain in self.domains]
+        return domains + [sp.pretty(r, use_unicode=True) for r in self.relations]
 
 
 def positive_quotient(expression: Expression) -> bool:

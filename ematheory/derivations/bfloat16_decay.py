@@ -9,8 +9,9 @@ from functools import cache
 
 import sympy as sp
 
+from . import symbols as x
 from .assumptions import Assumptions, between, integer
-from .checks import Identity
+from .checks import Identity, Induction
 from .derivation import Derivation, Step
 from .equations import Equation
 from .evaluation import Point
@@ -20,6 +21,9 @@ SMALLEST = 128  # of 8 bits: a significand runs through 128 … 255 between two 
 M = sp.Symbol("M", integer=True, positive=True)  # the significand
 threshold, share = sp.symbols("r p", positive=True)
 up, down = sp.symbols("u d", positive=True)  # the distances to the two neighbours
+
+mean, t = sp.Function("e", real=True), x.t
+applied, number = sp.Symbol("delta", positive=True), sp.Symbol("n", integer=True, positive=True)
 
 
 def steps() -> tuple[Step, ...]:
@@ -74,6 +78,53 @@ def steps() -> tuple[Step, ...]:
             "with p as the distance to the lower neighbour over the spacing it is 0: the mean decays as it should",
             Solve(conditions=(Equation(share * up - (1 - share) * down, 0),)),
         ),
+        *stochastic_steps(),
+        *multiplier_steps(),
+    )
+
+
+def stochastic_steps() -> tuple[Step, ...]:
+    """E of the rounded value is the value: what that does to the mean over a run, and the price."""
+    return (
+        Step(
+            "mean of a step",
+            Equation(mean(t + 1), (1 - threshold) * mean(t)),
+            "the mean of the rounded weight is (1 − ηλ) times that of the weight, whatever the weight's distribution",
+            Identity(
+                where={mean(t + 1): (1 - threshold) * mean(t) + share * up - (1 - share) * down}, uses=("unbiased",)
+            ),
+        ),
+        Step(
+            "mean",
+            Equation(mean(t), (1 - threshold) ** t * x.w0),
+            "so by induction the mean decays as without rounding, at any ηλ",
+            Induction(variable=t, recurrence=("mean of a step",), initial={mean(0): x.w0}),
+        ),
+        Step(
+            "rounding noise",
+            Equation(share * up**2 + (1 - share) * down**2, up * down),
+            "at the price of a noise of variance ud a step, at most a quarter of the squared spacing",
+            Identity(uses=("unbiased",)),
+        ),
+    )
+
+
+def multiplier_steps() -> tuple[Step, ...]:
+    """The other code path: the scalar 1 − ηλ is rounded to bfloat16 before it multiplies."""
+    return (
+        Step(
+            "multiplier rounded first",
+            Equation(applied, number * sp.Rational(1, 2**8)),
+            "where 1 − ηλ itself is rounded to bfloat16 first, which between ½ and 1 is 1 − n·2⁻⁸, the decay is a "
+            "multiple of 2⁻⁸",
+            Solve(conditions=(Equation(1 - applied, 1 - number * sp.Rational(1, 2**8)),)),
+        ),
+        Step(
+            "first multiplier",
+            Equation(sp.Rational(1, 2) * sp.Rational(1, 2**8), sp.Rational(1, 2**9)),
+            "so that nothing decays up to ηλ = 2⁻⁹ (a tie goes to 1, which is even), and all weights by 2⁻⁸ just above",
+            Identity(),
+        ),
     )
 
 
@@ -105,20 +156,25 @@ def bfloat16_decay() -> Derivation:
         statement=(
             "A bfloat16 weight multiplied by 1 − ηλ and rounded to nearest does not move at all for ηλ ≤ 2⁻⁹. Up to "
             "2⁻⁸/(1 + 2⁻⁷) it falls within its binade to a mantissa of about 2⁻⁸/(ηλ) and stays there; only above does "
-            "it keep decaying. Growing from a power of two needs more than 2⁻⁸. Stochastic rounding has no such loss."
+            "it keep decaying. Growing from a power of two needs more than 2⁻⁸. With stochastic rounding the mean "
+            "decays by 1 − ηλ at any ηλ; where the scalar 1 − ηλ is rounded first the decay is a multiple of 2⁻⁸."
         ),
-        assumptions=Assumptions((integer(M, 129, 255), between(share, 0, 1), between(threshold, 0, 1))),
+        assumptions=Assumptions(
+            (integer(M, 129, 255), between(share, 0, 1), between(threshold, 0, 1), integer(t, most=5))
+        ),
         steps=steps(),
         results={
             "nothing_moves_up_to": "at a power of two",
             "passes_through_from": "the stiffest",
             "grows_from": "growing",
+            "rounded_multiplier_from": "first multiplier",
             "other_significands_from": "others are stiffer",
         },
         brute_force={
             "nothing_moves_up_to": brute(lambda r: any(nearest(m * (1 - r)) != m for m in BINADE)),
             "passes_through_from": brute(lambda r: all(nearest(m * (1 - r)) != m for m in BINADE[1:])),
             "grows_from": brute(lambda r: nearest(128 * (1 + r)) != 128),
+            "rounded_multiplier_from": brute(lambda r: nearest(128 * (1 - r)) != 128),
             "other_significands_from": brute(lambda r: any(nearest(m * (1 - r)) != m for m in BINADE[1:])),
         },
         source="THEORY.md, section 8; Andriushchenko et al., arXiv 2310.04415, on training in bfloat16",

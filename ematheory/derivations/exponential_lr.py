@@ -115,7 +115,7 @@ def exponential_lr() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                integer(t, most=5), integer(T, 1, 60), between(eta, 0, 1), between(lam, 0, 1), positive(peak),
+                integer(t, most=5), integer(T, 1, most=59), between(eta, 0, 1), between(lam, 0, 1), positive(peak),
                 between(rate, 0, 1), real(w), real(g), positive(scale),
             )
         ),

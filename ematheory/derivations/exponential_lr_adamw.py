@@ -105,7 +105,8 @@ def exponential_lr_adamw() -> Derivation:
         assumptions=Assumptions(
             (
                 positive(eta), between(rate, 0, 1), between(b1, 0, 1), between(b2, 0, 1), positive(eps),
-                integer(T, 1, 12), integer(t, 0, 6), real(w), real(m), real(g), positive(shrunk), positive(after),
+                integer(T, 1, most=11), integer(t, most=6), real(w), real(m), real(g), positive(shrunk),
+                positive(after),
             ),
         ),
         definitions={a: 1 - rate, lam: rate / eta},

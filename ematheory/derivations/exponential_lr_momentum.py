@@ -125,9 +125,9 @@ def exponential_lr_momentum() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                positive(eta), between(loss, sp.Rational(1, 10), 1), between(rate, 0, loss**2 / 4),
+                positive(eta), between(loss, 0, 1, sampled=(sp.Rational(1, 10), 1)), between(rate, 0, loss**2 / 4),
                 between(slow, 0, 1),
-                integer(T, 1, 12), real(w), real(m), real(g), positive(shrunk), between(pole, 0, 1),
+                integer(T, 1, most=11), real(w), real(m), real(g), positive(shrunk), between(pole, 0, 1),
             ),
             (sp.Lt(slow, loss),),
         ),

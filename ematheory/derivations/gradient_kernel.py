@@ -224,7 +224,8 @@ def sample_size_steps() -> tuple[Step, ...]:
 def peak_steps() -> tuple[Step, ...]:
     logs = sp.log(b1) / sp.log(a)
     plain = sp.log(logs) / (sp.log(a) - sp.log(b1)) - 1
-    slowest, apart = -log1p(-slow), -log1p(-gap)  # −log of the larger of a and β₁, and how far the logs are apart
+    slowest = -log1p(-slow)  # −log of the larger of a and β₁
+    apart = log1p((fast - slow) / (1 - fast))  # how far the logs are apart; −log1p(−gap) overflows at tiny β₁
     condition = Equation((lag + 1) * (sp.log(a) - sp.log(b1)), sp.log(logs))
     falls = a ** (lag + 1) / b1 ** (lag + 1)
     return (

@@ -166,7 +166,7 @@ def heavy_ball(decay: str) -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                between(mu, 0, sp.Rational(9, 10)),
+                between(mu, 0, 1, sampled=(0, sp.Rational(9, 10))),
                 positive(h),
                 between(lam, 0, 1),
                 between(eta, 0, 2 * (1 + mu) / (BOUNDS[decay] / eta)),

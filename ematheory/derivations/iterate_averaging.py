@@ -125,7 +125,8 @@ def iterate_averaging() -> Derivation:
         assumptions=Assumptions(
             (
                 integer(t, most=5), positive(eta), positive(spread), between(gamma, 0, 1), between(r, 0, 1),
-                between(forget, sp.Rational(1, 50), 1), between(pull, sp.Rational(1, 50), 1), real(w0),
+                between(forget, 0, 1, sampled=(sp.Rational(1, 50), 1)),
+                between(pull, 0, 1, sampled=(sp.Rational(1, 50), 1)), real(w0),
             ),
             (sp.Ne(r, gamma),),
         ),

@@ -120,6 +120,40 @@ def steps() -> tuple[Step, ...]:
             "a share of order D beside what the arcsine adds",
             Identity(),
         ),
+        Step(
+            "needs slow decay",
+            Equation((linear - 1) / (linear - 1).subs(rate, 0), 1 - rate / forget2),
+            "at finite ηλ the sum is smaller by a share of order ηλ/(1 − β₂): that form asks for ηλ ≪ 1 − β₂",
+            Series(variable=rate, order=2),
+        ),
+        *turn_steps(),
+    )
+
+
+def turn_steps() -> tuple[Step, ...]:
+    """The rotation per step, from the same S."""
+    overlap = a * W + eta * (eta * total / a)  # E w_{t−1}w_t = a E w² − η E w_{t−1}u_t
+    exact = 1 - a - total * (1 - a**2) / (a * (1 + 2 * total))
+    return (
+        Step(
+            "turn",
+            Equation(1 - overlap / W, exact),
+            "1 − cos of the angle between w and the next w",
+            Identity(uses=("mean square",)),
+        ),
+        Step(
+            "small turn",
+            Equation(2 * exact / (1 - a), 2 / (1 + 2 * total)),
+            "the square of the rotation is near 2(1 − cos): 2ηλ/(1 + 2S) as ηλ → 0 at a given S",
+            Limit(variable=rate, to=0),
+        ),
+        Step(
+            "published rotation",
+            Equation(2 / (1 + 2 * total), sp.pi * variance),
+            "which with the published 1 + 2S = (2/π)/D is πηλD: the published rotation √(πηλ)·√D, too large by what "
+            "makes the published norm too small",
+            Identity(where={total: (2 / (sp.pi * variance) - 1) / 2}),
+        ),
     )
 
 
@@ -156,13 +190,13 @@ def lion_random_walk() -> Derivation:
         title="Lion on white gradients: the correlation of its signs, and the published norm as a linearisation",
         statement=(
             "On white normal gradients E w² = η²/(1 − a²)·[1 + 2Σ_k a^k (2/π) arcsin ρ_k], where ρ_k falls by β₂ a "
-            "step. The published E w² = η/(πλD) takes the arcsine for its argument, ηλ for small, and drops 1 − 2/π "
-            "beside (2/π)/D."
+            "step. The published E w² = η/(πλD) takes the arcsine for its argument, ηλ for small beside 1 − β₂, and "
+            "drops 1 − 2/π beside (2/π)/D; the published rotation √(πηλD) follows in the same way."
         ),
         assumptions=Assumptions(
             (
                 between(rate, 0, 1), between(forget, 0, 1), between(forget2, 0, 1), positive(eta),
-                integer(lag, 1, 6), integer(T, 1, 6), integer(t, 0, 4), between(correlated, 0, 1), positive(total),
+                integer(lag, 1, most=5), integer(T, 1, 6), integer(t, 0, 4), between(correlated, 0, 1), positive(total),
             )
         ),
         definitions={a: 1 - rate, b1: 1 - forget, b2: 1 - forget2, lam: rate / eta},

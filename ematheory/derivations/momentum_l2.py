@@ -22,6 +22,7 @@ eta, lam, mu, t, w, m, g, q = x.eta, x.lam, x.mu, x.t, x.w_t, x.m_t, x.g_t, x.q_
 slow, fast = sp.symbols("r_+ r_-", positive=True)  # the two rates, r₊r₋ = μ
 loss = sp.Symbol("phi", positive=True)  # 1 − μ
 rate = sp.Symbol("epsilon", positive=True)  # ηλ
+damping = sp.Symbol("d", positive=True)  # torch's dampening
 root = sp.Symbol("x", real=True)
 y = sp.Function("y", real=True)  # the first of the two EMAs
 RECORD = SGD(lr=1.0, momentum=0.5, weight_decay=0.1)
@@ -29,7 +30,7 @@ RECORD = SGD(lr=1.0, momentum=0.5, weight_decay=0.1)
 # In terms of the rates: μ = r₊r₋ and ηλ = (1 − r₊)(1 − r₋).
 BY_RATES = {mu: slow * fast, lam: (1 - slow) * (1 - fast) / eta}
 inner = w(t) - eta * fast / (1 - fast) * m(t)
-spread = (loss + rate) ** 2 - 4 * rate
+spread = (loss - rate) ** 2 - 4 * rate * (1 - loss)  # (loss + rate)² − 4·rate with less to cancel
 gap = 2 * rate / (loss + rate + sp.sqrt(spread))
 
 
@@ -73,6 +74,37 @@ def steps() -> tuple[Step, ...]:
             Identity(where={**code, y(t + 1): ahead.xreplace(code), **BY_RATES}),
         ),
         *rate_steps(),
+        *dampening_steps(),
+    )
+
+
+def dampening_steps() -> tuple[Step, ...]:
+    """torch's dampening d: m ← μm + (1 − d)(g + λw), but the first buffer is the whole gradient."""
+    slower = eta * (1 - damping)
+    new = x.symbolic_update(x.with_symbols(RECORD), x.clock(constant=True)._replace(lr=slower))
+    scaled = {m(t): m(t) / (1 - damping)}
+    gradient = g(t + 1) + lam * w(t)
+    damped = mu * m(t) + (1 - damping) * gradient
+    first = x.g_t(1) + lam * x.w0
+    by_rates = {lam: (1 - slow) * (1 - fast) / slower}
+    # y_1 as derived for the rate η(1 − d), and what an EMA from w_0 would make of q_1 = −g_1/λ.
+    begun = x.w0 - eta * first - slower * fast / (1 - fast) * first / (1 - damping)
+    average = slow * x.w0 - (1 - slow) * x.g_t(1) / lam
+    return (
+        Step(
+            "dampening",
+            Equation(sp.Tuple(w(t + 1), m(t + 1)), sp.Tuple(w(t) - eta * damped, damped / (1 - damping))),
+            "torch's rule with dampening d is SGD's own update at the rate η(1 − d) on the buffer m/(1 − d), so that "
+            "ηλ(1 − d) stands for ηλ in the poles",
+            Identity(where={w(t + 1): new.weight.subs(scaled), m(t + 1): new.momentum.subs(scaled)}),
+        ),
+        Step(
+            "damped start",
+            Equation(begun - average, -damping * eta * first / (1 - fast)),
+            "but torch's first buffer is the whole gradient, so y_1 is not what an EMA from w_0 gives: with dampening "
+            "the double EMA holds from the second step on alone",
+            Identity(where=by_rates),
+        ),
     )
 
 
@@ -118,12 +150,12 @@ def momentum_l2() -> Derivation:
             "With dampening 0 the weight is exactly the EMA, with rate r₋, of an EMA, with rate r₊, of −g/λ, both "
             "started at w_0; r₊r₋ = μ and (1 − r₊)(1 − r₋) = ηλ. The slow one has 1 − r₊ = ηλ/(1 − μ) + …, so τ is "
             "near (1 − μ)/(ηλ). Beyond ηλ = (1 − √μ)² the poles are complex, a gradient's weight oscillates, and there "
-            "is no τ."
+            "is no τ (momentum-oscillation). With dampening d the poles are those of ηλ(1 − d)."
         ),
         assumptions=Assumptions(
             (
                 integer(t, most=5), positive(eta), between(rate, 0, 1), between(loss, 0, 1),
-                between(slow, 0, 1), between(fast, 0, 1), real(w), real(m),
+                between(slow, 0, 1), between(fast, 0, 1), between(damping, 0, 1), real(w), real(m),
             ),
             (sp.Gt(spread, 0), sp.Lt(rate, loss), sp.Ne(slow, fast)),
         ),

@@ -26,7 +26,7 @@ root = sp.Symbol("x", real=True)
 RECORD = SGD(lr=1.0, momentum=0.5, weight_decay=0.1, nesterov=True)
 
 total = loss + rate * (2 - loss)  # the sum of the two gaps 1 − r; their product is ηλ
-spread = total**2 - 4 * rate
+spread = (loss - rate * (2 - loss)) ** 2 - 4 * rate * (1 - loss) ** 2  # total² − 4·rate with less to cancel
 gap = 2 * rate / (total + sp.sqrt(spread))
 
 

@@ -79,7 +79,8 @@ def momentum_variance() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                between(loss, sp.Rational(1, 10), 1), positive(h), between(eta, 0, 2 / h), positive(variance),
+                between(loss, 0, 1, sampled=(sp.Rational(1, 10), 1)), positive(h), between(eta, 0, 2 / h),
+                positive(variance),
                 real(weight), real(buffer), real(noise),
             ),
         ),

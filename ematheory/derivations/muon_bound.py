@@ -13,7 +13,7 @@ from .checks import Identity
 from .derivation import Derivation, Step
 from .equations import Equation, Expression
 from .evaluation import Number, Point
-from .limits import Solve
+from .limits import Series, Solve
 
 # torch.optim.Muon's coefficients and number of iterations.
 A, B, C = sp.Rational(34445, 10000), sp.Rational(47750, 10000), sp.Rational(20315, 10000)
@@ -22,6 +22,7 @@ value, gram = sp.symbols("s G", positive=True)  # a singular value, and its squa
 peak, place = sp.Symbol("s_1", positive=True), sp.Symbol("q", positive=True)
 top = sp.Symbol("M", positive=True)
 limit, lam = sp.Symbol("W", positive=True), x.lam
+shape = sp.Symbol("f", positive=True)
 first = (3 * B - sp.sqrt(9 * B**2 - 20 * A * C)) / (10 * C)  # s₁²
 largest = sp.sqrt(first) * (A - B * first + C * first**2)
 
@@ -76,6 +77,34 @@ def steps() -> tuple[Step, ...]:
             "decay then bounds the operator norm by M/λ: |W| ← (1 − ηλ)|W| + ηM leaves M/λ alone",
             Solve(conditions=(Equation(limit, (1 - x.eta * lam) * limit + x.eta * top),)),
         ),
+        *shape_steps(),
+    )
+
+
+def shape_steps() -> tuple[Step, ...]:
+    """A factor f for the shape, such as √max(1, rows/columns): on the update alone (torch), or on the decay as well."""
+    rate = sp.Symbol("r", positive=True)  # ηλ
+    return (
+        Step(
+            "scaled update",
+            Equation(limit, shape * top / lam),
+            "where a factor f for the matrix's shape scales the update alone, as torch's Muon does, the bound is fM/λ "
+            "and the timescale one for all shapes",
+            Solve(conditions=(Equation(limit, (1 - x.eta * lam) * limit + x.eta * shape * top),)),
+        ),
+        Step(
+            "scaled rate",
+            Equation(limit, top / lam),
+            "where f scales the rate, and the decay with it, the bound is M/λ for all shapes",
+            Solve(conditions=(Equation(limit, (1 - x.eta * shape * lam) * limit + x.eta * shape * top),)),
+        ),
+        Step(
+            "scaled timescale",
+            Equation(sp.log(1 - rate) / sp.log(1 - shape * rate), 1 / shape - (shape - 1) / shape * rate / 2),
+            "but then the timescale is 1/f of the other's at small ηλ: a matrix of 4 times as many rows as columns, "
+            "f = √max(1, r/c) = 2, forgets twice as fast",
+            Series(variable=rate, order=2),
+        ),
     )
 
 
@@ -114,7 +143,8 @@ def muon_bound() -> Derivation:
         statement=(
             "torch's Newton–Schulz iteration takes a singular value s to As − Bs³ + Cs⁵. From values in [0, 1] none of "
             "its five iterations gives more than M = 1.2024, which is reached: with decay a weight's operator norm is "
-            "bounded by M/λ (times the scale of the update), not by 1/λ."
+            "bounded by M/λ, not by 1/λ, and by fM/λ where a factor f for the shape scales the update alone. Where f "
+            "scales the decay too, the timescale is 1/f of it, another one for every shape."
         ),
         assumptions=Assumptions(
             (

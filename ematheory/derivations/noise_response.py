@@ -26,21 +26,23 @@ noise = sp.Function("n", real=True)
 root, gap_of = sp.Symbol("x", real=True), sp.Symbol("x_slow", positive=True)
 middle = rate + forget + pull * forget
 constant = forget * (rate + pull)
-gap = 2 * constant / (middle + sp.sqrt(middle**2 - 4 * constant))
+# middle² − 4·constant, without the cancellation of middle² where ηλ and 1 − β₁ are close and the pull is small
+spread = (forget - rate - pull * forget) ** 2 - 4 * pull * forget * (1 - forget)
+gap = 2 * constant / (middle + sp.sqrt(spread))
 CODE = {h: pull * held / eta, a: 1 - rate, b1: 1 - forget, lam: rate / eta}
 
 
 def root_of_a_square(e: Expression, given: Assumptions) -> Expression:
-    """√(y²) = |y|, by the sign that the assumptions give y."""
+    """√(y²) = |y|, and |y| by the sign that the assumptions give y."""
+
+    def modulus(inside: Expression) -> Expression:
+        return inside if given.is_positive(inside) else -inside if given.is_positive(-inside) else sp.Abs(inside)
 
     def split(power: Expression) -> Expression:
         factored = sp.factor(power.base)
-        if not (factored.is_Pow and factored.exp == 2):
-            return power
-        inside = factored.base
-        return inside if given.is_positive(inside) else -inside if given.is_positive(-inside) else power
+        return modulus(factored.base) if factored.is_Pow and factored.exp == 2 else power
 
-    return e.replace(lambda y: y.is_Pow and y.exp == sp.Rational(1, 2), split)
+    return e.replace(lambda y: y.is_Pow and y.exp == sp.Rational(1, 2), split).replace(sp.Abs, modulus)
 
 
 SQUARE = Lemma("root of a square", "√(y²) = |y|, by the sign of y", root_of_a_square)

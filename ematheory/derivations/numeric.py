@@ -16,14 +16,17 @@ import sympy as sp
 from .equations import Expression
 from .evaluation import DIGITS, as_real, evaluate
 from .hyperbolic import shortfall_in_floats
+from .sine import defect_in_floats
 
 SMALLEST = 1e-290  # below this a function may give 0 or a denormal
+LARGEST = 1e290  # beyond this it may give an infinity
 PRECISION = 1e-12  # the largest relative error, times the condition number where that exceeds 1
 # Functions that NumPy lacks, by their names in results.
 SPECIAL = {
     "wrightomega": scipy.special.wrightomega,
     "gammainc": scipy.special.gammainc,
     "tanh_shortfall": shortfall_in_floats,
+    "sine_defect": defect_in_floats,
 }
 NUDGE = Fraction(1, 10**15)  # relative change of an input that measures the condition number
 
@@ -120,10 +123,15 @@ class NumericFunction:
             return total / abs(value) if value else mpmath.mpf(0)
 
     def relative_error(self, **values: float) -> tuple[float, float]:
-        """(|f − oracle|/|oracle|, κ) at these inputs; (0, 0) where the oracle and the value are both below 1e-290."""
+        """(|f − oracle|/|oracle|, κ) at these inputs.
+
+        (0, 0) where oracle and value are both below 1e-290, and where an infinity stands for an oracle beyond 1e290.
+        """
         with mpmath.workdps(DIGITS):
             exact, found = self.oracle(**values), self(**values)
             if abs(exact) < SMALLEST and abs(found) < SMALLEST:
+                return 0.0, 0.0
+            if np.isinf(found) and abs(exact) > LARGEST and (found > 0) == (exact > 0):
                 return 0.0, 0.0
             error = abs(mpmath.mpf(found) - exact) / abs(exact) if exact else mpmath.inf
             return float(error), float(self.condition(**values))

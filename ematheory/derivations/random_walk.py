@@ -28,6 +28,8 @@ root = sp.Symbol("x", real=True)
 kept = (1 - rate) * (1 - forget)  # aβ₁
 lost = rate + forget * (1 - rate)  # 1 − aβ₁ without cancellation
 
+W_AT_REST = eta**2 * (1 - b1) / (1 + b1) * (1 + a * b1) / ((1 - a**2) * (1 - a * b1))  # E w²
+
 
 def roots_of_factors(e: Expression, given: Assumptions) -> Expression:
     """(Π y^k)^p as Π y^(kp) where every y > 0, after pairs of negative factors have changed sign."""
@@ -118,7 +120,7 @@ def stationary_steps() -> tuple[Step, ...]:
     held = (M_t(t), C_t(t), W_t(t))
     matrix = sp.Matrix([[row.diff(state) for state in held] for row in one_step.rhs])
     ratio = (1 - b1) / (1 + b1)
-    square = eta**2 * ratio * (1 + a * b1) / ((1 - a**2) * (1 - a * b1))
+    square = W_AT_REST
     stable = eta * sp.sqrt(forget * (1 + kept) / ((2 - forget) * rate * (2 - rate) * lost))
     return (
         Step(
@@ -222,7 +224,22 @@ def limit_steps() -> tuple[Step, ...]:
             "rotation² over the published 2ηλ(1 − β₁)/(1 + β₁) is 1 as ηλ → 0; the difference is of order ηλ",
             Series(variable=rate, order=2, lemmas=(ROOT_OF_PRODUCT,)),
         ),
+        rescaled_step(),
     )  # fmt: skip
+
+
+def rescaled_step() -> Step:
+    """(cη, λ/c) has the same ηλ, on which alone the angles depend; E w² goes as η² at that ηλ."""
+    factor = sp.Symbol("c", positive=True)
+    first, other = sp.symbols("W_1 W_c", positive=True)
+    square = W_AT_REST.subs(a, 1 - eta * lam)
+    held = {lam: lam / factor, eta: factor * eta}
+    return Step(
+        "rescaled",
+        Equation(other / first, factor**2),
+        "(cη, λ/c) keeps the rotation, which ηλ and β₁ set, and makes the norm c times as large, which goes as √(η/λ)",
+        Identity(where={first: square, other: square.subs(held, simultaneous=True)}),
+    )
 
 
 def impulse(point: Point) -> tuple[list[Number], list[Number]]:

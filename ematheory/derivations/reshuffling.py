@@ -169,7 +169,8 @@ def reshuffling() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                integer(M, 2, most=5), between(rate, sp.Rational(1, 20), 1), positive(spread), positive(tau),
+                integer(M, 2, most=5), between(rate, 0, 1, sampled=(sp.Rational(1, 20), 1)), positive(spread),
+                positive(tau),
                 positive(half), integer(x.t, most=5), real(x.w0), between(x.lam, 0, 1), positive(x.eps),
                 between(x.beta1, 0, 1), between(x.beta2, 0, 1), real(x.g_t),
             ),

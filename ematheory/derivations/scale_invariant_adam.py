@@ -132,7 +132,8 @@ def scale_invariant_adam() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                positive(eta), between(forget, sp.Rational(1, 5), 1), between(share, sp.Rational(1, 20), 1),
+                positive(eta), between(forget, 0, 1, sampled=(sp.Rational(1, 5), 1)),
+                between(share, 0, 1, sampled=(sp.Rational(1, 20), 1)),
                 positive(size), positive(count), positive(norm), positive(noise), real(w), real(m),
                 real(g),
             )

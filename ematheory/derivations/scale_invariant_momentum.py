@@ -27,6 +27,7 @@ w, m, g = sp.symbols("w m g", real=True)
 moments = sp.symbols("A B C", real=True)  # E of w·w, w·m and m·m
 square = sp.Symbol("R", positive=True)  # ‖w‖²
 noise = sp.Symbol("S", positive=True)  # ‖g‖²
+root, relaxation = sp.symbols("x z", positive=True)
 SQUARES = {
     "l2": eta * noise * (2 - loss) / (lam * loss * (2 * (2 - loss) - rate)),
     "per_lr": eta * noise * (2 - loss - rate * (1 - loss))
@@ -106,6 +107,32 @@ def steps(decay: str) -> tuple[Step, ...]:
             "2(1 − cos) over the square of the published rotation is 1 as ηλ → 0",
             Series(variable=rate, order=2),
         ),
+        *transient_steps(conditions, at_rest / noise, 4 / loss if decay == "l2" else sp.Integer(4)),
+    )
+
+
+def transient_steps(one_step: tuple[Equation, ...], ratio: Expression, speed: Expression) -> tuple[Step, ...]:
+    """How fast the three moments come to rest: the slowest eigenvalue of their map, ‖w‖² over ‖g‖² being `ratio`."""
+    # ‖g‖² = ‖g̃‖²/‖w‖² falls as the norm grows: by ‖g‖²/‖w‖² of itself.
+    following = [e.rhs.subs(noise, 2 * noise - moments[0] / ratio) for e in one_step]
+    rows = sp.Matrix([[sp.diff(e, c) for c in moments] for e in following])
+    near = (root * sp.eye(3) - rows).det().subs(root, 1 - relaxation * rate)
+    slowest = rate * loss**2 * (2 - loss) * (speed - relaxation)
+    words = "4ηλ/(1 − μ)" if speed != 4 else "4ηλ"
+    return (
+        Step(
+            "slow mode",
+            Equation(sp.factor(near), slowest),
+            "the characteristic polynomial of a small deviation of w·w, w·m and m·m, ‖g‖² following ‖w‖², near 1: at "
+            "1 − zηλ it is, to first order, this; at ηλ = 0 its roots are 1, μ and μ², so one root is near 1",
+            Series(variable=rate, order=2),
+        ),
+        Step(
+            "relaxation",
+            Equation(relaxation, speed),
+            f"that root has so large a z: norms come to rest at the rate {words} a step",
+            Solve(conditions=(Equation(slowest / rate, 0),)),
+        ),
     )
 
 
@@ -133,16 +160,18 @@ def scale_invariant_momentum(decay: str) -> Derivation:
     """R3 with momentum, for one meaning of decay."""
     words, power = ("L2", "1 − μ") if decay == "l2" else ("per-LR decay", "(1 − μ)²")
     turn = "√(2ηλ/(1+μ))" if decay == "l2" else "√(2ηλ(1−μ)/(1+μ))"
+    speed = "4ηλ/(1 − μ)" if decay == "l2" else "4ηλ"
     return Derivation(
         name=f"scale-invariant-momentum-{decay.replace('_', '-')}",
         title=f"SGD with momentum and {words} on scale-invariant weights: norm and rotation at equilibrium",
         statement=(
             f"In the limit of many coordinates ‖w‖⁴ is as derived at any ηλ, near η‖g̃‖²/(2λ({power})), and the "
-            f"rotation per step is near {turn}."
+            f"rotation per step is near {turn}. A deviation from there dies out at the rate {speed} a step."
         ),
         assumptions=Assumptions(
             (
-                positive(eta), between(loss, sp.Rational(1, 5), 1), between(rate, sp.Rational(1, 20), 1), positive(G),
+                positive(eta), between(loss, 0, 1, sampled=(sp.Rational(1, 5), 1)),
+                between(rate, 0, 1, sampled=(sp.Rational(1, 20), 1)), positive(G),
                 positive(noise), real(w), real(m), real(g),
             )
         ),

@@ -120,7 +120,8 @@ def scaling_model_ema() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                integer(kappa, 1, most=4), between(forget, sp.Rational(1, 50), 1), between(rho, 0, 1), real(model),
+                integer(kappa, 1, most=4), between(forget, 0, 1, sampled=(sp.Rational(1, 50), 1)), between(rho, 0, 1),
+                real(model),
                 real(start), real(speed), positive(batch),
             )
         ),

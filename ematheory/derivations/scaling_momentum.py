@@ -157,7 +157,8 @@ def scaling_momentum() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                integer(kappa, 1, most=4), integer(t, most=5), between(loss, sp.Rational(1, 20), 1), positive(eta),
+                integer(kappa, 1, most=4), integer(t, most=5), between(loss, 0, 1, sampled=(sp.Rational(1, 20), 1)),
+                positive(eta),
                 between(mu, 0, 1), between(slow, 0, 1), between(fast, 0, 1), positive(lam), positive(batch),
                 between(decay, 0, 1),
             )

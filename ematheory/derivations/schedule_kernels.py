@@ -9,6 +9,7 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import expm1
 
 from ..optimizers import AdamW
 from ..optimizers.optimizer import SymbolicTime
@@ -23,6 +24,9 @@ from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
 from .lemmas import EXP_LOG, EXPM1, LOG1P, LOG_PRODUCT, Lemma, apply
 from .limits import Series, Solve
+from .normal_form import normal_form
+from .roots import fractional
+from .sine import SINE_DEFECT, sine_defect
 
 x, z = sp.symbols("x z", positive=True)  # the share of the run that has passed
 y = sp.Symbol("y", positive=True)  # the share that is left, 1 − x
@@ -33,6 +37,15 @@ decay, flat = sp.symbols("d x_0", positive=True)
 fall, timescale = sp.symbols("k tau_h", positive=True)
 WORDS = {x: "x", tau: "tau", final: "final", decay: "decay", flat: "flat", fall: "rate", timescale: "timescale"}
 
+
+def is_root_and_one(e: Expression) -> bool:
+    """Whether e is a power (1 + r)^{−n} of an r that is no rational expression, though r² is."""
+    if not (e.is_Pow and e.exp.is_Integer and e.exp.is_negative and e.base.is_Add):
+        return False
+    root = e.base - 1
+    return any(map(fractional, root.atoms(sp.Pow))) and not any(map(fractional, (root**2).atoms(sp.Pow)))
+
+
 PYTHAGORAS = Lemma(
     "sin² + cos² = 1",
     "sin(v)² = 1 − cos(v)²",
@@ -40,6 +53,24 @@ PYTHAGORAS = Lemma(
         lambda p: p.is_Pow and isinstance(p.base, sp.sin) and p.exp == 2, lambda p: 1 - sp.cos(p.base.args[0]) ** 2
     ),
 )
+HALF_ANGLE = Lemma(
+    "half angle",
+    "sin(v)² = (1 − cos 2v)/2",
+    lambda e, _: e.replace(
+        lambda p: p.is_Pow and isinstance(p.base, sp.sin) and p.exp == 2,
+        lambda p: (1 - sp.cos(sp.expand(2 * p.base.args[0]))) / 2,
+    ),
+)
+CONJUGATE = Lemma(
+    "conjugate of a root",
+    "1/(1 + r) = (1 − r)/(1 − r²) for r = √v, v ≠ 1",
+    lambda e, _: e.replace(is_root_and_one, lambda p: ((2 - p.base) / sp.factor(1 - (p.base - 1) ** 2)) ** -p.exp),
+)
+EXPONENT = Lemma(
+    "exponents in normal form", "e^v = e^w for v = w", lambda e, _: e.replace(sp.exp, lambda v: sp.exp(normal_form(v)))
+)
+KEPT = ", every digit kept"
+WRITTEN_OUT = (LOG1P, EXPM1, LOG_PRODUCT)
 
 
 @dataclass(frozen=True)
@@ -61,6 +92,19 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Stable:
+    """Forms of s, S and the initial weight's error that keep the digits which the plain ones lose; None: the plain one.
+
+    `lemmas` prove them equal.
+    """
+
+    shape: Expression | None = None
+    integral: Expression | None = None
+    error: Expression | None = None
+    lemmas: tuple[Lemma, ...] = ()
+
+
+@dataclass(frozen=True)
 class Subject:
     """A schedule with symbols in its fields, their domains, and the share of the run at which its formula changes."""
 
@@ -70,6 +114,7 @@ class Subject:
     domains: tuple[Domain, ...] = ()
     join: Expression | None = None
     more: Callable[[Expression], tuple[Step, ...]] = field(default=lambda density: ())
+    stable: Stable = Stable()
 
     @property
     def shape(self) -> Expression:
@@ -78,8 +123,22 @@ class Subject:
     @property
     def integral(self) -> Expression:
         """S(x), its expm1 and log1p written out."""
-        stable = sp.sympify(self.schedule.bare_integral(sym.xp, x))
-        return apply((LOG1P, EXPM1, LOG_PRODUCT), stable, Assumptions((*self.domains, between(x, 0, 1))))
+        return apply(WRITTEN_OUT, self.own_integral, Assumptions((*self.domains, between(x, 0, 1))))
+
+    @property
+    def own_integral(self) -> Expression:
+        """S(x) as the schedule has it."""
+        return sp.sympify(self.schedule.bare_integral(sym.xp, x))
+
+    def stable_forms(self) -> dict[str, Expression]:
+        """The results by the labels of their steps, with the stable s and S."""
+        own = self.own_integral
+        shape = self.shape if self.stable.shape is None else self.stable.shape
+        integral = own if self.stable.integral is None else self.stable.integral
+        forms = {"density": shape / tau * sp.exp(-integral / tau)}
+        if own != self.integral:  # it has an expm1 or a log1p
+            forms["initial weight left"] = sp.exp(-own.subs(x, 0) / tau)
+        return forms if self.stable.error is None else {**forms, "initial weight error": self.stable.error}
 
     def pieces(self) -> tuple[Piece, ...]:
         if self.join is None:
@@ -198,6 +257,22 @@ def one_step(piece: Piece) -> Step:
     )
 
 
+def stable_steps(subject: Subject, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Each result with the stable s and S, where these are not the plain ones."""
+    plain = {step.label: step.equation.rhs for step in steps}
+    check = Identity(lemmas=(*subject.stable.lemmas, *WRITTEN_OUT))
+    return tuple(
+        Step(
+            label + KEPT,
+            Equation(plain[label], form),
+            "in a form that keeps the digits which the plain one loses to cancellation",
+            subject.by_piece(check),
+        )
+        for label, form in subject.stable_forms().items()
+        if form != plain[label]
+    )
+
+
 def rayleigh_steps(density: Expression) -> tuple[Step, ...]:
     """Linear decay to zero: the density in y = 1 − x is Rayleigh's, with scale² = τ."""
     rayleigh = y / tau * sp.exp(-(y**2) / (2 * tau))
@@ -229,6 +304,15 @@ def uniform_steps(density: Expression) -> tuple[Step, ...]:
     )
 
 
+def root_decay() -> Stable:
+    """WSD's 1 − √ decay by the share that is left of it: q = 1 − √y = (1 − y)/(1 + √y), and S = d·q²(1 − ⅔q)."""
+    stable, passed = WSD(shape="sqrt").substituted(decay=decay).decayed(sym.xp, x)
+    left = sym.where(stable, sp.Integer(1), (1 - x) / decay) / (1 + sp.sqrt(passed))
+    flat_part = sym.where(stable, 1 - decay - x, sp.Integer(0))
+    integral = flat_part + decay * left**2 * (1 - 2 * left / 3)
+    return Stable(left, integral, lemmas=(CONJUGATE, EXPONENT))
+
+
 ZERO = sp.Integer(0)
 SUBJECTS: tuple[Subject, ...] = (
     Subject("constant", "a constant rate", Constant()),
@@ -238,7 +322,17 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject(
         "linear-to-zero", "a linear decay to zero", Linear().substituted(final=ZERO), more=rayleigh_steps
     ),
-    Subject("cosine", "a cosine decay", Cosine().substituted(final=final), (between(final, 0, 1),)),
+    Subject(
+        "cosine",
+        "a cosine decay",
+        Cosine().substituted(final=final),
+        (between(final, 0, 1),),
+        stable=Stable(
+            shape=final + (1 - final) * sp.sin(sp.pi * (1 - x) / 2) ** 2,
+            integral=final * (1 - x) + (1 - final) * sine_defect(sp.pi * (1 - x)) / (2 * sp.pi),
+            lemmas=(SINE_DEFECT, HALF_ANGLE),
+        ),
+    ),
     Subject(
         "wsd",
         "a constant rate with a linear decay at the end",
@@ -252,6 +346,7 @@ SUBJECTS: tuple[Subject, ...] = (
         WSD(shape="sqrt").substituted(decay=decay),
         (between(decay, 0, 1),),
         1 - decay,
+        stable=root_decay(),
     ),
     Subject(
         "inverse-sqrt",
@@ -260,7 +355,13 @@ SUBJECTS: tuple[Subject, ...] = (
         (between(flat, 0, 1),),
         flat,
     ),
-    Subject("exponential", "an exponential decay", Exponential().substituted(rate=fall), (positive(fall),)),
+    Subject(
+        "exponential",
+        "an exponential decay",
+        Exponential().substituted(rate=fall),
+        (positive(fall),),
+        stable=Stable(error=expm1(-fall) / (2 * tau) + expm1(-2 * fall) / (4 * fall * tau**2)),
+    ),
     Subject(
         "harmonic",
         "a harmonic decay",
@@ -311,7 +412,10 @@ def kernel(subject: Subject) -> Derivation:
     """E5 for one schedule."""
     pieces = subject.pieces()
     density = density_steps(subject, pieces)
-    more = subject.more(density[0].equation.rhs)
+    steps = (update_step(), *integral_steps(pieces), *density, *discrete_steps(pieces))
+    stable, more = stable_steps(subject, steps), subject.more(density[0].equation.rhs)
+    kept = {step.label for step in stable}
+    labels = {name: name.replace("_", " ") for name in ("density", "initial_weight_left", "initial_weight_error")}
     brute: Mapping[str, Callable[[Subject, Point], Number]] = {
         "density": density_of, "initial_weight_left": initial_of, "initial_weight_error": error_of
     }  # fmt: skip
@@ -324,8 +428,8 @@ def kernel(subject: Subject) -> Derivation:
             "1/T, whose coefficient is given."
         ),
         assumptions=Assumptions((*subject.domains, between(x, 0, 1), positive(tau), positive(delta), integer(sym.t))),
-        steps=(update_step(), *integral_steps(pieces), *density, *discrete_steps(pieces), *more),
-        results={name: name.replace("_", " ") for name in brute},
+        steps=(*steps, *stable, *more),
+        results={name: label + KEPT * (label + KEPT in kept) for name, label in labels.items()},
         brute_force={name: partial(compute, subject) for name, compute in brute.items()},
         source="Wang & Aitchison, arXiv 2405.13698, section 3; E5",
         arguments=WORDS,

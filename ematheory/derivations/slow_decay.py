@@ -21,6 +21,7 @@ eta, lam = x.eta, x.lam
 peak, multiplier = sp.symbols("eta_max s", positive=True)
 G, size = sp.symbols("G C", positive=True)  # ‖g̃‖² of SGD, and the number of coordinates of AdamW
 square, fourth = sp.symbols("R Q", positive=True)  # ‖w‖² and ‖w‖⁴
+taken, power = sp.Symbol("alpha", positive=True), sp.Symbol("x_alpha", real=True)
 w, m, v, g = sp.symbols("w m v g", real=True)
 # ‖w‖² at rest for small ηλ: SGD's from derivation scale-invariant-sgd, AdamW's from adamw-random-walk.
 SQUARES = {"sgd": sp.sqrt(eta * G / (2 * lam)), "adamw": eta * size / (2 * lam)}
@@ -101,6 +102,18 @@ def steps() -> tuple[Step, ...]:
             ),
             "and so do both norms",
             Identity(),
+        ),
+        Step(
+            "any optimizer",
+            Equation(square, eta**2 * size / (2 * taken)),
+            "for any updates of one size that know nothing of the weight, a decay of α a step balances η²‖u‖² at this",
+            Solve(conditions=(Equation(2 * taken * square, eta**2 * size),)),
+        ),
+        Step(
+            "exponent of the decay",
+            Equation(power, 2),
+            "so the norm stays where α ∝ η², as AdamC's is: ∂ log‖w‖²/∂ log η is 2 less that exponent",
+            Solve(conditions=(Equation(exponent(eta**2 * size / (2 * lam * eta**power)), 0),)),
         ),
     )
 

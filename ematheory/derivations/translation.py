@@ -88,6 +88,19 @@ def order_step() -> Step:
     )
 
 
+def new_weight_share_step() -> Step:
+    """What decay of the new weight makes of the average (E2): the q of a step enters with less."""
+    share = eta * s(t + 1) * lam
+    step = stepped(PER_LR, sp.Integer(0)).weight - x.w_t(t)
+    return Step(
+        "new weight as an average",
+        Equation(W(t + 1), (1 - share) * x.w_t(t) + share * (1 - share) * x.q_t(t + 1)),
+        "so that with α = ηλ and q = −u/λ the new q enters as (1 − α)q with the share α: the average's shares are as "
+        "they were, of values smaller by 1 − α",
+        Identity(where={W(t + 1): (1 - share) * (x.w_t(t) + step), x.q_t(t + 1): step / share}, lemmas=(ROOT,)),
+    )
+
+
 def l2_step(name: str, optimizer: Optimizer) -> Step:
     """The L2 optimizer's update is its update without decay on the gradient g + λw."""
     without = optimizer.substituted(weight_decay=0)
@@ -146,6 +159,7 @@ def conventions() -> Derivation:
             *decay_steps(),
             same_state_step(),
             order_step(),
+            new_weight_share_step(),
             l2_step("Adam", adam),
             l2_step("SGD", sgd),
         ),

@@ -40,6 +40,29 @@ def first_weight(gradient: Expression) -> Expression:
     return x.symbolic_update(named, clock, state, gradient).weight.subs(eps, 0)
 
 
+def eps_steps() -> tuple[Step, ...]:
+    """ε ∝ 1/m: hidden gradients fall as 1/m, since they pass output weights of that size."""
+    moved = x.with_symbols(RECORD)
+    clock = SymbolicTime(step=sp.Integer(1), lr=eta, weight_decay=sp.Integer(0))
+    state = moved.State(weight, sp.Integer(0), sp.Integer(0))
+    step = (weight - x.symbolic_update(moved, clock, state, slope).weight) / eta
+    passed, hidden = sp.symbols("v x_in", positive=True)  # an output weight, and the input of a hidden one
+    return (
+        Step(
+            "hidden gradient",
+            Equation(sp.Derivative(passed / width * weight * hidden, weight), passed * hidden / width),
+            "an output is Σ vᵢ(wx)ᵢ/m with muP's output weights, of size 1/m: a hidden weight's gradient falls as 1/m",
+            Identity(),
+        ),
+        Step(
+            "ε",
+            Equation(step.subs({slope: slope / width, eps: eps / width}, simultaneous=True), slope / (slope + eps)),
+            "so AdamW's own first update stays as it was if ε ∝ 1/m: without that, ε stands out at large widths",
+            Identity(),
+        ),
+    )
+
+
 def mean_square(lr: Expression, decay: Expression) -> Expression:
     """E w² at rest over white gradients (derivation adamw-random-walk), ηλ being `decay`."""
     keep = (1 - decay) * (1 - forget)
@@ -135,6 +158,7 @@ def steps() -> tuple[Step, ...]:
             "while with η/m and mλ it falls by 1/m², at any ηλ: it is the aligned gain that stays, exactly",
             Identity(where={before: mean_square(eta, eta * lam), wide: mean_square(eta / width, eta * lam)}),
         ),
+        *eps_steps(),
     )  # fmt: skip
 
 
@@ -183,7 +207,8 @@ def width_decay() -> Derivation:
         statement=(
             "muP's η ∝ 1/m keeps the change of an output by an update. With the same λ the timescale then grows as m; "
             "λ ∝ m keeps it. A gain √(η/λ)·m^p at rest stays where λ ∝ m^(2p−1): fixed λ keeps that of random weights "
-            "(p = 1/2), λ ∝ √m the observed one (p = 3/4), and λ ∝ m that of aligned weights (p = 1)."
+            "(p = 1/2), λ ∝ √m the observed one (p = 3/4), and λ ∝ m that of aligned weights (p = 1). ε ∝ 1/m keeps "
+            "its share beside gradients that fall as 1/m."
         ),
         assumptions=Assumptions(
             (

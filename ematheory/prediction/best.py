@@ -1,9 +1,10 @@
-"""Questions put to `predict`: how many steps to a target, and which hyperparameters end lowest."""
+"""Which hyperparameters end lowest: a question put to `predict`."""
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,113 +12,99 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 
-from ..optimizers import Optimizer
+from ..derivations import derive
+from ..optimizers import SGD, Optimizer
+from ..optimizers.optimizer import SymbolicTime
 from ..problems import Problem
-from ..records import POSITIVE, VALUE_DIMS, check_choice, check_values, check_whole
+from ..recording import check_steps
+from ..records import VALUE_DIMS, check_choice
 from ..schedules import Schedule
 from ..typing import FloatArray
-from .prediction import predict
+from .prediction import check_supported, predict
 from .stability import UnstableWarning
-
-# Between two neighbours of the grid on which a crossing is looked for, the step count grows by this much.
-RATIO = 2 ** (1 / 16)
+from .target import check_observable
 
 # Points per axis of a search grid, how often it closes in, and how far beside the minimum the certificate looks.
 POINTS, ROUNDS, BESIDE = 13, 4, 0.01
+# What rounding can be worth, as a share of the observable; on a plateau it alone would make a minimum.
+ROUNDING = 1e-10
 
-# Where a search begins and ends unless told otherwise: decades around any rate in use.
-BOUNDS = {"lr": (1e-6, 1e2), "weight_decay": (1e-8, 1e4), "momentum": (1e-3, 0.9999)}
+# Where a search begins and ends unless told otherwise: decades around any rate in use. Timescales are in steps.
+BOUNDS = {
+    "lr": (1e-6, 1e2), "weight_decay": (1e-8, 1e4), "momentum": (1e-3, 0.9999), "timescale": (1.0, 1e12),
+}  # fmt: skip
+# The timescale as a share of the run, and the names of what sets λ, of which a search has one at the most.
+SHARE = "timescale_run_fraction"
+DECAYS = ("weight_decay", "timescale", SHARE)
 
 
-def steps_to_target(
-    problem: Problem,
-    optimizer: Optimizer,
-    target: float,
-    *,
-    max_steps: int = 10**6,
-    schedule: Schedule | None = None,
-    observable: str = "risk",
-) -> xr.DataArray:
-    """The fewest updates after which the expected risk is at most `target`, for each point of the sweep axes.
+def decay_per_step(optimizer: Optimizer) -> Any:
+    """α, the share of the old weight that a step at the peak rate takes away; 0 where none is taken from it itself.
 
-    At a constant rate this is the first passage of one run; with a `schedule`, which spans the whole of a run, it is
-    the length of the shortest run that ends at or below the target. It is looked for on step counts that grow by 4 %
-    (all of them up to 16), and then between two neighbours by bisection: a dip shorter than that can be missed.
-
-    Parameters
-    ----------
-    problem, optimizer : as for `predict`; their sweep axes are the result's dims.
-    target : the value to reach, > 0, in units of the observable.
-    max_steps : where the search gives up; such points are NaN.
-    schedule : of the learning rate, or None for a constant one.
-    observable : an expectation that is one number per state, such as "risk" or "weight_mean_square".
-
-    Returns
-    -------
-    xarray.DataArray of step counts as floats, NaN where the target is not reached within `max_steps`.
-
-    Raises
-    ------
-    ValueError : a target that is not positive, an observable with one value per weight, and as `predict` does.
-
-    Source: Zhang et al., arXiv 1907.04164, figure 1 counts steps to a target; Q10.
-
-    Example
-    -------
-    >>> import ematheory as em
-    >>> problem = em.NoisyQuadratic(curvature=[1.0, 0.5], noise=0.0)
-    >>> int(em.steps_to_target(problem, em.SGD(lr=0.5), 0.01))
-    6
+    L2 without momentum takes ηλ through the gradient, as a decay per learning rate does.
     """
-    check_values("target", target, POSITIVE)
-    max_steps = check_whole("max_steps", max_steps, POSITIVE)
-    check_choice("observable", observable, [n for n in problem.observables if n in ("risk", "weight_mean_square")])
-
-    def reached(steps: Sequence[int]) -> xr.DataArray:
-        """Whether the target is reached at each of the step counts, dims (axes, step)."""
-        return at(problem, optimizer, steps, schedule, observable) <= target
-
-    grid = step_grid(max_steps)
-    seen = reached(grid)
-    first = seen.argmax("step")
-    found = seen.step[first].where(seen.any("step")).drop_vars("step", errors="ignore")
-    counts = np.array([0, *grid])
-    low, high = np.atleast_1d(counts[first.values].astype(float)), np.atleast_1d(np.asarray(found.values, dtype=float))
-    while (open_ := high - low > 1).any():
-        middle = np.where(open_, np.floor((low + high) / 2), np.nan)
-        asked = sorted({int(step) for step in middle[open_]})
-        answers = reached(asked).values.reshape(*low.shape, len(asked))
-        places = np.searchsorted(asked, np.where(open_, middle, asked[0]))
-        hit = np.take_along_axis(answers, places[..., None], axis=-1)[..., 0]
-        high, low = np.where(open_ & hit, middle, high), np.where(open_ & ~hit, middle, low)
-    counted: xr.DataArray = found.copy(data=high.reshape(found.shape)).rename("steps")
-    return counted
+    if isinstance(optimizer, SGD) and optimizer.decay == "l2" and not np.any(np.asarray(optimizer.momentum)):
+        return product(optimizer)
+    return optimizer.decay_per_step(SymbolicTime(1.0, optimizer.lr, optimizer.weight_decay, 1.0))
 
 
-def at(
-    problem: Problem, optimizer: Optimizer, steps: Sequence[int], schedule: Schedule | None, observable: str
-) -> xr.DataArray:
-    """The observable after each of the step counts: of one run, or of one run each under a schedule."""
-    with warnings.catch_warnings():
-        # A point that diverges does not reach its target, which is the answer.
-        warnings.simplefilter("ignore", UnstableWarning)
-        if schedule is None:
-            run = predict(problem, optimizer, steps=steps[-1], record=steps, observables=observable)
-            seen: xr.DataArray = run[observable].transpose(..., "step")
-            return seen
-        runs = [
-            predict(problem, optimizer, steps=n, schedule=schedule, record=[n], observables=observable)[observable]
-            for n in steps
-        ]
-    joined: xr.DataArray = xr.concat(runs, "step").transpose(..., "step")
-    return joined
+def product(optimizer: Any) -> Any:
+    """ηλ."""
+    return optimizer.lr * optimizer.weight_decay
 
 
-def step_grid(most: int) -> list[int]:
-    """1, 2, … 16 and then step counts that grow by `RATIO`, up to `most`."""
-    count = int(np.ceil(np.log(max(most, 2)) / np.log(RATIO)))
-    grown = {int(RATIO**i) for i in range(count)}
-    return sorted({n for n in {*range(1, 17), *grown} if n < most} | {most})
+def timescale_of(optimizer: Optimizer) -> float | None:
+    """τ = 1/α in steps at the peak rate, infinite without decay, or None where the optimizer has no τ.
+
+    With momentum and L2 it is that of the slow one of the two averages, 1/(1 − r₊), while its rate is real (the
+    derivations momentum-l2 and momentum-nesterov). Adam's L2, and decay that depends on the data, have none.
+
+    >>> timescale_of(SGD(lr=0.5, weight_decay=0.25))
+    8.0
+    """
+    if has_timescale(optimizer):
+        alpha = float(decay_per_step(optimizer))
+        return 1 / alpha if alpha else np.inf
+    if not isinstance(optimizer, SGD):
+        return None
+    if optimizer.weight_decay == 0:
+        return np.inf
+    closed = derive("momentum-nesterov" if optimizer.nesterov else "momentum-l2").function("slow_pole_gap")
+    momentum: Any = optimizer.momentum
+    try:
+        with np.errstate(invalid="ignore"):
+            gap = float(closed(decay_per_step=product(optimizer), one_minus_momentum=1 - momentum))
+    except ValueError:
+        # Its rates are no real numbers there: the weight oscillates.
+        return None
+    return 1 / gap
+
+
+def has_timescale(optimizer: Optimizer) -> bool:
+    """Whether λ sets how much of the old weight a step takes away."""
+    return bool(np.all(np.asarray(decay_per_step(optimizer.substituted(weight_decay=1.0))) > 0))
+
+
+def with_values(optimizer: Optimizer, values: Mapping[str, Any], steps: int | None) -> Optimizer:
+    """The optimizer with these hyperparameters; a timescale sets λ such that α = 1/τ at the peak rate.
+
+    >>> with_values(SGD(lr=0.1), {"timescale": 50.0}, None).weight_decay
+    0.2
+    """
+    fields = {name: value for name, value in values.items() if name not in ("timescale", SHARE)}
+    made = optimizer_with(optimizer, fields)
+    for name, share in (("timescale", 1), (SHARE, steps)):
+        if name in values:
+            alone = decay_per_step(made.substituted(weight_decay=1.0))
+            return optimizer_with(made, {"weight_decay": 1 / (alone * (values[name] * share))})
+    return made
+
+
+def optimizer_with(optimizer: Optimizer, fields: Mapping[str, Any]) -> Optimizer:
+    """A checked copy with other values of some fields."""
+    made = {each.name for each in dataclasses.fields(optimizer) if each.init}  # type: ignore[arg-type]
+    own = {name: v for name, v in optimizer.field_values().items() if name in made and name not in optimizer.repeated}
+    return type(optimizer)(**{**own, **fields})
 
 
 @dataclass(frozen=True)
@@ -126,8 +113,10 @@ class Best:
 
     `values` and `value`: the arguments of the minimum and the observable there. `lower` and `upper`: 1 % below
     and above, with the observable at them, the others at their best, in `value_lower` and `value_upper`: that both are
-    above `value` is the certificate that the minimum is interior, `interior[name]`. Where it is not, the best value
-    lies at (or beyond) that end of `bounds`.
+    within `bounds` and above `value`, by more than rounding (10⁻¹⁰ of it), is the certificate that the minimum is
+    interior, `interior[name]`. Where it is not, the best value lies at (or beyond) an end of `bounds`, or on a plateau.
+    `optimizer` is the one there, `steps` the length of the run. `error` is the error that a moment closure states of
+    `value` (`<name>_error` of `predict`), None where it is exact; the certificate is about `value` itself.
     """
 
     values: Mapping[str, float]
@@ -138,15 +127,35 @@ class Best:
     value_upper: Mapping[str, float]
     bounds: Mapping[str, tuple[float, float]]
     optimizer: Optimizer
+    steps: int | None = None
+    error: float | None = None
 
     @property
     def interior(self) -> dict[str, bool]:
-        return {name: min(self.value_lower[name], self.value_upper[name]) > self.value for name in self.values}
+        return {name: self.inside(name) and self.rise(name) > ROUNDING * abs(self.value) for name in self.values}
+
+    def inside(self, name: str) -> bool:
+        """Whether there is 1 % to either side."""
+        low, high = self.bounds[name]
+        return low < self.lower[name] and self.upper[name] < high
+
+    def rise(self, name: str) -> float:
+        """How far the observable rises, at the least, 1 % to either side."""
+        return min(self.value_lower[name], self.value_upper[name]) - self.value
 
     @property
-    def timescale_steps(self) -> float:
-        """1/(lr·weight_decay), in steps at the peak rate."""
-        return 1 / (float(self.optimizer.lr) * float(self.optimizer.weight_decay))
+    def timescale_steps(self) -> float | None:
+        """τ in steps at the peak rate, 1/(lr·weight_decay) for a decay per learning rate; infinite without decay.
+
+        None where the optimizer has no timescale, as with Adam's L2.
+        """
+        return timescale_of(self.optimizer)
+
+    @property
+    def timescale_run_fraction(self) -> float | None:
+        """τ at the peak rate as a share of the run; None without `steps`, or where there is no τ."""
+        tau = self.timescale_steps
+        return None if tau is None or self.steps is None else tau / self.steps
 
 
 def best_hyperparameters(
@@ -158,7 +167,11 @@ def best_hyperparameters(
     schedule: Schedule | None = None,
     observable: str = "risk",
 ) -> Best:
-    """The `lr`, `weight_decay` (or both) at which the expected risk at the end of the run is lowest.
+    """The hyperparameters, one or two, at which the expected risk at the end of the run is lowest.
+
+    They are fields, `lr`, `weight_decay` and `momentum`, or the timescale τ, which sets λ such that a step at the peak
+    rate takes 1/τ of the weight (λ = 1/(ητ) for a decay per learning rate): `timescale` in steps, or
+    `timescale_run_fraction` as a share of the run.
 
     A grid in the logarithms closes in on its lowest point, so that no minimum wider than a grid step is missed and none
     is assumed to be the only one; Nelder and Mead's simplex ends the search. A minimum is called interior where the
@@ -167,18 +180,20 @@ def best_hyperparameters(
     Parameters
     ----------
     problem, optimizer : as for `predict`, without sweep axes.
-    over : one or two names of the optimizer's fields, or a mapping of them to (low, high), the bounds of the search.
+    over : one or two of those names, or a mapping of them to (low, high), the bounds of the search. The bounds that
+        `timescale_run_fraction` has of itself are those of `timescale`, 1 to 10¹² steps.
     steps, schedule : the run, as for `predict`; without steps the stationary state.
     observable : "risk" or "weight_mean_square".
 
     Returns
     -------
-    Best : with `.values`, `.value`, `.interior` (the certificate), `.timescale_steps` and the `.optimizer` itself.
+    Best : with `.values`, `.value`, `.interior` (the certificate), `.timescale_steps` and `.timescale_run_fraction`
+        where there is a timescale, and the `.optimizer` itself.
 
     Raises
     ------
-    ValueError : an unknown name, bounds that are not 0 < low < high, records with sweep axes, no point that converges,
-        and as `predict` does.
+    ValueError : an unknown name, two names that both set λ, a timescale of an optimizer that has none, bounds that are
+        not 0 < low < high, records with sweep axes, no point that converges, and as `predict` does.
 
     Example
     -------
@@ -187,56 +202,123 @@ def best_hyperparameters(
     >>> found = em.best_hyperparameters(problem, em.SGD(lr=0.1), over=["weight_decay"])
     >>> round(found.values["weight_decay"], 3), found.interior
     (0.026, {'weight_decay': True})
+    >>> found = em.best_hyperparameters(problem, em.SGD(lr=0.1), over=["timescale"], steps=1000)
+    >>> round(found.values["timescale"]), round(found.timescale_run_fraction, 3)
+    (391, 0.391)
     """
-    bounds = checked_bounds(problem, optimizer, over)
-
-    def ends(values: Mapping[str, FloatArray]) -> FloatArray:
-        """The observable on the outer product of the values, infinite where the run diverges."""
-        return final(problem, optimizer, values, steps, schedule, observable)
-
-    start = grid_minimum(ends, bounds)
-    logs = [(np.log(low), np.log(high)) for low, high in bounds.values()]
-    polished = minimize(
-        lambda place: float(ends(dict(zip(bounds, np.exp(place)[:, None], strict=True))).item()),
-        start, method="Nelder-Mead", bounds=logs, options={"xatol": 1e-6, "fatol": 0.0, "maxfev": 400},
-    )  # fmt: skip
-    best = {name: float(np.exp(x)) for name, x in zip(bounds, polished.x, strict=True)}
-    lower = {name: max(value * (1 - BESIDE), bounds[name][0]) for name, value in best.items()}
-    upper = {name: min(value * (1 + BESIDE), bounds[name][1]) for name, value in best.items()}
-
-    def beside(name: str, other: float) -> float:
-        return float(ends({each: np.array([{**best, name: other}[each]]) for each in best}).item())
-
-    return Best(
-        best,
-        float(polished.fun),
-        lower,
-        upper,
-        {name: beside(name, lower[name]) for name in best},
-        {name: beside(name, upper[name]) for name in best},
-        bounds,
-        type(optimizer)(**{**settings(optimizer), **best}),
-    )
+    check_supported(problem, optimizer)
+    check_observable(problem, observable)
+    steps = None if steps is None else check_steps(steps)
+    asked = Search(problem, optimizer, checked_bounds(problem, optimizer, over, steps), steps, schedule, observable)
+    return asked.best()
 
 
-def grid_minimum(
-    ends: Callable[[Mapping[str, FloatArray]], FloatArray], bounds: Mapping[str, tuple[float, float]]
-) -> FloatArray:
-    """The lowest point of grids that close in on it, in logarithms; one that lies on a grid's edge is moved to."""
-    box = {name: (np.log(low), np.log(high)) for name, (low, high) in bounds.items()}
-    for _ in range(ROUNDS):
-        axes = {name: np.linspace(low, high, POINTS) for name, (low, high) in box.items()}
-        found = ends({name: np.exp(axis) for name, axis in axes.items()})
-        if not np.isfinite(found).any():
-            raise ValueError(f"no point within {dict(bounds)} converges")
-        place = dict(zip(box, np.unravel_index(np.argmin(found), found.shape), strict=True))
-        width = {name: (4 if 0 < place[name] < POINTS - 1 else POINTS - 1) * (a[1] - a[0]) for name, a in axes.items()}
-        box = {name: clipped(axes[name][place[name]], width[name], bounds[name]) for name in box}
-    return np.array([axes[name][place[name]] for name in box])
+Point = Mapping[str, float]
+Points = Mapping[str, FloatArray]
 
 
-def settings(optimizer: Optimizer) -> dict[str, Any]:
-    return {name: value for name, value in optimizer.field_values().items() if name not in optimizer.repeated}
+@dataclass(frozen=True)
+class Search:
+    """What is searched, within which bounds, and for what at the end of which run."""
+
+    problem: Problem
+    optimizer: Optimizer
+    bounds: Mapping[str, tuple[float, float]]
+    steps: int | None
+    schedule: Schedule | None
+    observable: str
+
+    def best(self) -> Best:
+        logs = [(np.log(low), np.log(high)) for low, high in self.bounds.values()]
+        polished = minimize(
+            lambda place: self.end(dict(zip(self.bounds, np.exp(place), strict=True))),
+            self.grid_minimum(), method="Nelder-Mead", bounds=logs,
+            options={"xatol": 1e-6, "fatol": np.inf, "maxfev": 400},
+        )  # fmt: skip
+        best = {name: float(np.exp(x)) for name, x in zip(self.bounds, polished.x, strict=True)}
+        lower = {name: max(value * (1 - BESIDE), self.bounds[name][0]) for name, value in best.items()}
+        upper = {name: min(value * (1 + BESIDE), self.bounds[name][1]) for name, value in best.items()}
+        return Best(
+            values=best,
+            value=float(polished.fun),
+            lower=lower,
+            upper=upper,
+            value_lower={name: self.end({**best, name: value}) for name, value in lower.items()},
+            value_upper={name: self.end({**best, name: value}) for name, value in upper.items()},
+            bounds=self.bounds,
+            optimizer=with_values(self.optimizer, best, self.steps),
+            steps=self.steps,
+            error=self.stated_error(best),
+        )
+
+    def stated_error(self, point: Point) -> float | None:
+        found = self.run({name: np.array([value]) for name, value in point.items()})
+        name = f"{self.observable}_error"
+        return float(found[name].item()) if name in found else None
+
+    def grid_minimum(self) -> FloatArray:
+        """The lowest point of grids that close in on it, in logarithms; one that lies on a grid's edge is moved to."""
+        box = {name: (np.log(low), np.log(high)) for name, (low, high) in self.bounds.items()}
+        for _ in range(ROUNDS):
+            axes = {name: np.linspace(low, high, POINTS) for name, (low, high) in box.items()}
+            mesh = np.meshgrid(*axes.values(), indexing="ij")
+            found = self.ends({name: np.exp(logs.ravel()) for name, logs in zip(axes, mesh, strict=True)})
+            if not np.isfinite(found).any():
+                raise ValueError(f"no point within {dict(self.bounds)} converges{self.why()}")
+            place = dict(zip(box, np.unravel_index(np.argmin(found), mesh[0].shape), strict=True))
+            width = {
+                name: (4 if 0 < place[name] < POINTS - 1 else POINTS - 1) * (a[1] - a[0]) for name, a in axes.items()
+            }
+            box = {name: clipped(axes[name][place[name]], width[name], self.bounds[name]) for name in box}
+        return np.array([axes[name][place[name]] for name in box])
+
+    def why(self) -> str:
+        """What is said of a point in the middle, where that is refused."""
+        try:
+            self.predicted({name: np.sqrt([low * high]) for name, (low, high) in self.bounds.items()})
+        except ValueError as error:
+            return f"; in the middle: {error}"
+        return ""
+
+    def end(self, point: Point) -> float:
+        return float(self.ends({name: np.array([value]) for name, value in point.items()})[0])
+
+    def ends(self, points: Points) -> FloatArray:
+        """The observable at each of the points, infinite where the run diverges or there is no stationary state."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            # A point that diverges is not the best, which is all that is asked of it.
+            warnings.simplefilter("ignore", UnstableWarning)
+            found = self.settled(points) if self.steps is None else self.predicted(points)
+        return np.where(np.isfinite(found), found, np.inf)
+
+    def predicted(self, points: Points) -> FloatArray:
+        found: FloatArray = self.run(points)[self.observable].values.reshape(-1)
+        return found
+
+    def run(self, points: Points) -> xr.Dataset:
+        """The end of the run, or the stationary state, at each of the points (the dim `point`)."""
+        axes = {name: xr.DataArray(values, dims=("point",)) for name, values in points.items()}
+        run: dict[str, Any] = (
+            {} if self.steps is None else {"steps": self.steps, "schedule": self.schedule, "record": [self.steps]}
+        )
+        swept = with_values(self.optimizer, axes, self.steps)
+        return predict(self.problem, swept, **run, observables=self.observable)
+
+    def settled(self, points: Points) -> FloatArray:
+        """The stationary observable; where one point has no stationary state, those beside it are asked without it."""
+        try:
+            return self.predicted(points)
+        except ValueError:
+            # Unstable there, or nothing pulls the weight back.
+            count = len(next(iter(points.values())))
+            if count == 1:
+                return np.array([np.inf])
+        halves = ({name: values[part] for name, values in points.items()} for part in halved(count))
+        return np.concatenate([self.settled(half) for half in halves])
+
+
+def halved(count: int) -> tuple[slice, slice]:
+    return slice(0, count // 2), slice(count // 2, count)
 
 
 def clipped(middle: float, width: float, bounds: tuple[float, float]) -> tuple[float, float]:
@@ -247,54 +329,42 @@ def clipped(middle: float, width: float, bounds: tuple[float, float]) -> tuple[f
 
 
 def checked_bounds(
-    problem: Problem, optimizer: Optimizer, over: Sequence[str] | Mapping[str, tuple[float, float]]
+    problem: Problem,
+    optimizer: Optimizer,
+    over: Sequence[str] | Mapping[str, tuple[float, float]],
+    steps: int | None,
 ) -> dict[str, tuple[float, float]]:
     names = [over] if isinstance(over, str) else list(over)
     if not 1 <= len(names) <= 2:
-        raise ValueError(f"over must be one or two of the optimizer's fields, got {names}")
+        raise ValueError(f"over must be one or two hyperparameters, got {names}")
     for record in (problem, optimizer):
         for name, value in record.field_values().items():
             if isinstance(value, xr.DataArray) and set(value.dims) - set(VALUE_DIMS):
                 raise ValueError(f"{type(record).__name__}.{name} is a sweep axis; give one value to search beside")
+    known = [name for name in BOUNDS if name == "timescale" or name in optimizer.field_values()] + [SHARE]
     for name in names:
-        check_choice("over", name, [each for each in BOUNDS if each in optimizer.field_values()])
-    bounds = {name: tuple(over[name]) if isinstance(over, Mapping) else BOUNDS[name] for name in names}
+        check_choice("over", name, known)
+    check_timescales(optimizer, names, steps)
+    shortest, longest = BOUNDS["timescale"]
+    default = {**BOUNDS, **({SHARE: (shortest / steps, longest / steps)} if steps is not None else {})}
+    bounds: dict[str, Any] = {name: tuple(over[name]) if isinstance(over, Mapping) else default[name] for name in names}
     for name, (low, high) in bounds.items():
         if not 0 < low < high < np.inf:
             raise ValueError(f"bounds of {name} must be 0 < low < high, got {(low, high)}")
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
-def final(
-    problem: Problem,
-    optimizer: Optimizer,
-    values: Mapping[str, FloatArray],
-    steps: int | None,
-    schedule: Schedule | None,
-    observable: str,
-) -> FloatArray:
-    swept = type(optimizer)(**{**settings(optimizer), **{name: list(axis) for name, axis in values.items()}})
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # A point that diverges is not the best, which is all that is asked of it.
-        warnings.simplefilter("ignore", UnstableWarning)
-        if steps is None:
-            return at_rest(problem, optimizer, values, observable)
-        record = [steps]
-        run = predict(problem, swept, steps=steps, schedule=schedule, record=record, observables=observable)
-    found = run[observable].isel(step=0).transpose(*values).values
-    return np.where(np.isfinite(found), found, np.inf)
-
-
-def at_rest(problem: Problem, optimizer: Optimizer, values: Mapping[str, FloatArray], observable: str) -> FloatArray:
-    """The stationary observable on the outer product, infinite where there is no stationary state."""
-    shape = tuple(map(len, values.values()))
-    found = np.full(shape, np.inf)
-    for place in np.ndindex(shape):
-        chosen = {name: float(axis[i]) for (name, axis), i in zip(values.items(), place, strict=True)}
-        try:
-            one = predict(problem, type(optimizer)(**{**settings(optimizer), **chosen}), observables=observable)
-        except ValueError:
-            # Unstable there, or nothing pulls the weight back.
-            continue
-        found[place] = float(one[observable])
-    return found
+def check_timescales(optimizer: Optimizer, names: Sequence[str], steps: int | None) -> None:
+    """Raise `ValueError` where a timescale cannot be searched, saying why."""
+    if len(setting := [name for name in names if name in DECAYS]) > 1:
+        raise ValueError(f"{' and '.join(setting)} both set the decay; search one of them")
+    if not setting or setting == ["weight_decay"]:
+        return
+    if setting == [SHARE] and steps is None:
+        raise ValueError(f"{SHARE} is of a run: give steps=, or search timescale, which is in steps")
+    if not has_timescale(optimizer_with(optimizer, {"momentum": 0.5} if "momentum" in names else {})):
+        kind = type(optimizer).__name__
+        why, other = f"{kind} takes from its weights no share that λ sets", "AdamW"
+        if isinstance(optimizer, SGD):
+            why, other = "with momentum and L2 λ passes through the buffer", "decay='per_lr'"
+        raise ValueError(f"{kind} has no λ = 1/(ητ) for a timescale τ: {why}; search weight_decay, or take {other}")

@@ -28,7 +28,7 @@ from ematheory.claims.wang2025 import (
     reshuffling,
     translation,
 )
-from ematheory.claims.zhang2019 import critical_batch, noisy_quadratic
+from ematheory.claims.zhang2019 import best_decay, critical_batch, moment_closure, noisy_quadratic
 
 
 def verdict(evidence):
@@ -236,7 +236,7 @@ def test_reshuffling_numeric(monkeypatch):
 CONFIRMED = (
     "C01", "C02", "C03", "C04", "C09", "C11", "C14", "C15", "C16", "C17", "C26", "C28", "C30", "C31", "C32", "C33",
     "C06", "C07", "C08", "C13", "C18", "C21", "C25", "C27", "C29", "C38",
-    "C10", "C12", "C20", "C22", "C35", "C36", "C41",
+    "C10", "C12", "C20", "C22", "C35", "C36", "C39", "C40", "C41",
 )  # fmt: skip
 
 
@@ -278,8 +278,75 @@ def test_float32(monkeypatch):
     assert verdict(float32.numeric("smoke")) == "refuted"
 
 
+def off_by(result, factor):
+    """The derived forms of a run's best decay with one of them off by a factor."""
+    right = best_decay.derived
+    return lambda name: lambda **given: (factor if name == result else 1.0) * right(name)(**given)
+
+
+@pytest.mark.parametrize("batch", [1.0, 16.0])
+def test_best_decay_onset(monkeypatch, batch):
+    """At another length than the derived onset decay helps already, or not yet."""
+    right = best_decay.onset(batch)
+    assert verdict(Evidence(best_decay.onsets(batch))) == "confirmed"
+    for wrong in (right - 1, right + 1):
+        monkeypatch.setattr(best_decay, "onset", lambda batch, at=wrong: at)
+        assert verdict(Evidence(best_decay.onsets(batch))) == "refuted"
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_best_decay_distance(monkeypatch, factor):
+    assert verdict(Evidence((best_decay.distance(4.0, "smoke"),))) == "confirmed"
+    monkeypatch.setattr(best_decay, "derived", off_by("transient", factor))
+    assert verdict(Evidence((best_decay.distance(4.0, "smoke"),))) == "refuted"
+
+
+def test_best_decay_ridge(monkeypatch):
+    """A best decay that fell as 1/T would keep the share of the run, and one off the ridge would not come to it."""
+    right = best_decay.best
+    monkeypatch.setattr(best_decay, "best", lambda batch, steps: right(batch, steps) / steps)
+    assert verdict(Evidence((best_decay.shares(4.0, "smoke")[0],))) == "refuted"
+    monkeypatch.setattr(best_decay, "best", lambda batch, steps: 1.01 * right(batch, steps))
+    assert verdict(Evidence((best_decay.approach(1.0, "smoke"),))) == "refuted"
+
+
+def test_best_decay_at_small_rates(monkeypatch):
+    monkeypatch.setattr(best_decay, "derived", off_by("ridge_noise", 1.01))
+    assert verdict(Evidence((best_decay.small_rate(),))) == "refuted"
+
+
 @pytest.mark.slow
 def test_critical_batch(monkeypatch):
     """A preconditioner that makes the curvatures more uneven has the smallest critical batch."""
     monkeypatch.setattr(critical_batch, "POWER", -0.5)
     assert verdict(critical_batch.numeric("smoke")) == "refuted"
+
+
+def closure_without_covariance(own):
+    """What 3/8 of v's relative variance alone would make of drift and noise."""
+    alone = moment_closure.variance_alone(own)
+    return {"drift_factor": alone, "noise_factor": alone**2}
+
+
+@pytest.mark.parametrize("result", ["drift_factor", "noise_factor"])
+def test_moment_closure(monkeypatch, result):
+    """Without Cov(m, v) a factor is still off at first order; 1 % of another one leaves no order at all."""
+    settings = [moment_closure.Averages(4 * size, size) for size in (1 / 16, 1 / 32, 1 / 64, 1 / 128)]
+    closure = moment_closure.closed(settings)
+    right = moment_closure.factor
+    assert verdict(Evidence(tuple(moment_closure.orders("fixed ratio", settings, closure)))) == "confirmed"
+    for wrong in (lambda asked, own: closure_without_covariance(own)[asked], lambda *asked: 1.01 * right(*asked)):
+
+        def replaced(asked, own, wrong=wrong):
+            return (wrong if asked == result else right)(asked, own)
+
+        monkeypatch.setattr(moment_closure, "factor", replaced)
+        assert verdict(Evidence(tuple(moment_closure.orders("fixed ratio", settings, closure)))) == "refuted"
+
+
+def test_moment_closure_of_predict(monkeypatch):
+    """With v at its mean the closure's drift would be off at first order."""
+    settings = [moment_closure.Averages(4 * size, size) for size in (1 / 16, 1 / 32, 1 / 64)]
+    frozen = moment_closure.closed(settings)
+    frozen[:, 0] = 1
+    assert verdict(Evidence(tuple(moment_closure.orders("frozen", settings, frozen)))) == "refuted"

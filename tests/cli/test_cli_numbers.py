@@ -114,6 +114,14 @@ def test_predict_refuses_what_has_no_stationary_state(capsys):
     assert "schedule needs steps=T" in run(capsys, "predict", "--schedule", "cosine")[2]
 
 
+def test_a_problem_without_a_risk_is_asked_about_another(capsys):
+    walk = ("predict", "--problem", "random-walk", "--coordinates", "2", "--steps", "10", "--best", "lr")
+    assert "RandomWalk has no risk; ask about another with --observables" in run(capsys, *walk)[2]
+    code, out, _ = run(capsys, *walk, "--observables", "weight-mean-square")
+    assert code == 0
+    assert "not interior" in out
+
+
 def test_an_overflow_is_one_sentence(capsys):
     code, _, err = run(capsys, "predict", "--power", "-1e6", "--coordinates", "3")
     assert code == 2
@@ -143,7 +151,75 @@ def test_predict_finds_the_best_hyperparameters(capsys):
     assert code == 0
     assert out.startswith("lr = ")
     assert "interior" in out
-    assert "timescale 1/(lr·weight_decay)" in out
+    assert "timescale at the peak rate" in out
+
+
+def test_predict_finds_the_best_timescale(capsys):
+    wanted = ("--noise", "5", "--steps", "200", "--best", "timescale")
+    code, out, _ = run(capsys, *QUADRATIC, *wanted, "--json")
+    problem = em.NoisyQuadratic([1, 1 / 2, 1 / 3], noise=5.0, optimum=1.0, init=0.0)
+    found = em.best_hyperparameters(problem, em.SGD(lr=0.1), ["timescale"], steps=200)
+    printed = json.loads(out)
+    assert code == 0
+    assert printed["values"] == found.values
+    assert printed["interior"] == {"timescale": True}
+    assert printed["timescale"] == {"steps": found.timescale_steps, "run_fraction": found.timescale_run_fraction}
+    out = run(capsys, *QUADRATIC, *wanted)[1]
+    assert f"{found.timescale_steps:.4g} steps, {found.timescale_run_fraction:.4g} of the run" in out
+
+
+def test_predict_says_what_is_no_timescale_and_states_errors(capsys):
+    adam = ("--optimizer", "adam", "--lr", "0.01", "--steps", "20", "--best", "weight-decay")
+    code, out, _ = run(capsys, *QUADRATIC, *adam, "--json")
+    printed = json.loads(out)
+    assert code == 0
+    assert printed["timescale"] == {"steps": None, "run_fraction": None}
+    assert printed["error"] > 0
+
+
+@pytest.mark.parametrize(
+    ("problem", "arguments", "posed"),
+    [
+        ("random-walk", ("--noise", "1,2,3"), em.RandomWalk(3, noise=[1, 2, 3])),
+        ("scale-invariant", ("--init", "0.5"), em.ScaleInvariant(3, init=0.5)),
+        ("linear-regression", ("--batch-size", "2"), em.LinearRegression([1, 1 / 2, 1 / 3], batch_size=2)),
+        ("reshuffled-data", ("--dataset-size", "10"), em.ReshuffledData([1, 1 / 2, 1 / 3], size=10)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "options", "record"),
+    [
+        ("sgd", ("--momentum", "0.5", "--nesterov"), em.SGD(lr=0.01, momentum=0.5, nesterov=True)),
+        ("schedule-free-sgd", ("--beta1", "0.8"), em.ScheduleFreeSGD(lr=0.01, beta1=0.8)),
+    ],
+)
+def test_predict_takes_every_problem(capsys, problem, arguments, posed, name, options, record):
+    chosen = ("--problem", problem, "--coordinates", "3", *arguments, "--optimizer", name, "--lr", "0.01", *options)
+    code, out, err = run(capsys, "predict", *chosen, "--steps", "10", "--json")
+    assert (code, err) == (0, "")
+    found, (observable, *_) = em.predict(posed, record, steps=10), posed.observables
+    assert json.loads(out)["observables"][observable]["values"] == found[observable].values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "record"),
+    [
+        ("adamw", ("--decay", "independent"), em.AdamW(lr=0.01, weight_decay=0.0, decay="independent")),
+        ("adamc", (), em.AdamC(lr=0.01, weight_decay=0.0)),
+        ("nadam", ("--momentum-decay", "0.01"), em.NAdam(lr=0.01, momentum_decay=0.01)),
+        ("ademamix", ("--beta3", "0.99", "--alpha", "2"), em.AdEMAMix(lr=0.01, beta3=0.99, alpha=2)),
+        ("rmsprop", ("--momentum", "0.5"), em.RMSprop(lr=0.01, momentum=0.5)),
+        ("schedule-free-adamw", ("--eps", "1e-3"), em.ScheduleFreeAdamW(lr=0.01, eps=1e-3)),
+    ],
+)
+def test_predict_takes_the_adam_family_with_its_own_options(capsys, name, options, record):
+    chosen = ("--coordinates", "2", "--optimizer", name, "--lr", "0.01", *options)
+    code, out, err = run(capsys, "predict", *chosen, "--steps", "10", "--json")
+    assert (code, err) == (0, "")
+    found = em.predict(em.NoisyQuadratic([1, 1 / 2]), record, steps=10)
+    printed = json.loads(out)["observables"]
+    assert printed["risk"]["values"] == found.risk.values.tolist()
+    assert printed["risk_error"]["values"] == found.risk_error.values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -153,6 +229,17 @@ def test_predict_finds_the_best_hyperparameters(capsys):
         (("--target", "0.1", "--steps", "5"), "leave out --steps"),
         (("--best", "eps"), "over must be one of"),
         (("--optimizer", "lion", "--steps", "3"), "predict has no moments for Lion"),
+        (("--best", "timescale,weight-decay"), "timescale and weight_decay both set the decay"),
+        (("--best", "timescale-run-fraction"), "give steps="),
+        (("--best", "timescale", "--momentum", "0.9"), "with momentum and L2 λ passes through the buffer"),
+        (("--best", "timescale", "--optimizer", "adam"), "Adam has no λ = 1/(ητ) for a timescale"),
+        (("--best", "lr", "--optimizer", "schedule-free-sgd"), "has no stationary state; give steps="),
+        (("--best", "lr", "--every", "3"), "leave out --every"),
+        (("--best", "lr", "--max-steps", "3"), "--max-steps is for --target"),
+        (("--max-steps", "3"), "the length of a run is --steps"),
+        (("--best", "lr", "--observables", "risk,weight_norm"), "ask about one observable"),
+        (("--best", "lr", "--observables", "weight_norm"), "must be one of 'risk', 'weight_mean_square'"),
+        (("--optimizer", "adamw", "--alpha", "2"), "--optimizer adamw has no --alpha; it takes --lr"),
     ],
 )
 def test_wrong_questions_are_answered_in_one_sentence(capsys, arguments, sentence):

@@ -43,11 +43,11 @@ def test_undefined_numbers_are_null(capsys):
 
 
 def test_without_a_prediction_it_says_why(capsys):
-    code, out, _ = run(capsys, *SMALL, "--optimizer", "rmsprop", "--lr", "0.01", "--json")
+    code, out, _ = run(capsys, *SMALL, "--optimizer", "lion", "--lr", "0.01", "--json")
     printed = json.loads(out)
     assert code == 0
     assert printed["predicted"] is None
-    assert "predict has no moments for RMSprop" in printed["why"]
+    assert "predict has no moments for Lion" in printed["why"]
 
 
 def test_random_walk_and_vectors(capsys):
@@ -55,6 +55,23 @@ def test_random_walk_and_vectors(capsys):
     code, out, _ = run(capsys, *arguments)
     assert code == 0
     assert "weight_mean_square" in out
+
+
+@pytest.mark.parametrize("name", ["lion", "signsgd", "adamp", "amos", "ademamix", "schedule-free-adamw"])
+def test_every_optimizer_runs_under_its_guessed_name(capsys, name):
+    code, out, err = run(capsys, *SMALL, "--optimizer", name, "--lr", "0.01", "--replicas", "2", "--json")
+    assert (code, err) == (0, "")
+    type_ = json.loads(json.loads(out)["simulated"]["attrs"]["optimizer"])["type"]
+    assert type_.lower() == name.replace("-", "")
+
+
+def test_problem_options_are_those_of_predict(capsys):
+    chosen = ("--problem", "linear-regression", "--power", "0.5", "--label-noise", "0.5", "--batch-size", "4")
+    code, out, _ = run(capsys, *SMALL, *chosen, "--json")
+    problem = em.LinearRegression([1, 2**-0.5, 3**-0.5], label_noise=0.5, batch_size=4)
+    predicted = em.predict(problem, em.SGD(lr=0.1), steps=20)
+    assert code == 0
+    assert json.loads(out)["predicted"]["observables"]["risk"]["values"] == predicted.risk.values.tolist()
 
 
 def test_a_warning_is_one_line(capsys):
@@ -69,7 +86,7 @@ def test_a_warning_is_one_line(capsys):
         (("--lr", "-1"), "lr must be finite and > 0, got -1.0"),
         (("--problem", "quadratic"), "--problem must be one of 'noisy-quadratic', 'random-walk'"),
         (("--problem", "random-walk", "--optimum", "1"), "--problem random-walk has no --optimum"),
-        (("--noise", "loud"), "--noise must be a number"),
+        (("--noise", "loud"), "noise must be variances or the word 'curvature', got 'loud'"),
         (("--observables", "loss"), "'risk'"),
         (("--every", "1", "--steps", "1000"), "use --json"),
         (("--beta1", "0.9"), "--optimizer sgd has no --beta1"),

@@ -42,7 +42,10 @@ def test_the_table_lists_every_framework():
         (("composer",), "give a framework and --weight-decay"),
         (("composer", "--weight-decay", "x", "--lr", "1"), "--weight-decay must be a number"),
         (("schedulefree", "--weight-decay", "0.1", "--lr", "1e-3"), "schedule"),
-        (("composer", "--weight-decay", "0.1", "--lr", "1", "--final", "0.1"), "need --schedule"),
+        (
+            ("composer", "--weight-decay", "0.1", "--lr", "1", "--final", "0.1"),
+            "without --schedule the rate",
+        ),
     ],
 )
 def test_wrong_input_is_told_in_one_sentence(arguments, reason):

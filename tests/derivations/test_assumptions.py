@@ -77,3 +77,14 @@ def test_words():
         "integer 0 ≤ t",
         "real f_t for every t",
     ]
+
+
+def test_samples_may_be_narrower_than_what_is_stated():
+    domain = between(a, 0, 1, sampled=(sp.Rational(1, 2), b))
+    one = Assumptions((between(b, sp.Rational(3, 4), 1), domain))
+    assert all(Fraction(1, 2) < point[a] < point[b] for point in one.points(20))
+    assert one.allow({a: 1e-9, b: 0.8})
+    assert not one.allow({a: 0.0, b: 0.8})
+    assert not one.is_positive(a - sp.Rational(1, 2))
+    assert domain.words() == "real 0 < a < 1"
+    assert one.words()[1] == "real 0 < a < 1 (sampled from 1/2 to b)"

@@ -106,6 +106,15 @@ def test_a_quotient_takes_its_limit_without_dividing_by_zero():
         assert list(ratio(rate=[0.25, 0.5], other=0.25)) == [0.5, 0.75]
 
 
+def test_an_infinity_stands_for_what_no_float_can_hold():
+    u = sp.Symbol("u", positive=True)
+    growing, early = (NumericFunction("f", e, {u: "u"}) for e in (sp.exp(u), sp.exp(2 * u) / sp.cosh(u)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert growing.excess(u=800.0) == 0
+        assert growing.excess(u=700.0) <= 1
+        assert early.excess(u=500.0) == np.inf  # the value is 2e^500, an infinity on the way to it a failure
+
+
 def test_a_result_without_numeric_form_says_why():
     with pytest.raises(ValueError, match="n"):
         small(arguments={a: "factor"}).function()

@@ -9,7 +9,7 @@ import sympy as sp
 
 import ematheory as em
 from ematheory.derivations import derive
-from ematheory.derivations.schedule_kernels import PYTHAGORAS
+from ematheory.derivations.schedule_kernels import CONJUGATE, EXPONENT, HALF_ANGLE, PYTHAGORAS
 from ematheory.timescales import ema_coefficients
 
 TAU = 0.3
@@ -102,6 +102,14 @@ def test_sine_squared_lemma():
     v = sp.Symbol("v", real=True)
     e = sp.sin(2 * v) ** 2 + sp.sin(v)
     assert PYTHAGORAS.rewrite(e, None) == 1 - sp.cos(2 * v) ** 2 + sp.sin(v)
+
+
+def test_lemmas_of_the_stable_forms():
+    v, w = sp.symbols("v w", positive=True)
+    assert HALF_ANGLE.rewrite(sp.sin(v) ** 2 + sp.sin(v) ** 3, None) == (1 - sp.cos(2 * v)) / 2 + sp.sin(v) ** 3
+    assert CONJUGATE.rewrite(v / (1 + sp.sqrt(w)), None) == v * (1 - sp.sqrt(w)) / (1 - w)
+    assert CONJUGATE.rewrite(v / (1 + w), None) == v / (1 + w)
+    assert EXPONENT.rewrite(sp.exp(v * (w - v) + v**2), None) == sp.exp(v * w)
 
 
 def test_the_branch_not_taken_does_not_warn():

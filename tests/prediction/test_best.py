@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 import ematheory as em
+from ematheory.optimizers.optimizer import SymbolicTime
+from ematheory.prediction import Best
+from ematheory.prediction.best import timescale_of
 
 PROBLEM = em.NoisyQuadratic(curvature=[1.0, 0.1], noise=0.2, optimum=[0.5, -1.0], batch_size=[1, 8])
 
@@ -71,7 +75,13 @@ def test_two_at_once_beat_a_fine_grid() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"over": ["eps"]}, "over must be one of 'lr', 'weight_decay', 'momentum', got 'eps'"),
+        (
+            {"over": ["eps"]},
+            "over must be one of 'lr', 'weight_decay', 'momentum', 'timescale', 'timescale_run_fraction', got 'eps'",
+        ),
+        ({"over": ["weight_decay", "timescale"]}, "weight_decay and timescale both set the decay"),
+        ({"over": ["timescale_run_fraction"]}, "give steps=, or search timescale"),
+        ({"observable": "weight_norm"}, "observable of NoisyQuadratic must be one of 'risk', 'weight_mean_square'"),
         ({"over": {"lr": (1.0, 0.1)}}, r"bounds of lr must be 0 < low < high, got \(1.0, 0.1\)"),
         ({"over": []}, "one or two"),
     ],
@@ -79,6 +89,110 @@ def test_two_at_once_beat_a_fine_grid() -> None:
 def test_wrong_searches_are_refused(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         em.best_hyperparameters(em.NoisyQuadratic(1.0), em.SGD(lr=0.1), **arguments)
+
+
+NOISY = em.NoisyQuadratic([1.0, 0.1, 0.01], noise=0.5, optimum=1.0, init=0.0)
+
+
+@pytest.mark.parametrize("optimizer", [em.SGD(lr=0.1), em.SGD(lr=0.1, momentum=0.5, decay="per_lr")])
+@pytest.mark.parametrize("steps", [None, 1000])
+def test_the_best_timescale_is_that_of_the_best_decay(optimizer, steps) -> None:
+    decay = em.best_hyperparameters(NOISY, optimizer, ["weight_decay"], steps=steps)
+    tau = em.best_hyperparameters(NOISY, optimizer, ["timescale"], steps=steps)
+    assert tau.values["timescale"] == pytest.approx(1 / (0.1 * decay.values["weight_decay"]), rel=1e-5)
+    assert tau.value == pytest.approx(decay.value, rel=1e-10)
+    assert tau.interior == {"timescale": True}
+    assert tau.timescale_steps == pytest.approx(tau.values["timescale"], rel=1e-12)
+    assert tau.timescale_run_fraction == (None if steps is None else tau.timescale_steps / steps)
+
+
+def test_the_timescale_as_a_share_of_the_run_is_the_same_search() -> None:
+    run = {"steps": 500, "schedule": em.Linear()}
+    noisy = em.NoisyQuadratic([1.0, 0.1, 0.01], noise=5.0, optimum=1.0, init=0.0, batch_size=2)
+    steps = em.best_hyperparameters(noisy, em.SGD(lr=0.3), ["timescale"], **run)
+    share = em.best_hyperparameters(noisy, em.SGD(lr=0.3), {"timescale_run_fraction": (1e-3, 1e3)}, **run)
+    assert share.values["timescale_run_fraction"] == pytest.approx(steps.values["timescale"] / 500, rel=1e-4)
+    assert share.timescale_run_fraction == pytest.approx(share.values["timescale_run_fraction"], rel=1e-12)
+    assert share.bounds == {"timescale_run_fraction": (1e-3, 1e3)}
+    assert all((*share.interior.values(), *steps.interior.values()))
+
+
+def test_rate_and_timescale_find_what_rate_and_decay_do() -> None:
+    run = {"steps": 200, "schedule": em.Cosine()}
+    decay = em.best_hyperparameters(NOISY, em.SGD(lr=0.1), ["lr", "weight_decay"], **run)
+    tau = em.best_hyperparameters(NOISY, em.SGD(lr=0.1), ["lr", "timescale"], **run)
+    assert tau.value == pytest.approx(decay.value, rel=1e-9)
+    assert tau.values["lr"] == pytest.approx(decay.values["lr"], rel=1e-3)
+    assert all(tau.interior.values())
+    assert float(tau.optimizer.lr * tau.optimizer.weight_decay) == pytest.approx(1 / tau.values["timescale"], rel=1e-12)
+
+
+def test_independent_decay_is_the_timescale_whatever_the_rate() -> None:
+    """α = s·λ there, so that 1/τ is λ itself; at a constant rate the run is that of λ/η per learning rate."""
+    noisy = em.NoisyQuadratic(1.0, noise=5.0, optimum=0.1, init=0.0)
+    bounds = {"timescale": (1.0, 1e5)}
+    found = em.best_hyperparameters(noisy, em.AdamW(lr=0.05, decay="independent"), bounds, steps=100)
+    other = em.best_hyperparameters(noisy, em.AdamW(lr=0.05), bounds, steps=100)
+    assert found.optimizer.weight_decay == pytest.approx(1 / found.values["timescale"], rel=1e-12)
+    assert found.values["timescale"] == pytest.approx(other.values["timescale"], rel=1e-4)
+    assert found.interior == {"timescale": True}
+    assert found.error > 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (em.SGD(lr=0.5, weight_decay=0.25), 8.0),
+        (em.SGD(lr=0.5), math.inf),
+        (em.SGD(lr=0.5, momentum=0.5), math.inf),
+        (em.AdamW(lr=0.5, weight_decay=0.25, decay="corrected"), 8.0),
+        (em.AdamW(lr=0.5, weight_decay=0.25, decay="independent"), 4.0),
+        (em.AdEMAMix(lr=0.5, weight_decay=0.25), 8.0),
+        (em.NAdam(lr=0.5, weight_decay=0.25, decay="per_lr"), 8.0),
+        (em.NAdam(lr=0.5, weight_decay=0.25), None),
+        (em.Adam(lr=0.5, weight_decay=0.25), None),
+        (em.ScheduleFreeAdamW(lr=0.5, weight_decay=0.25), None),
+        # Beyond ηλ = (1 − √μ)² the weight oscillates.
+        (em.SGD(lr=0.5, momentum=0.9, weight_decay=0.25), None),
+    ],
+)
+def test_which_optimizers_have_a_timescale(optimizer, expected) -> None:
+    assert timescale_of(optimizer) == expected
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_with_momentum_and_l2_it_is_the_slow_average_s(nesterov) -> None:
+    """The larger eigenvalue of what a step without a gradient does to weight and buffer."""
+    optimizer = em.SGD(lr=0.1, momentum=0.8, weight_decay=0.02, nesterov=nesterov)
+    c = optimizer.coefficients(np, SymbolicTime(1, 0.1, 0.02))
+    columns = [optimizer.update(np, optimizer.State(w, m), 0.0, c) for w, m in ((1.0, 0.0), (0.0, 1.0))]
+    pole = np.linalg.eigvals(np.array(columns).T).max()
+    assert timescale_of(optimizer) == pytest.approx(1 / (1 - pole), rel=1e-10)
+
+
+def test_what_has_no_timescale_is_not_searched_for_one() -> None:
+    for optimizer in (em.Adam(lr=0.1), em.ScheduleFreeSGD(lr=0.1), em.RMSprop(lr=0.1)):
+        with pytest.raises(ValueError, match=r"has no λ = 1/\(ητ\) for a timescale τ: .* search weight_decay"):
+            em.best_hyperparameters(NOISY, optimizer, ["timescale"], steps=10)
+    for over, momentum in ((["timescale"], 0.9), (["momentum", "timescale"], 0.0)):
+        with pytest.raises(ValueError, match="with momentum and L2 λ passes through the buffer"):
+            em.best_hyperparameters(NOISY, em.SGD(lr=0.1, momentum=momentum), over, steps=10)
+
+
+def test_no_certificate_at_a_bound_or_on_a_plateau() -> None:
+    low = em.best_hyperparameters(em.RandomWalk(2), em.SGD(lr=0.1), steps=10, observable="weight_mean_square")
+    assert low.interior == {"lr": False}
+    best = Best({"lr": 1.0}, 1.0, {"lr": 0.99}, {"lr": 1.01}, {"lr": 1 + 1e-12}, {"lr": 1.5}, {"lr": (0.1, 10.0)}, None)
+    assert best.interior == {"lr": False}
+    assert dataclasses.replace(best, value_lower={"lr": 1 + 1e-8}).interior == {"lr": True}
+    assert dataclasses.replace(best, value_lower={"lr": 1 + 1e-8}, bounds={"lr": (0.99, 10)}).interior == {"lr": False}
+
+
+def test_what_has_no_stationary_state_says_so() -> None:
+    with pytest.raises(ValueError, match="Schedule-Free averages over all of a run"):
+        em.best_hyperparameters(NOISY, em.ScheduleFreeSGD(lr=0.1))
+    with pytest.raises(ValueError, match="predict has no moments for Lion"):
+        em.best_hyperparameters(NOISY, em.Lion(lr=0.1), steps=3)
 
 
 def test_a_sweep_has_no_one_best() -> None:

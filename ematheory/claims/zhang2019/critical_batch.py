@@ -29,7 +29,7 @@ RESOLUTION = 2 ** (1 / 16) - 1
 def fewest_steps(problem: NoisyQuadratic, optimizer: SGD, average: float | None = None) -> float:
     """Updates to the target at the best learning rate of the sweep; infinite where none gets there."""
     from ...prediction import predict
-    from ...prediction.best import step_grid
+    from ...prediction.target import step_grid
 
     grid = step_grid(MOST_STEPS)
     with warnings.catch_warnings():

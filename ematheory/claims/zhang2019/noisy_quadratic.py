@@ -1,4 +1,4 @@
-"""C11, SGD without momentum: the noisy quadratic model's closed forms, with and without weight decay."""
+"""C11: the noisy quadratic model's closed forms, with and without weight decay, and for the methods it compares."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from ..simulated import curves, engine, sampled
 COORDINATES = {"smoke": 100, "quick": 1000, "full": 10_000}
 REPLICAS = {"smoke": 2048, "quick": 2048, "full": 2048}
 STEPS = {"smoke": 600, "quick": 4000, "full": 4000}
+# Q1 to Q6: plain SGD, the heavy ball with either decay and its transient, averaged iterates, preconditioning.
+DERIVATIONS = (
+    "sgd-quadratic", "heavy-ball-l2", "heavy-ball-per-lr", "heavy-ball-mean", "iterate-averaging", "preconditioning",
+)  # fmt: skip
 DECAYS = (0.0, 0.01, 0.1)
 SEED = 11
 # Decay moves the risk by more than a tenth here, and the momentum-free form differs from other optimizers' by more.
@@ -25,8 +29,8 @@ RESOLUTION = 0.05
 
 
 def numeric(tier: str) -> Evidence:
-    """Mean, variance and stationary values from the derivation against a recursion of the update itself."""
-    return Evidence(formulas("sgd-quadratic", POINTS[tier]))
+    """Each derivation's values against a recursion of the update itself."""
+    return Evidence(tuple(found for name in DERIVATIONS for found in formulas(name, POINTS[tier])))
 
 
 def simulated(tier: str) -> Evidence:
@@ -54,13 +58,20 @@ CLAIM = Claim(
     paper="zhang2019",
     statement=(
         "On the noisy quadratic model SGD with decay λ has mean hθ*/(h+λ), approached as (1−η(h+λ))^t, and variance "
-        "ησ²/[(h+λ)(2−η(h+λ))]; without decay these are the model's known forms."
+        "ησ²/[(h+λ)(2−η(h+λ))]; without decay these are the model's known forms. With momentum the ridge is λ for L2 "
+        "and λ(1−μ) for per-LR decay, with the variances of Q3 and Q4 and without decay the transient of Q2; averaging "
+        "the iterates multiplies the variance by (1−γ)(1+rγ)/[(1+γ)(1−rγ)], r = 1−ηh; preconditioning by H^p is SGD on "
+        "the curvatures h^{1−p}."
     ),
-    source="Zhang et al., arXiv 1907.04164, section 2; THEORY.md Q1",
-    assumptions=("SGD without momentum", "gradient noise independent of the weight", "η(h+λ) < 2"),
+    source="Zhang et al., arXiv 1907.04164, sections 2 and 3; THEORY.md Q1 to Q6",
+    assumptions=(
+        "gradient noise independent of the weight",
+        "stable: η(h+λ) < 2 without momentum, η(h+λ) < 2(1+μ) with L2, η(h+λ(1+μ)) < 2(1+μ) with per-LR decay",
+        "symbolic and numeric for every method, simulated for SGD without momentum",
+    ),
     kinds=("exact",),
     levels={
-        "symbolic": Level(proof("sgd-quadratic")),
+        "symbolic": Level(proof(*DERIVATIONS)),
         "numeric": Level(numeric),
         "simulated": Level(simulated),
     },
