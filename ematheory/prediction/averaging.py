@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import ProblemMap, StepMap
+from .linear import ProblemMap, StepMap, UpdateMap
 from .moments import Arrays, EqualSteps, Moments, advance, in_units, settled_covariance, solved
 from .trajectory import Recorded, Run
 
@@ -83,8 +83,8 @@ class AveragedRun(Run):
         zero = np.zeros_like(self.init)
         return Averaged(self.init, zero, self.init, *(zero,) * 6)
 
-    def gradient(self, x: Averaged) -> ProblemMap:
-        return self.problem.at(x.weights)
+    def gradient(self, x: Averaged, updates: UpdateMap) -> ProblemMap:
+        return super().gradient(x.weights, updates)
 
     def moved(self, x: Averaged, step: StepMap) -> Averaged:
         return advance_averaged(x, step, self.taken)

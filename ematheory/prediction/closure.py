@@ -11,6 +11,7 @@ traced into the native engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +43,26 @@ def is_adaptive(optimizer: Optimizer) -> bool:
 
 
 class Gradient(NamedTuple):
-    """g = slope·w + offset + scale·n at the weight w, n of mean 0 and variance 1."""
+    """g = slope·w + offset + scale·n at the weight w, n of mean 0 and variance 1, plus `foretold` by past noise.
+
+    `third` and `excess` are the noise's third moment and its excess kurtosis, and `lasting` is the relative variance of
+    g² that no averaging over steps takes away. `foretold` has an entry for each member of the noise's own state: those
+    follow the optimizer's in `ClosedMoments`, and step as `memory` and `memory_noises` say.
+    """
 
     slope: Value
     offset: Value
     scale: Value
+    third: Value = 0
+    excess: Value = 0
+    lasting: Value = 0
+    foretold: Row = ()
+    memory: Matrix = ()
+    memory_noises: Row = ()
+
+    def row(self, point: Row) -> Row:
+        """What each member contributes to g, taken at the `point`."""
+        return (*(None if part is None else self.slope * part for part in point), *self.foretold)
 
 
 class ClosedMoments(NamedTuple):
@@ -101,6 +117,14 @@ class ClosedMoments(NamedTuple):
     def weight_variance(self) -> Value:
         return self.covariances[0]
 
+    def at_point(self, row: Row) -> ClosedMoments:
+        """The moments with this combination of the members in the weight's place; Cov with others is left as it is."""
+        if not any(part is not None for part in row[1:]):
+            return self
+        row = (*row, *(None,) * (len(self.means) - len(row)))
+        means = (number(combined(row, self.means)), *self.means[1:])
+        return self._replace(means=means, covariances=(spread(row, self), *self.covariances[1:]))
+
     @property
     def mean_square(self) -> Value:
         """E w² of each coordinate."""
@@ -145,6 +169,7 @@ class Linearised(NamedTuple):
     second_mean: Value
     square_row: Row
     square_noise: Value
+    skewed: Row
     jitter: Value
     slant: Value
     curve: Value
@@ -179,7 +204,7 @@ def averaged_square(
 
     taken = second(0, 0, 1)
     pull = xp.sqrt(second(0, 1, 0) / taken) if structure.has_l2 else None
-    slopes = tuple(None if part is None else g.slope * part for part in structure.point_row(c))
+    slopes = g.row(structure.point_row(c))
     row = (total([slopes[0], pull]), *slopes[1:])
     return Square(
         second(1, 0, 0),
@@ -213,31 +238,35 @@ def linearised(
     share = root / xp.where(root > 0, root + c.eps, 1.0)
     slant = share / (2 * mean)
     shaken = square.taken * square.variance
-    jitter = 2 * (shaken * shaken)
+    jitter, excess = 2 * (shaken * shaken), g.excess * (shaken * shaken)
     if pessimism:
-        doubt = 1 + share_in_doubt(x, square, mean)
+        doubt = 1 + share_in_doubt(x, square, mean, g.excess) + g.lasting
         if pessimism == SLOWER:
             root, g = root * doubt, g._replace(scale=g.scale * doubt)
         else:
-            slant, jitter, g = slant / doubt, 3 * jitter, g._replace(scale=g.scale * xp.sqrt(doubt))
+            slant, jitter, g = slant / doubt, 3 * jitter + excess, g._replace(scale=g.scale * xp.sqrt(doubt))
     whole, direct = structure.whole(root, c, known), structure.direct(c, known)
     quotient = structure.quotient(whole, direct)
-    slopes = tuple(None if part is None else g.slope * part for part in structure.point_row(c))
-    rows = with_gradient(quotient, slopes)
+    slopes = g.row(structure.point_row(c))
+    rows, still = with_gradient(quotient, slopes), (None,) * len(g.foretold)
     update = tuple(
         total([combined(row, x.means), product(by, g.offset)]) for row, by in zip(rows, quotient.gradient, strict=True)
     )
+    skewed: Row = (None,) * len(update)
+    if pessimism == NOISIER and isinstance(g.third, np.ndarray):
+        skewed = tuple(product(by, g.third * doubt) for by in quotient.gradient)
     return Linearised(
-        with_gradient(whole, slopes),
-        tuple(product(by, g.offset) for by in whole.gradient),
-        tuple(product(by, g.scale) for by in whole.gradient),
-        rows,
-        tuple(product(by, g.scale) for by in quotient.gradient),
-        update,
+        (*with_gradient(whole, slopes), *(((None,) * len(whole.rows)) + row for row in g.memory)),
+        (*(product(by, g.offset) for by in whole.gradient), *still),
+        (*(product(by, g.scale) for by in whole.gradient), *g.memory_noises),
+        (*rows, *((None,) * len(slopes) for _ in still)),
+        (*(product(by, g.scale) for by in quotient.gradient), *still),
+        (*update, *still),
         square,
         after,
         tuple(product(2 * square.taken * square.root, part) for part in square.row),
         2 * square.taken * square.root * g.scale,
+        skewed,
         jitter,
         slant,
         share * (2 * share + 1) / (8 * mean * mean),
@@ -248,7 +277,7 @@ def linearised(
 def with_gradient(images: Images, slopes: Row) -> Matrix:
     """The rows with the gradient's slope put in."""
     return tuple(
-        tuple(total([entry, product(by, slope)]) for entry, slope in zip(row, slopes, strict=True))
+        tuple(total([entry, product(by, slope)]) for entry, slope in zip_longest(row, slopes))
         for row, by in zip(images.rows, images.gradient, strict=True)
     )
 
@@ -276,7 +305,13 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
         if a.update[i] is None:
             return number(linear)
         # E U of U = Q·f(v') to second order, less its value at the means.
-        with_update = total([combined(a.quotient[i], crossed), product(a.quotient_noises[i], a.square_noise)])
+        with_update = total(
+            [
+                combined(a.quotient[i], crossed),
+                product(a.quotient_noises[i], a.square_noise),
+                product(a.skewed[i], a.square.taken),
+            ]
+        )
         return number(total([linear, a.update[i] * a.curve * second - a.slant * number(with_update)]))
 
     def covariance(i: int, j: int) -> Value:
@@ -298,12 +333,12 @@ def settled_doubt(optimizer: Optimizer) -> FloatArray:
     return np.asarray(1 - optimizer.beta2)  # type: ignore[attr-defined]
 
 
-def share_in_doubt(x: ClosedMoments, square: Square, mean: Value) -> Value:
+def share_in_doubt(x: ClosedMoments, square: Square, mean: Value, excess: Value) -> Value:
     """By how much drift and noise may be off, relative: by v's variance over its squared mean after the step.
 
     Its effect on the noise of the update is of that order, about 1 − β₂ for white noise and more at the start, where v̂
     averages few gradients. A weight that itself fluctuates makes g² fluctuate for long, and counts in full.
     """
-    jitter = 2 * square.variance * (square.variance + 2 * square.root * square.root)
+    jitter = square.variance * ((2 + excess) * square.variance + 4 * square.root * square.root)
     variance = square.kept * square.kept * x.second_variance + square.taken * square.taken * jitter
     return variance / (mean * mean) + 2 * square.drifting * square.taken / mean

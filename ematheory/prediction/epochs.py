@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import EpochMap, ProblemMap, StepMap
-from .moments import Moments, advance, certain, stationary
+from .linear import EpochMap, ProblemMap, StepMap, UpdateMap
+from .moments import Moments, advance, stationary
 from .trajectory import Recorded, Run
 
 
@@ -35,10 +35,9 @@ class EpochRun(Run):
     """A run on an `EpochMap`, stepped one by one: within an epoch no two steps are alike."""
 
     def start(self) -> Epochs:
-        zero = np.zeros_like(self.init)
-        return Epochs(certain(self.init), zero, zero, zero, zero, 0)
+        return Epochs(super().start(), *(np.zeros_like(self.init),) * 4, 0)
 
-    def gradient(self, x: Epochs) -> ProblemMap:
+    def gradient(self, x: Epochs, updates: UpdateMap) -> ProblemMap:
         return self.problem
 
     def moved(self, x: Epochs, step: StepMap) -> Epochs:

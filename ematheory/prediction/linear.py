@@ -5,6 +5,7 @@ The state is (w, m): the weight and the optimizer's first buffer. No formula of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
@@ -14,10 +15,10 @@ import numpy as np
 from ..optimizers import Optimizer
 from ..problems import LinearRegression, Problem, ReshuffledData, ScaleInvariant
 from ..typing import FloatArray, Value
+from .closure import ClosedMoments, Gradient
 from .members import Structure
 
 if TYPE_CHECKING:
-    from .closure import ClosedMoments
     from .moments import Moments
 
 Map = TypeVar("Map", bound="ProblemMap")
@@ -120,9 +121,13 @@ class ProblemMap:
     offset: FloatArray
     scale: FloatArray
 
-    # Whether the noise differs between steps at one rate, and whether one coordinate's depends on the others.
+    # Whether the noise differs between steps at one rate, whether by their number, and whether one coordinate's depends
+    # on the others.
     moving: ClassVar[bool] = False
+    timed: ClassVar[bool] = False
     coupled: ClassVar[bool] = False
+    # How often a stated error counts: once where the noise is Gaussian and its size does not follow the weights'.
+    caution: ClassVar[int] = 1
 
     def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         """The map where the weights have these moments."""
@@ -131,6 +136,15 @@ class ProblemMap:
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
         """The map where the weights have this mean square."""
         return self
+
+    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+        """The gradient of update step+1 from a state of these moments."""
+        g = self.at(x)
+        return Gradient(g.slope, g.offset, g.scale)
+
+    def remembered(self, means: Sequence[FloatArray]) -> ClosedMoments:
+        """The moments before the first step, of known members and of what the noise has of a state."""
+        return ClosedMoments.certain(means)
 
     def block(self: Map, points: slice, columns: slice) -> Map:
         """The map of some points and coordinates."""
@@ -145,7 +159,7 @@ class ProblemMap:
 class RelativeMap(ProblemMap):
     """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates."""
 
-    moving = True
+    moving, caution = True, 2
 
     def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         return self.of_size(x.mean_square)
@@ -167,10 +181,28 @@ class SampledMap(ProblemMap):
     batch_size: FloatArray
 
     moving = coupled = True
+    caution = 2
 
     def at(self, x: Moments | ClosedMoments) -> ProblemMap:
         miss = x.weight_mean - self.optimum
         return ProblemMap(self.slope, self.offset, np.sqrt(self.variance(x.weight_variance + miss * miss)))
+
+    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+        """A product of two independent Gaussians has excess kurtosis 6, the square of one 12: the worse, over B.
+
+        Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
+        square is that of the loss.
+        """
+        miss = x.weight_mean - self.optimum
+        own = self.slope * x.weight_variance
+        loss = (own + self.slope * miss * miss).sum(axis=-1, keepdims=True) + self.label_noise
+        h, centre = self.slope, x.weight_mean - self.optimum
+        rest = loss - own - h * centre * centre
+        cubes = centre * (centre * centre + 3 * x.weight_variance)
+        third = (8 * h * h * h * cubes + 6 * h * h * centre * rest) / (self.batch_size * self.batch_size)
+        spread = (own * (2 * own + 4 * self.slope * miss * miss)).sum(axis=-1, keepdims=True)
+        lasting = spread / np.where(loss > 0, loss * loss, 1.0)
+        return super().gradient(x, step)._replace(third=third, excess=12 / self.batch_size, lasting=lasting)
 
     def variance(self, squared_miss: FloatArray) -> FloatArray:
         """The noise's variance per coordinate where E (w − θ*)² is this."""
@@ -183,15 +215,42 @@ class SampledMap(ProblemMap):
 class EpochMap(ProblemMap):
     """A finite data set passed through in epochs: the noise, of unit variance over all data sets, is correlated.
 
-    `within` is the share of its variance that averages out over the data, `shared` the standard deviation of the data's
-    own mean, both in units of `scale`; `steps_per_epoch` is M, or infinite where items are drawn anew at each step.
+    `items` is N, `within` the share of its variance that averages out over the data, `shared` the standard deviation of
+    the data's own mean, both in units of `scale`; `steps_per_epoch` is M, or infinite where items are drawn anew.
     """
 
     within: FloatArray
     shared: FloatArray
     steps_per_epoch: FloatArray
+    items: FloatArray
 
-    moving = True
+    moving = timed = True
+
+    def left(self, step: int) -> FloatArray:
+        """Batches to come in the epoch, this one with them, at update step+1."""
+        return self.steps_per_epoch - np.mod(step, self.steps_per_epoch)
+
+    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+        """The noise's state is R, the sum of the epoch's batches to come, and the data's own mean.
+
+        Unit batches sum to 0 over M: with k of them to come Var R = k(M − k)/(M − 1), and n = R/k and something new.
+        The variance of the data themselves differs from their law's for good, by 2/N relative.
+        """
+        left, scale = self.left(step), self.scale * np.sqrt(self.within)
+        with np.errstate(invalid="ignore"):
+            known = np.where(
+                np.isfinite(left), (self.steps_per_epoch - left) / (left * np.maximum(self.steps_per_epoch - 1, 1)), 0.0
+            )
+            new = np.sqrt(np.maximum(1 - known, 0.0)) * (self.steps_per_epoch > 1)
+        return Gradient(
+            self.slope, self.offset, scale * new, 0, 0, 2 / self.items, (scale / left, self.scale * self.shared),
+            ((1 - 1 / left, None), (None, np.ones_like(left))), (-new, None),
+        )  # fmt: skip
+
+    def remembered(self, means: Sequence[FloatArray]) -> ClosedMoments:
+        zero = np.zeros_like(means[0])
+        x = ClosedMoments.certain([*means, zero, zero])
+        return x._replace(covariances=(*x.covariances[:-1], zero + 1))
 
 
 def sampled_map(problem: LinearRegression, points: int) -> SampledMap:
@@ -210,7 +269,9 @@ def epoch_map(problem: ReshuffledData, points: int) -> EpochMap:
     anew = problem.sampling == "replaced"
     within = np.broadcast_to(1 - 1 / problem.size if anew else 1 - shared, shape)
     steps = np.full(shape, np.inf) if anew else problem.size / batch
-    return EpochMap(h, -h * optimum, noise / np.sqrt(batch), within, np.sqrt(shared), steps)
+    return EpochMap(
+        h, -h * optimum, noise / np.sqrt(batch), within, np.sqrt(shared), steps, np.full(shape, float(problem.size))
+    )
 
 
 def scale_invariant_map(problem: ScaleInvariant, points: int) -> RelativeMap:

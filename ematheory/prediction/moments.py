@@ -35,6 +35,16 @@ class Moments(NamedTuple):
         """Cov(w, m) as a matrix."""
         return (self.weight_variance, self.covariance), (self.covariance, self.buffer_variance)
 
+    def at_point(self, weight: FloatArray, buffer: FloatArray) -> Moments:
+        """The moments with this combination of the two in the weight's place; the covariance is left as it is."""
+        if not buffer.any():
+            return self
+        mixed = weight * (weight * self.weight_variance + 2 * buffer * self.covariance)
+        return self._replace(
+            weight_mean=weight * self.weight_mean + buffer * self.buffer_mean,
+            weight_variance=mixed + buffer * buffer * self.buffer_variance,
+        )
+
     @property
     def mean_square(self) -> FloatArray:
         """E w² of each coordinate."""

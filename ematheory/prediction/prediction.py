@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Optimizer
+from ..optimizers import SGD, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -37,6 +37,7 @@ CLOSED = (
     "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
 MANY = "the limit of many coordinates"
+PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
 OF_STEPS = ("rotation", "update_cosine")
 
 
@@ -100,8 +101,17 @@ def predict(
     names = chosen_observables(problem, observables)
     if iterate_average is not None:
         check_average(problem, optimizer, names)
-    elif steps is None and isinstance(problem, ReshuffledData) and problem.sampling == "reshuffled":
-        raise ValueError("reshuffled data has no stationary state: its moments differ along every epoch; give steps=")
+    elif steps is None and isinstance(problem, ReshuffledData):
+        if problem.sampling == "reshuffled":
+            raise ValueError(
+                "reshuffled data has no stationary state: its moments differ along every epoch; give steps="
+            )
+        if is_adaptive(optimizer):
+            raise ValueError(
+                f"{type(optimizer).__name__} on a finite data set is followed along a run only; give steps="
+            )
+    if steps is None and isinstance(optimizer, ScheduleFreeSGD | ScheduleFreeAdamW):
+        raise ValueError("Schedule-Free averages over all of a run and has no stationary state; give steps=")
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         run: dict[str, Any] = {}
@@ -127,18 +137,14 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    closed = isinstance(optimizer, CLOSING) and not optimizer.decays_where_aligned
-    if isinstance(optimizer, LINEAR) and isinstance(problem, LinearRegression | ReshuffledData):
-        return
-    if isinstance(problem, NoisyQuadratic | RandomWalk | ScaleInvariant) and (closed or isinstance(optimizer, LINEAR)):
-        return
-    if optimizer.decays_where_aligned:
+    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING)):
+        if not optimizer.decays_where_aligned:
+            return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
-    kinds = ", ".join(kind.__name__ for kind in CLOSING)
+    kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, PROBLEMS)]
     raise ValueError(
-        f"predict has no moments for {name} on {type(problem).__name__}; it takes SGD and ScheduleFreeSGD (exact) on "
-        f"every problem, and by moment closure {kinds} on NoisyQuadratic, RandomWalk and ScaleInvariant; use simulate "
-        "for the rest"
+        f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact) and, by moment "
+        f"closure, {kinds[1]} on {kinds[2]}; use simulate for the rest"
     )
 
 
@@ -204,7 +210,9 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     if adaptive and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in PESSIMISMS]
         for name in expected:
-            error = np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
+            error = cells.gradient.caution * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
+            # The worst that may be is not always a bounded state.
+            error = np.where(np.isnan(error) & np.isfinite(values[name]), np.inf, error)
             variables[f"{name}_error"] = (variables[name][0], error)
     coords: dict[str, Any] = {"step": cells.record} if steps else {}
     if any(name in PER_COORDINATE for name in names):

@@ -33,10 +33,10 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     x = ClosedMoments.certain([zero] * len(structure.members))
     # Any size will do for a start where the gradient falls with the weights' own.
     size = np.ones_like(zero)
-    first = as_gradient(run.problem.of_size(size))
+    first = gradient_at(run.problem, x, size)
     x = x._replace(second_mean=averaged_square(structure, x, first, c, known).mean)
     for _ in range(ITERATIONS):
-        g = as_gradient(run.problem.of_size(size))
+        g = gradient_at(run.problem, x, size)
         found = linearised(structure, x, g, c, known, run.pessimism)
         left = lost(found, decay, g, run.init.shape)
         with np.errstate(all="ignore"):
@@ -53,8 +53,9 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     return x, found, decay, left
 
 
-def as_gradient(problem: ProblemMap) -> Gradient:
-    return Gradient(problem.slope, problem.offset, problem.scale)
+def gradient_at(problem: ProblemMap, x: ClosedMoments, size: FloatArray) -> Gradient:
+    """The gradient where the weights have these moments; `size` stands for their mean square where that is all."""
+    return (problem.of_size(size) if isinstance(problem, RelativeMap) else problem).gradient(x, 0)
 
 
 def lost(a: Linearised, decay: FloatArray, g: Gradient, shape: tuple[int, ...]) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
-from .closure import ClosedMoments, Gradient, Linearised, advance_closed, linearised
+from .closure import ClosedMoments, Linearised, advance_closed, linearised
 from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure
 from .moments import MomentMap, Moments, advance, certain
@@ -80,8 +80,9 @@ class Run:
         """The moments before the first update."""
         return certain(*self.optimizer.initial(np, self.init)[:2])
 
-    def gradient(self, x: State) -> ProblemMap:
-        return self.problem.at(x)
+    def gradient(self, x: State, updates: UpdateMap) -> ProblemMap:
+        """The problem's map where the gradient of a step from this state is taken."""
+        return self.problem.at(x.at_point(updates.point_weight, updates.point_buffer))
 
     def moved(self, x: State, step: StepMap) -> State:
         return advance(x, step)
@@ -119,7 +120,8 @@ class Run:
             stop = min(start + block, stretch.stop)
             updates = self.updates(start, stop)
             for k in range(start, stop):
-                step = composed(updates.at(k - start), self.gradient(x))
+                own = updates.at(k - start)
+                step = composed(own, self.gradient(x, own))
                 before, x = x, self.moved(x, step)
                 if len(wanted) and wanted[0] == k + 1:
                     yield self.seen(index, x, before, step)
@@ -175,6 +177,7 @@ class Timed(NamedTuple):
 
     columns: FloatArray
     decay: FloatArray
+    start: int
 
 
 # The moments at the end of some steps, and before and after each of those wanted.
@@ -193,13 +196,15 @@ class ClosedRun(Run):
 
     def start(self) -> ClosedMoments:
         first = self.optimizer.initial(np, self.init)
-        return ClosedMoments.certain([getattr(first, name) for name in self.structure.members])
+        return self.problem.remembered([getattr(first, name) for name in self.structure.members])
 
     @cached_property
     def native(self) -> Stepper | None:
         if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, CLOSING):
             return None
-        return stepper(closed_name(self.optimizer, self.pessimism), self.gradient_at(self.start()), self.init.shape)
+        return stepper(
+            closed_name(self.optimizer, self.pessimism), self.problem.gradient(self.start(), 0)[:3], self.init.shape
+        )
 
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         x, index = self.start(), 0
@@ -223,7 +228,8 @@ class ClosedRun(Run):
         """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
         later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
         return (
-            all(each.strides == (0,) for each in later)
+            not self.problem.timed
+            and all(each.strides == (0,) for each in later)
             and bool((block.columns == block.columns[:, :1]).all())
             and all(np.array_equal(one, other) for one, other in zip(before.flat(), after.flat(), strict=True))
         )
@@ -253,10 +259,6 @@ class ClosedRun(Run):
         states = {place: ClosedMoments.of(state, count) for place, state in zip(places, found, strict=True)}
         return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
 
-    def gradient_at(self, x: ClosedMoments) -> Gradient:
-        g = self.problem.at(x)
-        return Gradient(g.slope, g.offset, g.scale)
-
     def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
         kind, columns = (
             self.optimizer.Coefficients,
@@ -264,7 +266,8 @@ class ClosedRun(Run):
         )
         count = len(kind._fields)
         c, known = kind(*columns[:count]), columns[count:]
-        return linearised(self.structure, x, self.gradient_at(x), c, known, self.pessimism)
+        seen = x.at_point(self.structure.point_row(c))
+        return linearised(self.structure, x, self.problem.gradient(seen, block.start + j), c, known, self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
         first = self.optimizer.initial(np, np.zeros((len(self.init), 1)))
@@ -276,7 +279,7 @@ class ClosedRun(Run):
         alpha = self.optimizer.decay_per_step(self.clock(steps.start, steps.stop))
         decay = np.broadcast_to(alpha, given.shape[:2])
         if not known:
-            return Timed(given, decay), known
+            return Timed(given, decay, steps.start), known
         # Plain numbers are ten times as fast as arrays of one.
         single = len(given) == 1
         now: Any = tuple(float(value.item()) for value in known) if single else known
@@ -288,7 +291,7 @@ class ClosedRun(Run):
         shape = (len(steps), len(known), len(given))
         last = np.moveaxis(np.reshape(np.asarray(carried, dtype=np.float64), shape), -1, 0)
         known = tuple(np.reshape(np.asarray(value, dtype=np.float64), (-1, 1)) for value in now)
-        return Timed(np.concatenate([given, last], axis=-1), decay), known
+        return Timed(np.concatenate([given, last], axis=-1), decay, steps.start), known
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:

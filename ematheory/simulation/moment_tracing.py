@@ -31,7 +31,7 @@ from .tracing import (
     variants,
 )
 
-GRADIENT = Members("gradient", Gradient._fields)
+GRADIENT = Members("gradient", Gradient._fields[:3])
 
 
 def members_of(record: Optimizer) -> Members:

@@ -1,0 +1,110 @@
+"""Moments that are not exact, against simulations: inside the stated error at 1000 settings of each pair."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import ematheory as em
+from ematheory.prediction.stepping import CLOSING
+
+EXPECTATIONS = ("risk", "weight_mean", "weight_variance", "weight_mean_square")
+# Standard errors that a true prediction may be off by, over some 10^5 comparisons.
+MOST = 5.5
+REPLICAS, POINTS = 256, 50
+
+
+def along(values: Any) -> xr.DataArray:
+    """A sweep axis of random settings, each taken with the others of its number; a matrix has coordinates too."""
+    return xr.DataArray(values, dims=("setting", "coordinate")[: np.ndim(values)])
+
+
+def optimizer(kind: Any, rng: np.random.Generator) -> Any:
+    fields: dict[str, Any] = {
+        "lr": along(10 ** rng.uniform(-3, -0.7, POINTS)),
+        "weight_decay": along(10 ** rng.uniform(-3, 0, POINTS)),
+        "beta2": along(rng.choice([0.9, 0.95, 0.99, 0.999], POINTS)),
+    }
+    beta1 = along(rng.choice([0.0, 0.5, 0.9], POINTS))
+    fields["momentum" if kind is em.RMSprop else "beta1"] = beta1
+    if kind is em.AdEMAMix:
+        fields.update(beta3=along(rng.choice([0.99, 0.999, 0.9999], POINTS)), lr=fields["lr"] / 5)
+    if kind is em.NAdam:
+        fields["decay"] = str(rng.choice(["l2", "per_lr"]))
+    return kind(**fields)
+
+
+def scattered(rng: np.random.Generator) -> dict[str, Any]:
+    """The curvatures, optima and starting weights of three coordinates."""
+    shape = (POINTS, 3)
+    return {
+        "curvature": along(10 ** rng.uniform(-2, 0.5, shape)),
+        "optimum": along(rng.standard_normal(shape)),
+        "init": along(rng.standard_normal(POINTS)),
+    }
+
+
+def noise(rng: np.random.Generator) -> xr.DataArray:
+    return along(10 ** rng.uniform(-2, 1, POINTS))
+
+
+def sampled(rng: np.random.Generator) -> em.LinearRegression:
+    batch = along(rng.choice([1.0, 2.0, 8.0], POINTS))
+    return em.LinearRegression(**scattered(rng), label_noise=noise(rng), batch_size=batch)
+
+
+def in_epochs(rng: np.random.Generator) -> em.ReshuffledData:
+    size, way = int(rng.choice([4, 8, 32])), str(rng.choice(["reshuffled", "replaced"]))
+    batch = along(rng.choice([1.0, 2.0], POINTS))
+    return em.ReshuffledData(**scattered(rng), noise=noise(rng), size=size, batch_size=batch, sampling=way)
+
+
+PROBLEMS: dict[str, Callable[[np.random.Generator], Any]] = {
+    "noisy quadratic": lambda rng: em.NoisyQuadratic(**scattered(rng), noise=noise(rng)),
+    "random walk": lambda rng: em.RandomWalk(size=3, noise=noise(rng), init=along(rng.standard_normal(POINTS))),
+    "scale-invariant": lambda rng: em.ScaleInvariant(size=64),
+    "linear regression": sampled,
+    "reshuffled data": in_epochs,
+}
+
+
+def outside(kind: Any, make: Callable[[np.random.Generator], Any], seed: int) -> dict[str, float]:
+    """The observables that are further from a simulation than the stated error and the standard errors allow."""
+    rng = np.random.default_rng(seed)
+    steps = int(10 ** rng.uniform(0.5, 2.5))
+    schedule = [None, em.Cosine(final=0.1, warmup=0.1), em.WSD(decay=0.3)][rng.integers(3)]
+    problem, own = make(rng), optimizer(kind, rng)
+    names = [name for name in EXPECTATIONS if name in problem.observables]
+    run: dict[str, Any] = dict(
+        steps=steps, schedule=schedule, record=sorted({max(1, steps // 3), steps}), observables=names
+    )
+    # The many coordinates of a scale-invariant vector are as good as replicas.
+    replicas = REPLICAS // 4 if isinstance(problem, em.ScaleInvariant) else REPLICAS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some settings are unstable
+        predicted = em.predict(problem, own, **run)
+        measured = em.simulate(problem, own, **run, replicas=replicas, seed=seed)
+    worst = {}
+    for name in names:
+        off = abs(predicted[name] - measured[name]) - 1e-12 * abs(measured[name])
+        allowed = predicted.get(f"{name}_error", 0.0) + MOST * measured[f"{name}_sem"]
+        worst[name] = float((off / allowed).max(skipna=False))
+    return {name: value for name, value in worst.items() if not value <= 1}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("kind", CLOSING, ids=lambda kind: kind.__name__)
+def test_simulations_are_inside_the_stated_error(kind: Any, name: str) -> None:
+    assert not outside(kind, PROBLEMS[name], 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("kind", CLOSING, ids=lambda kind: kind.__name__)
+def test_a_thousand_simulations_are_inside_the_stated_error(kind: Any, name: str) -> None:
+    assert not {seed: found for seed in range(1, 21) if (found := outside(kind, PROBLEMS[name], seed))}
