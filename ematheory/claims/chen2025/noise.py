@@ -15,5 +15,5 @@ CLAIM = Claim(
     source="the update: Chen et al., arXiv 2510.12402; THEORY.md §7",
     assumptions=("white gradients, h = 0", "v constant, β₁ = 0", "symmetric updates with E u² = 1"),
     kinds=("asymptotic",),
-    levels={"symbolic": Level(proof("cautious-random-walk"))},
+    levels={"symbolic": Level(proof("cautious-random-walk", "cautious-mask"))},
 )

@@ -16,5 +16,5 @@ CLAIM = Claim(
     source="THEORY.md M1; the set-up is arXiv 1711.05101's L2 regularisation",
     assumptions=("dampening 0", "constant η and λ", "ηλ < (1−√μ)² for real rates"),
     kinds=("exact",),
-    levels={"symbolic": Level(proof("momentum-l2"))},
+    levels={"symbolic": Level(proof("momentum-l2", "momentum-oscillation"))},
 )

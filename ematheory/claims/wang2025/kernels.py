@@ -201,7 +201,7 @@ CLAIM = Claim(
     assumptions=("constant λ", "update k takes the multiplier s((k−1)/T)", "ηλ ≪ 1 for the continuous limit"),
     kinds=("exact", "asymptotic"),
     levels={
-        "symbolic": Level(proof(*DERIVATIONS)),
+        "symbolic": Level(proof(*DERIVATIONS, "discretisation")),
         "numeric": Level(numeric),
         "trained": Level(trained, needs=("torch",)),
     },

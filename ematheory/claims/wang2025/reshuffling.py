@@ -93,5 +93,5 @@ CLAIM = Claim(
     source="Wang & Aitchison, arXiv 2405.13698 (the range of the best τ_epoch); the factor: THEORY.md T3",
     assumptions=("targets are the items, as in T1", "constant η and λ", "the risk about the training mean", "M = 200"),
     kinds=("exact", "bound"),
-    levels={"symbolic": Level(proof("reshuffling")), "numeric": Level(numeric)},
+    levels={"symbolic": Level(proof("reshuffling", "reshuffled-risk")), "numeric": Level(numeric)},
 )
