@@ -14,7 +14,7 @@ from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
-from .closure import NOISIER, is_adaptive, settled_doubt
+from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
 from .epochs import EpochRun, settled_epochs
 from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
@@ -66,6 +66,7 @@ class Cells:
         self.init = np.broadcast_to(flat.init, self.shape)
         self.coordinates = problem.coordinates
         self.copies = self.coordinates // self.shape[1]
+        self.overshooting = np.zeros(self.shape, dtype=bool)
 
     def observables(self, names: Sequence[str]) -> dict[str, FloatArray]:
         """Each observable, shape (points, records) or (points, records, d); stationary ones without `records`."""
@@ -128,6 +129,8 @@ class Cells:
         )
         if self.closes:
             run = ClosedRun(**vars(run), pessimism=self.pessimism)
+            if len(self.record) and starts_large(optimizer):
+                self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
             run = EpochRun(**vars(run))
         elif self.taken is not None:
@@ -139,6 +142,14 @@ class Cells:
         """Whether the second moment moves with the weights; AdamW's on pure noise is known beforehand."""
         still = isinstance(self.optimizer, AdamW) and not isinstance(self.gradient, RelativeMap)
         return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
+
+    def overshot(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:
+        """Where a first step too large for the closure overshoots, in the shape of an observable that was worked out."""
+        if per_coordinate:
+            found = np.broadcast_to(self.overshooting, (self.shape[0], self.coordinates))
+            return found[:, None, :] if len(self.record) else found
+        any_of = np.asarray(self.overshooting.any(axis=1))
+        return any_of[:, None] if len(self.record) else any_of
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""

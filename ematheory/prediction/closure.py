@@ -42,6 +42,14 @@ def is_adaptive(optimizer: Optimizer) -> bool:
     return "second_moment" in optimizer.State._fields
 
 
+def starts_large(optimizer: Optimizer) -> bool:
+    """Whether v starts empty and is not corrected for it (RMSprop).
+
+    The first steps, where v averages few gradients and the closure is worst, are then also the largest.
+    """
+    return "inverse_correction2" not in optimizer.Coefficients._fields
+
+
 class Gradient(NamedTuple):
     """g = slope·w + offset + scale·n at the weight w, n of mean 0 and variance 1, plus `foretold` by past noise.
 

@@ -25,7 +25,7 @@ from ..records import UNIT, as_field, check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
-from .closure import PESSIMISMS, is_adaptive
+from .closure import PESSIMISMS, is_adaptive, starts_large
 from .observables import EXPECTATIONS, PER_COORDINATE
 from .stability import warn_if_unstable
 from .stepping import CLOSING, LINEAR
@@ -209,10 +209,12 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
     if adaptive and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in PESSIMISMS]
+        often = cells.gradient.caution * (2 if starts_large(optimizer) else 1)
         for name in expected:
-            error = cells.gradient.caution * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
-            # The worst that may be is not always a bounded state.
-            error = np.where(np.isnan(error) & np.isfinite(values[name]), np.inf, error)
+            error = often * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
+            # The worst that may be is not always a bounded state, and nothing is stated beyond a start that overshoots.
+            lost = np.isnan(error) & np.isfinite(values[name]) | cells.overshot(name in PER_COORDINATE)
+            error = np.where(lost, np.inf, error)
             variables[f"{name}_error"] = (variables[name][0], error)
     coords: dict[str, Any] = {"step": cells.record} if steps else {}
     if any(name in PER_COORDINATE for name in names):

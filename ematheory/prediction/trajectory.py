@@ -14,7 +14,7 @@ from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
 from .closure import ClosedMoments, Linearised, advance_closed, linearised
 from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
-from .members import Structure
+from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
 from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
 
@@ -223,6 +223,12 @@ class ClosedRun(Run):
                     last = self.linearised(x, block, -1)
                     yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
                     return
+
+    def overshoots(self) -> npt.NDArray[np.bool_]:
+        """Where the first step takes more of the weight than there is."""
+        block, _ = self.timed(range(1), self.known_first())
+        kept = self.linearised(self.start(), block, 0).weight_row[0]
+        return np.asarray(np.broadcast_to(number(kept) < 0, self.init.shape))
 
     def rests(self, steps: range, block: Timed, before: ClosedMoments, after: ClosedMoments) -> bool:
         """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
