@@ -7,7 +7,7 @@
 namespace ematheory {
 namespace {
 
-#define EMATHEORY_OPTIMIZERS(X) X(adamw) X(adamw_cautious) X(adam) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov)
+#define EMATHEORY_OPTIMIZERS(X) X(adamw) X(adamw_cautious) X(adam) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov) X(ademamix) X(lion) X(nadam_l2) X(nadam_per_lr) X(rmsprop) X(schedule_free_adamw) X(schedule_free_sgd) X(signsgd)
 
 namespace optimizers {
 
@@ -244,6 +244,367 @@ struct sgd_per_lr_nesterov {
     const T t6 = c_lr * t4;
     const T t7 = t5 - t6;
     state[0] = t7;
+    state[1] = t2;
+  }
+};
+
+struct ademamix {
+  static constexpr int STATE = 4;
+  static constexpr int COEFFICIENTS = 11;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T slow_moment = state[3];
+    const T c_step_size = c[0];
+    const T c_slow_step_size = c[1];
+    const T c_decay = c[2];
+    const T c_beta1 = c[3];
+    const T c_one_minus_beta1 = c[4];
+    const T c_beta2 = c[5];
+    const T c_one_minus_beta2 = c[6];
+    const T c_beta3 = c[7];
+    const T c_one_minus_beta3 = c[8];
+    const T c_inverse_correction2 = c[9];
+    const T c_eps = c[10];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_beta2 * second_moment;
+    const T t4 = gradient * gradient;
+    const T t5 = c_one_minus_beta2 * t4;
+    const T t6 = t3 + t5;
+    const T t7 = c_beta3 * slow_moment;
+    const T t8 = c_one_minus_beta3 * gradient;
+    const T t9 = t7 + t8;
+    const T t10 = c_step_size * t2;
+    const T t11 = c_slow_step_size * t9;
+    const T t12 = t10 + t11;
+    const T t13 = t6 * c_inverse_correction2;
+    const T t14 = root(t13);
+    const T t15 = t14 + c_eps;
+    const T t16 = t12 / t15;
+    const T t17 = c_decay * weight;
+    const T t18 = weight - t17;
+    const T t19 = t18 - t16;
+    state[0] = t19;
+    state[1] = t2;
+    state[2] = t6;
+    state[3] = t9;
+  }
+};
+
+struct lion {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 6;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_beta2 = c[4];
+    const T c_one_minus_beta2 = c[5];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const bool t3 = t2 > T(0);
+    const bool t4 = t2 < T(0);
+    const T t5 = t4 ? T(-1) : T(0);
+    const T t6 = t3 ? T(1) : t5;
+    const T t7 = c_beta2 * first_moment;
+    const T t8 = c_one_minus_beta2 * gradient;
+    const T t9 = t7 + t8;
+    const T t10 = c_decay * weight;
+    const T t11 = weight - t10;
+    const T t12 = c_lr * t6;
+    const T t13 = t11 - t12;
+    state[0] = t13;
+    state[1] = t9;
+  }
+};
+
+struct nadam_l2 {
+  static constexpr int STATE = 4;
+  static constexpr int COEFFICIENTS = 11;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T momentum_product = state[3];
+    const T c_momentum = c[0];
+    const T c_next_momentum = c[1];
+    const T c_gradient_step = c[2];
+    const T c_momentum_step = c[3];
+    const T c_decay = c[4];
+    const T c_beta1 = c[5];
+    const T c_one_minus_beta1 = c[6];
+    const T c_beta2 = c[7];
+    const T c_one_minus_beta2 = c[8];
+    const T c_inverse_correction2 = c[9];
+    const T c_eps = c[10];
+    const T t0 = c_decay * weight;
+    const T t1 = gradient + t0;
+    const T t2 = momentum_product * c_momentum;
+    const T t3 = c_beta1 * first_moment;
+    const T t4 = c_one_minus_beta1 * t1;
+    const T t5 = t3 + t4;
+    const T t6 = c_beta2 * second_moment;
+    const T t7 = t1 * t1;
+    const T t8 = c_one_minus_beta2 * t7;
+    const T t9 = t6 + t8;
+    const T t10 = T(1) - t2;
+    const T t11 = c_gradient_step / t10;
+    const T t12 = t11 * t1;
+    const T t13 = t2 * c_next_momentum;
+    const T t14 = T(1) - t13;
+    const T t15 = c_momentum_step / t14;
+    const T t16 = t15 * t5;
+    const T t17 = t12 + t16;
+    const T t18 = t9 * c_inverse_correction2;
+    const T t19 = root(t18);
+    const T t20 = t19 + c_eps;
+    const T t21 = t17 / t20;
+    const T t22 = weight - t21;
+    state[0] = t22;
+    state[1] = t5;
+    state[2] = t9;
+    state[3] = t2;
+  }
+};
+
+struct nadam_per_lr {
+  static constexpr int STATE = 4;
+  static constexpr int COEFFICIENTS = 11;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T momentum_product = state[3];
+    const T c_momentum = c[0];
+    const T c_next_momentum = c[1];
+    const T c_gradient_step = c[2];
+    const T c_momentum_step = c[3];
+    const T c_decay = c[4];
+    const T c_beta1 = c[5];
+    const T c_one_minus_beta1 = c[6];
+    const T c_beta2 = c[7];
+    const T c_one_minus_beta2 = c[8];
+    const T c_inverse_correction2 = c[9];
+    const T c_eps = c[10];
+    const T t0 = c_decay * weight;
+    const T t1 = momentum_product * c_momentum;
+    const T t2 = c_beta1 * first_moment;
+    const T t3 = c_one_minus_beta1 * gradient;
+    const T t4 = t2 + t3;
+    const T t5 = c_beta2 * second_moment;
+    const T t6 = gradient * gradient;
+    const T t7 = c_one_minus_beta2 * t6;
+    const T t8 = t5 + t7;
+    const T t9 = T(1) - t1;
+    const T t10 = c_gradient_step / t9;
+    const T t11 = t10 * gradient;
+    const T t12 = t1 * c_next_momentum;
+    const T t13 = T(1) - t12;
+    const T t14 = c_momentum_step / t13;
+    const T t15 = t14 * t4;
+    const T t16 = t11 + t15;
+    const T t17 = t8 * c_inverse_correction2;
+    const T t18 = root(t17);
+    const T t19 = t18 + c_eps;
+    const T t20 = t16 / t19;
+    const T t21 = weight - t0;
+    const T t22 = t21 - t20;
+    state[0] = t22;
+    state[1] = t4;
+    state[2] = t8;
+    state[3] = t1;
+  }
+};
+
+struct rmsprop {
+  static constexpr int STATE = 3;
+  static constexpr int COEFFICIENTS = 6;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T momentum = state[1];
+    const T second_moment = state[2];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_momentum = c[2];
+    const T c_beta2 = c[3];
+    const T c_one_minus_beta2 = c[4];
+    const T c_eps = c[5];
+    const T t0 = c_decay * weight;
+    const T t1 = gradient + t0;
+    const T t2 = c_beta2 * second_moment;
+    const T t3 = t1 * t1;
+    const T t4 = c_one_minus_beta2 * t3;
+    const T t5 = t2 + t4;
+    const T t6 = c_momentum * momentum;
+    const T t7 = root(t5);
+    const T t8 = t7 + c_eps;
+    const T t9 = t1 / t8;
+    const T t10 = t6 + t9;
+    const T t11 = c_lr * t10;
+    const T t12 = weight - t11;
+    state[0] = t12;
+    state[1] = t10;
+    state[2] = t5;
+  }
+};
+
+struct schedule_free_adamw {
+  static constexpr int STATE = 3;
+  static constexpr int COEFFICIENTS = 10;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *c) {
+    const T weight = state[0];
+    const T iterate = state[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T t0 = c_beta1 * weight;
+    const T t1 = c_one_minus_beta1 * iterate;
+    const T t2 = t0 + t1;
+    return t2;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T iterate = state[1];
+    const T second_moment = state[2];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_beta2 = c[4];
+    const T c_one_minus_beta2 = c[5];
+    const T c_inverse_correction2 = c[6];
+    const T c_eps = c[7];
+    const T c_share = c[8];
+    const T c_one_minus_share = c[9];
+    const T t0 = c_beta2 * second_moment;
+    const T t1 = gradient * gradient;
+    const T t2 = c_one_minus_beta2 * t1;
+    const T t3 = t0 + t2;
+    const T t4 = c_lr * gradient;
+    const T t5 = t3 * c_inverse_correction2;
+    const T t6 = root(t5);
+    const T t7 = t6 + c_eps;
+    const T t8 = t4 / t7;
+    const T t9 = c_beta1 * weight;
+    const T t10 = c_one_minus_beta1 * iterate;
+    const T t11 = t9 + t10;
+    const T t12 = c_decay * t11;
+    const T t13 = iterate - t12;
+    const T t14 = t13 - t8;
+    const T t15 = c_one_minus_share * weight;
+    const T t16 = c_share * t14;
+    const T t17 = t15 + t16;
+    state[0] = t17;
+    state[1] = t14;
+    state[2] = t3;
+  }
+};
+
+struct schedule_free_sgd {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 6;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *c) {
+    const T weight = state[0];
+    const T iterate = state[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T t0 = c_beta1 * weight;
+    const T t1 = c_one_minus_beta1 * iterate;
+    const T t2 = t0 + t1;
+    return t2;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T iterate = state[1];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_share = c[4];
+    const T c_one_minus_share = c[5];
+    const T t0 = c_beta1 * weight;
+    const T t1 = c_one_minus_beta1 * iterate;
+    const T t2 = t0 + t1;
+    const T t3 = c_decay * t2;
+    const T t4 = gradient + t3;
+    const T t5 = c_lr * t4;
+    const T t6 = iterate - t5;
+    const T t7 = c_one_minus_share * weight;
+    const T t8 = c_share * t6;
+    const T t9 = t7 + t8;
+    state[0] = t9;
+    state[1] = t6;
+  }
+};
+
+struct signsgd {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 4;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_momentum = c[2];
+    const T c_one_minus_momentum = c[3];
+    const T t0 = c_momentum * first_moment;
+    const T t1 = c_one_minus_momentum * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_decay * weight;
+    const T t4 = weight - t3;
+    const bool t5 = t2 > T(0);
+    const bool t6 = t2 < T(0);
+    const T t7 = t6 ? T(-1) : T(0);
+    const T t8 = t5 ? T(1) : t7;
+    const T t9 = c_lr * t8;
+    const T t10 = t4 - t9;
+    state[0] = t10;
     state[1] = t2;
   }
 };

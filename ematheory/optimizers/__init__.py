@@ -16,10 +16,10 @@ from .sgd import SGD
 from .signsgd import SignSGD
 
 # Those whose updates the native engine holds, and those that run on the NumPy reference alone.
-RECORDS: tuple[type[Optimizer], ...] = (AdamW, Adam, SGD)
-REFERENCE_ONLY: tuple[type[Optimizer], ...] = (
-    AdEMAMix, AdamP, Amos, Lion, NAdam, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD, SignSGD,
+RECORDS: tuple[type[Optimizer], ...] = (
+    AdamW, Adam, SGD, AdEMAMix, Lion, NAdam, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD, SignSGD,
 )  # fmt: skip
+REFERENCE_ONLY: tuple[type[Optimizer], ...] = (AdamP, Amos)
 
 
 def is_traced(optimizer: Optimizer, kinds: tuple[type[Optimizer], ...] = RECORDS) -> bool:

@@ -23,6 +23,14 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd_l2_nesterov": em.SGD(lr=0.1, momentum=0.9, weight_decay=[0.1, 1.0], nesterov=True),
     "sgd_per_lr": em.SGD(lr=0.1, momentum=0.9, weight_decay=[0.1, 1.0], decay="per_lr"),
     "sgd_per_lr_nesterov": em.SGD(lr=0.1, momentum=0.9, weight_decay=[0.1, 1.0], nesterov=True, decay="per_lr"),
+    "ademamix": em.AdEMAMix(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95), beta3=0.99),
+    "lion": em.Lion(lr=0.01, weight_decay=[0.1, 1.0]),
+    "nadam_l2": em.NAdam(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95)),
+    "nadam_per_lr": em.NAdam(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95), decay="per_lr"),
+    "rmsprop": em.RMSprop(lr=0.01, weight_decay=[0.1, 1.0], momentum=0.5),
+    "schedule_free_adamw": em.ScheduleFreeAdamW(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95)),
+    "schedule_free_sgd": em.ScheduleFreeSGD(lr=0.1, weight_decay=[0.1, 1.0]),
+    "signsgd": em.SignSGD(lr=0.01, weight_decay=[0.1, 1.0], momentum=0.5),
 }
 
 

@@ -84,7 +84,8 @@ def test_every_variant_answers_to_its_own_name(record: type[Optimizer]) -> None:
 def test_the_variants_are_the_ones_the_native_engine_is_generated_from() -> None:
     names = [name for record in RECORDS for name in record.variants()]
     assert names == [
-        "adamw", "adamw_cautious", "adam", "sgd_l2", "sgd_l2_nesterov", "sgd_per_lr", "sgd_per_lr_nesterov",
+        "adamw", "adamw_cautious", "adam", "sgd_l2", "sgd_l2_nesterov", "sgd_per_lr", "sgd_per_lr_nesterov", "ademamix",
+        "lion", "nadam_l2", "nadam_per_lr", "rmsprop", "schedule_free_adamw", "schedule_free_sgd", "signsgd",
     ]  # fmt: skip
 
 

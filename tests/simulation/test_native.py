@@ -129,7 +129,8 @@ def test_denormals_and_divergence(optimizer, dtype, isa):
     assert_same_bits(small, isa, 2)
     large = case("noisy_quadratic", optimizer, dtype, size=float(np.finfo(dtype).max) ** 0.25, scale=1e9)
     state, _ = plain_loop(large)
-    assert not np.isfinite(state).all()
+    # A step of one size cannot diverge.
+    assert np.isfinite(state).all() == (optimizer in ("lion", "signsgd") and dtype == "float64")
     assert_same_bits(large, isa, 2)
 
 
