@@ -65,9 +65,7 @@ def extensions() -> list[Extension]:
         depends=[*KERNELS, *HEADERS],
         language="c++",
     )
-    cuda = Extension(
-        "ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True
-    )
+    cuda = Extension("ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True)
     return [native, *([cuda] if wants_cuda() else [])]
 
 
