@@ -18,10 +18,12 @@ from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
 from .epochs import EpochRun, settled_epochs
 from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
-from .observables import OF_A_STEP, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
 from .sampled import settled_sampled
 from .settled import settled, settled_size
+from .signed_run import SignRun, settled_signs
 from .stability import closed_margins, contraction, peak_updates, restoring, where
+from .stepping import SIGNED
 from .trajectory import ClosedRun, Recorded, Run
 
 # A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
@@ -66,10 +68,12 @@ class Cells:
         self.init = np.broadcast_to(flat.init, self.shape)
         self.coordinates = problem.coordinates
         self.copies = self.coordinates // self.shape[1]
+        self.stepwise = True
         self.overshooting = np.zeros(self.shape, dtype=bool)
 
     def observables(self, names: Sequence[str]) -> dict[str, FloatArray]:
         """Each observable, shape (points, records) or (points, records, d); stationary ones without `records`."""
+        self.stepwise = any(name in OF_STEPS for name in names)
         records = max(1, len(self.record))
         arrays = {name: np.empty((self.shape[0], records, self.shape[1])) for name in names if name in PER_COORDINATE}
         sums: Sums = {}
@@ -117,7 +121,7 @@ class Cells:
         }
         optimizer = self.optimizer.substituted(**own)
         gradient = self.gradient.block(block.points, block.columns)
-        if self.pessimism == NOISIER and not self.closes:
+        if self.pessimism == NOISIER and not self.closes and not self.signed:
             gradient = gradient.louder(np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
             optimizer,
@@ -127,8 +131,10 @@ class Cells:
             self.decay_multipliers,
             np.abs(self.gradient.scale[block.points, block.columns]),
         )
-        if self.closes:
-            run = ClosedRun(**vars(run), pessimism=self.pessimism)
+        if self.signed:
+            run = SignRun(**vars(run), pessimism=self.pessimism)
+        elif self.closes:
+            run = ClosedRun(**vars(run), pessimism=self.pessimism, stepwise=self.stepwise)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
@@ -136,6 +142,11 @@ class Cells:
         elif self.taken is not None:
             run = AveragedRun(**vars(run), taken=self.taken)
         return run.recorded(self.record) if len(self.record) else [self.stationary(run, block)]
+
+    @property
+    def signed(self) -> bool:
+        """Whether the update is a sign."""
+        return isinstance(self.optimizer, SIGNED)
 
     @property
     def closes(self) -> bool:
@@ -157,6 +168,11 @@ class Cells:
             closed, at_rest, decay, left = settled(run)
             self.refuse_unstable(*closed_margins(left), block)
             return Recorded(0, closed, closed, at_rest, decay)
+        if isinstance(run, SignRun):
+            rest, found = settled_signs(run)
+            self.refuse_unstable(*closed_margins(rest.left), block)
+            self.refuse({"its moments do not settle": rest.margin}, block)
+            return found
         updates = peak_updates(run.optimizer, run.root)
         step = composed(updates, run.problem)
         lost = lost_weight(run.optimizer) - updates.weight_gradient * run.problem.slope

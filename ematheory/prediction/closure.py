@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -50,12 +50,46 @@ def starts_large(optimizer: Optimizer) -> bool:
     return "inverse_correction2" not in optimizer.Coefficients._fields
 
 
+class Followed(Protocol):
+    """What is followed along a run: the weight's moments, and those of all members, the weight first."""
+
+    @property
+    def weight_mean(self) -> Value: ...
+
+    @property
+    def weight_variance(self) -> Value: ...
+
+    @property
+    def mean_square(self) -> Value: ...
+
+    @property
+    def means(self) -> tuple[Value, ...]: ...
+
+    @property
+    def columns(self) -> tuple[tuple[Value, ...], ...]:
+        """The members' covariances."""
+
+
+class Taken(Protocol):
+    """What a step makes of the weight: a row on the members, an offset, and a share of this step's noise."""
+
+    @property
+    def weight_row(self) -> Row: ...
+
+    @property
+    def weight_offset(self) -> Value: ...
+
+    @property
+    def weight_noise(self) -> Value: ...
+
+
 class Gradient(NamedTuple):
     """g = slope·w + offset + scale·n at the weight w, n of mean 0 and variance 1, plus `foretold` by past noise.
 
     `third` and `excess` are the noise's third moment and its excess kurtosis, and `lasting` is the relative variance of
-    g² that no averaging over steps takes away. `foretold` has an entry for each member of the noise's own state: those
-    follow the optimizer's in `ClosedMoments`, and step as `memory` and `memory_noises` say.
+    g² that no averaging over steps takes away; `few` is 1/C where C coordinates share one noise. `foretold` has an
+    entry for each member of the noise's own state: those follow the optimizer's in `ClosedMoments`, and step as
+    `memory` and `memory_noises` say.
     """
 
     slope: Value
@@ -67,6 +101,7 @@ class Gradient(NamedTuple):
     foretold: Row = ()
     memory: Matrix = ()
     memory_noises: Row = ()
+    few: Value = 0
 
     def row(self, point: Row) -> Row:
         """What each member contributes to g, taken at the `point`."""

@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..optimizers import Optimizer
 from ..problems import LinearRegression, Problem, ReshuffledData, ScaleInvariant
 from ..typing import FloatArray, Value
-from .closure import ClosedMoments, Gradient
+from .closure import ClosedMoments, Followed, Gradient
 from .members import Structure
-
-if TYPE_CHECKING:
-    from .moments import Moments
 
 Map = TypeVar("Map", bound="ProblemMap")
 
@@ -129,7 +126,7 @@ class ProblemMap:
     # How often a stated error counts: once where the noise is Gaussian and its size does not follow the weights'.
     caution: ClassVar[int] = 1
 
-    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
+    def at(self, x: Followed) -> ProblemMap:
         """The map where the weights have these moments."""
         return self
 
@@ -137,7 +134,7 @@ class ProblemMap:
         """The map where the weights have this mean square."""
         return self
 
-    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+    def gradient(self, x: Followed, step: int) -> Gradient:
         """The gradient of update step+1 from a state of these moments."""
         g = self.at(x)
         return Gradient(g.slope, g.offset, g.scale)
@@ -157,12 +154,20 @@ class ProblemMap:
 
 @dataclass(frozen=True)
 class RelativeMap(ProblemMap):
-    """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates."""
+    """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates.
+
+    `few` is 1/C.
+    """
+
+    few: FloatArray
 
     moving, caution = True, 2
 
-    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
+    def at(self, x: Followed) -> ProblemMap:
         return self.of_size(x.mean_square)
+
+    def gradient(self, x: Followed, step: int) -> Gradient:
+        return super().gradient(x, step)._replace(few=self.few)
 
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
@@ -183,11 +188,11 @@ class SampledMap(ProblemMap):
     moving = coupled = True
     caution = 2
 
-    def at(self, x: Moments | ClosedMoments) -> ProblemMap:
+    def at(self, x: Followed) -> ProblemMap:
         miss = x.weight_mean - self.optimum
         return ProblemMap(self.slope, self.offset, np.sqrt(self.variance(x.weight_variance + miss * miss)))
 
-    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+    def gradient(self, x: Followed, step: int) -> Gradient:
         """A product of two independent Gaussians has excess kurtosis 6, the square of one 12: the worse, over B.
 
         Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
@@ -230,7 +235,7 @@ class EpochMap(ProblemMap):
         """Batches to come in the epoch, this one with them, at update step+1."""
         return self.steps_per_epoch - np.mod(step, self.steps_per_epoch)
 
-    def gradient(self, x: ClosedMoments, step: int) -> Gradient:
+    def gradient(self, x: Followed, step: int) -> Gradient:
         """The noise's state is R, the sum of the epoch's batches to come, and the data's own mean.
 
         Unit batches sum to 0 over M: with k of them to come Var R = k(M − k)/(M − 1), and n = R/k and something new.
@@ -279,7 +284,7 @@ def scale_invariant_map(problem: ScaleInvariant, points: int) -> RelativeMap:
     size = problem.size
     scale = np.broadcast_to(problem.coefficients(np).noise_scale, (points, 1)) * (np.sqrt(size - 1) / size)
     zero = np.zeros((points, 1))
-    return RelativeMap(zero, zero, scale)
+    return RelativeMap(zero, zero, scale, zero + 1 / size)
 
 
 def problem_map(problem: Problem, points: int) -> ProblemMap:

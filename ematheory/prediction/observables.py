@@ -13,13 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..typing import FloatArray
-from .closure import ClosedMoments, Linearised
-from .linear import StepMap
+from .closure import Followed, Taken
 from .members import combined, number
-from .moments import Moments
 
 PER_COORDINATE = ("weight_mean", "weight_variance")
 EXPECTATIONS = ("risk", "weight_mean_square", *PER_COORDINATE)
+OF_STEPS = ("rotation", "update_cosine")
 # The sums that belong to a step rather than to a state.
 OF_A_STEP = ("square_before", "change", "update", "update_dot")
 
@@ -27,7 +26,7 @@ Sums = dict[str, FloatArray]
 Pair: TypeAlias = tuple[FloatArray, FloatArray]
 
 
-def state_sums(x: Moments | ClosedMoments, problem_coefficients: Any, copies: int) -> Sums:
+def state_sums(x: Followed, problem_coefficients: Any, copies: int) -> Sums:
     """Sums over the coordinates of a state, shape (points,): Σ E w² and, where there is one, the risk."""
     sums = {"square": total(x.weight_variance + x.weight_mean * x.weight_mean, copies)}
     if hasattr(problem_coefficients, "curvature"):
@@ -36,7 +35,7 @@ def state_sums(x: Moments | ClosedMoments, problem_coefficients: Any, copies: in
     return sums
 
 
-def step_sums(before: Moments | ClosedMoments, a: StepMap | Linearised, decay: FloatArray, copies: int) -> Sums:
+def step_sums(before: Followed, a: Taken, decay: FloatArray, copies: int) -> Sums:
     """Sums over the coordinates of a step: squares of w, w' − w and w' − (1−α)w, and the latter's dot with w."""
     square = before.weight_variance + before.weight_mean * before.weight_mean
     change, _ = displacement(before, a, 1.0)
@@ -49,7 +48,7 @@ def step_sums(before: Moments | ClosedMoments, a: StepMap | Linearised, decay: F
     }
 
 
-def displacement(x: Moments | ClosedMoments, a: StepMap | Linearised, kept: float | FloatArray) -> Pair:
+def displacement(x: Followed, a: Taken, kept: float | FloatArray) -> Pair:
     """E v² and E v·w of v = w' − kept·w."""
     first, *others = a.weight_row
     row = (number(first) - kept, *others)

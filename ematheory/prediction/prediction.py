@@ -26,9 +26,10 @@ from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive, starts_large
-from .observables import EXPECTATIONS, PER_COORDINATE
+from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
+from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
-from .stepping import CLOSING, LINEAR
+from .stepping import CLOSING, LINEAR, SIGNED
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
@@ -36,9 +37,13 @@ CLOSED = (
     "the update is linearised in the second moment's fluctuations (moment closure): the error is O(1 − β₂), and larger "
     "in the first 1/(1 − β₂) steps, where v̂ averages few gradients"
 )
+SIGNS = (
+    "the argument of the sign is taken for normal (statistical linearisation), and the sign's part that is not linear "
+    "in it for noise with the correlation that a normal argument gives it: the error grows with the share that the "
+    "weights' own fluctuations have in the argument, and with how far the gradient's noise is from normal"
+)
 MANY = "the limit of many coordinates"
 PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
-OF_STEPS = ("rotation", "update_cosine")
 
 
 def predict(
@@ -58,7 +63,10 @@ def predict(
     `ReshuffledData` (epochs), the latter two stepped one by one. On the first two, `AdamW` (not cautious) and `Adam` by
     moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
     which its root is taken. That is exact as β₂ → 1, and the error is stated. On `ScaleInvariant` the same, in the
-    limit of many coordinates C, where the norm is its own expectation: the error is O(1/C).
+    limit of many coordinates C, where the norm is its own expectation: the error is O(1/C). `Lion` and `SignSGD` on
+    all of them by statistical linearisation: what the sign is taken of is taken for normal, and the sign's correlation
+    with earlier ones is then the arcsine of its argument's. The error is stated; it is small where the gradient's noise
+    is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off.
 
     Parameters
     ----------
@@ -77,7 +85,9 @@ def predict(
     (radians per step) and `update_cosine` are limits of many coordinates. The attribute `exact` of the Dataset and of
     each variable is 1 or 0; where it is 0 the Dataset's `approximation` says why. With a moment closure each
     expectation has a `<name>_error`: the difference to the same recursion with a smaller drift and a larger noise, by
-    the share that the second moment's fluctuations can be worth to first order in 1 − β₂.
+    the share that the second moment's fluctuations can be worth to first order in 1 − β₂. For signs it is the
+    difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share that
+    the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered for longer.
 
     Raises
     ------
@@ -106,7 +116,7 @@ def predict(
             raise ValueError(
                 "reshuffled data has no stationary state: its moments differ along every epoch; give steps="
             )
-        if is_adaptive(optimizer):
+        if is_adaptive(optimizer) or isinstance(optimizer, SIGNED):
             raise ValueError(
                 f"{type(optimizer).__name__} on a finite data set is followed along a run only; give steps="
             )
@@ -137,14 +147,14 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING)):
+    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED)):
         if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
-    kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, PROBLEMS)]
+    kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, SIGNED, PROBLEMS)]
     raise ValueError(
-        f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact) and, by moment "
-        f"closure, {kinds[1]} on {kinds[2]}; use simulate for the rest"
+        f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact), by moment "
+        f"closure {kinds[1]}, and by statistical linearisation {kinds[2]} on {kinds[3]}; use simulate for the rest"
     )
 
 
@@ -200,15 +210,23 @@ def averaged(
     return xr.concat(each, field["iterate_average"])
 
 
+def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
+    """Why an optimizer's moments are not exact, and the pessimistic runs that tell by how much."""
+    if isinstance(optimizer, SIGNED):
+        return SIGNS, SIGN_PESSIMISMS
+    return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
+
+
 def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: dict[str, Any]) -> xr.Dataset:
     """The observables as a Dataset, each marked as exact or not, and the errors of those that are approximate."""
-    adaptive, sized = is_adaptive(optimizer), isinstance(problem, ScaleInvariant)
+    why, pessimisms = approximation(optimizer)
+    sized = isinstance(problem, ScaleInvariant)
     cells = Cells(problem, optimizer, **run)
     values = observables_of(cells, names)
     steps = ("step",) if len(cells.record) else ()
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
-    if adaptive and (expected := [name for name in names if name in EXPECTATIONS]):
-        worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in PESSIMISMS]
+    if pessimisms and (expected := [name for name in names if name in EXPECTATIONS]):
+        worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in pessimisms]
         often = cells.gradient.caution * (2 if starts_large(optimizer) else 1)
         for name in expected:
             error = often * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
@@ -220,10 +238,10 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     if any(name in PER_COORDINATE for name in names):
         coords["coordinate"] = np.arange(problem.coordinates)
     dataset = cells.over.dataset(variables, **coords)
-    exact = {name: int(not adaptive and not sized and name in EXPECTATIONS) for name in names}
+    exact = {name: int(not pessimisms and not sized and name in EXPECTATIONS) for name in names}
     for name, flag in exact.items():
         dataset[name].attrs["exact"] = flag
-    reasons = [CLOSED] if adaptive else []
+    reasons = [why] if why else []
     ratios = [name for name in names if sized or name not in EXPECTATIONS]
     if ratios:
         reasons.append(f"{', '.join(ratios)}: {MANY}")

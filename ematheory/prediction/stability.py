@@ -12,6 +12,7 @@ from ..records import Grid, flattened, grid
 from ..typing import FloatArray
 from .linear import ProblemMap, SampledMap, StepMap, UpdateMap, clock, composed, lost_weight, problem_map, update_map
 from .sampled import response
+from .stepping import SIGNED
 
 
 class UnstableWarning(UserWarning):
@@ -52,8 +53,8 @@ def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
     """Warn, with the bound, when the weights grow without bound at the peak rate.
 
     For SGD one step decides: stable where lr·(h+λ) < 2 without momentum, < 2(1+μ) with momentum and L2, and so on for
-    each variant, read off the update itself. For AdamW only its decay per step does, which must be below 2. Adam on a
-    quadratic has no bound of this kind.
+    each variant, read off the update itself. For AdamW, Lion and SignSGD only the decay per step does, which must be
+    below 2. Adam on a quadratic has no bound of this kind.
 
     Warns
     -----
@@ -72,7 +73,7 @@ def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
     flat = flattened(optimizer, over)
     if isinstance(optimizer, SGD):
         text = unstable_sgd(problem, flat, over)
-    elif isinstance(optimizer, AdamW):
+    elif isinstance(optimizer, (AdamW, *SIGNED)):
         text = unstable_adamw(flat, over)
     else:
         text = None

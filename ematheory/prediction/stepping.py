@@ -15,18 +15,22 @@ from ..optimizers import (
     Adam,
     AdamW,
     AdEMAMix,
+    Lion,
     NAdam,
     Optimizer,
     RMSprop,
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
+    SignSGD,
 )
 from ..typing import FloatArray
 from .closure import PESSIMISMS
 
-# Those whose moments are followed exactly, and those whose moments close where √v̂ is nearly constant.
+# Those whose moments are followed exactly, those whose moments close where √v̂ is nearly constant, and those whose
+# update is the sign of something linear: for nearly normal arguments, in NumPy alone.
 LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
+SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
 PESSIMISTIC = (0, *PESSIMISMS)
 
 
@@ -44,8 +48,10 @@ def linear_name(record: Optimizer) -> str:
     return record.variant
 
 
-# Columns below which NumPy over all points is no slower than the native module, point by point; what one call may hold.
-FEWEST_COLUMNS, CALL_ENTRIES = 8, 2**22
+# With fewer columns than this, and more points, NumPy over all points is no slower than the native module.
+FEW_COLUMNS, MANY_POINTS = 8, 512
+# What one call may hold, and do.
+CALL_ENTRIES, LONGEST_CALL = 2**22, 2**10
 
 
 class Stepper:
@@ -83,20 +89,22 @@ class Stepper:
 
 def stepper(program: str, gradient: Sequence[FloatArray], shape: tuple[int, ...]) -> Stepper | None:
     """The native module's program for these cells, or None where NumPy is to do it."""
-    if native_module() is None or shape[1] < FEWEST_COLUMNS:
+    if native_module() is None or (shape[1] < FEW_COLUMNS and shape[0] > MANY_POINTS):
         return None
     return Stepper(program, gradient, shape)
 
 
-def calls(steps: range, wanted: Sequence[int], cells: int) -> Iterator[tuple[range, list[int]]]:
-    """Consecutive parts of the steps, each with the wanted step counts in it, so few that a call's memory is bounded.
+def calls(steps: range, wanted: Sequence[int], cells: int, points: int) -> Iterator[tuple[range, list[int]]]:
+    """Consecutive parts of the steps, each with the wanted step counts in it, so small that its memory is bounded.
 
     A wanted count stands for the moments after that many updates and for those one update before.
     """
-    most = max(1, CALL_ENTRIES // (30 * cells))
+    most, longest = max(1, CALL_ENTRIES // (30 * cells)), max(1, min(LONGEST_CALL, CALL_ENTRIES // (16 * points)))
     start, place = steps.start, 0
     while start < steps.stop:
-        inside = [k for k in wanted[place : place + most] if k <= steps.stop]
-        stop = steps.stop if place + len(inside) == len(wanted) or not inside else inside[-1]
+        stop = min(start + longest, steps.stop)
+        inside = [k for k in wanted[place : place + most] if k <= stop]
+        if len(inside) == most:
+            stop = inside[-1]
         yield range(start, stop), inside
         start, place = stop, place + len(inside)

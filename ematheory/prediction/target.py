@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,8 @@ from .stability import UnstableWarning
 
 # Between two neighbours of the grid on which a crossing is looked for, the step count grows by this much.
 RATIO = 2 ** (1 / 16)
+# At a constant rate every step is looked at up to this many, and longer runs are made only where they are needed.
+EVERY, LONGER = 2**12, 16
 
 
 def steps_to_target(
@@ -31,9 +33,10 @@ def steps_to_target(
 ) -> xr.DataArray:
     """The fewest updates after which the expected risk is at most `target`, for each point of the sweep axes.
 
-    At a constant rate this is the first passage of one run; with a `schedule`, which spans the whole of a run, it is
-    the length of the shortest run that ends at or below the target. It is looked for on step counts that grow by 4 %
-    (all of them up to 16), and then between two neighbours by bisection: a dip shorter than that can be missed.
+    At a constant rate this is the first passage of one run, 0 where it starts there; with a `schedule`, which spans the
+    whole of a run, it is the length of the shortest run that ends at or below the target. It is looked for on step
+    counts that grow by 4 %, and then between two neighbours by bisection: a dip shorter than that can be missed, but at
+    a constant rate not within the first 4096 steps, nor with a schedule within the first 16, all of which are looked at.
 
     Parameters
     ----------
@@ -68,11 +71,13 @@ def steps_to_target(
         """Whether the target is reached at each of the step counts, dims (axes, step)."""
         return at(problem, optimizer, steps, schedule, observable) <= target
 
-    grid = step_grid(max_steps)
-    seen = reached(grid)
+    for grid in grids(max_steps, schedule is None):
+        seen = reached(grid)
+        if bool(seen.any("step").all()):
+            break
     first = seen.argmax("step")
     found = seen.step[first].where(seen.any("step")).drop_vars("step", errors="ignore")
-    counts = np.array([0, *grid])
+    counts = np.array([-1, *grid])
     low, high = np.atleast_1d(counts[first.values].astype(float)), np.atleast_1d(np.asarray(found.values, dtype=float))
     while (open_ := high - low > 1).any():
         middle = np.where(open_, np.floor((low + high) / 2), np.nan)
@@ -97,11 +102,24 @@ def at(
             seen: xr.DataArray = run[observable].transpose(..., "step")
             return seen
         runs = [
-            predict(problem, optimizer, steps=n, schedule=schedule, record=[n], observables=observable)[observable]
+            predict(problem, optimizer, steps=max(n, 1), schedule=schedule, record=[n], observables=observable)[observable]
             for n in steps
         ]
     joined: xr.DataArray = xr.concat(runs, "step").transpose(..., "step")
     return joined
+
+
+def grids(most: int, constant: bool) -> Iterator[list[int]]:
+    """Step counts from 0 to look at: at a constant rate ever longer ones, each with those before it."""
+    if not constant:
+        yield [0, *step_grid(most)]
+        return
+    counts = [*range(min(EVERY, most) + 1), *(n for n in step_grid(most) if n > EVERY)]
+    longest = min(EVERY, most)
+    while longest < most:
+        yield [n for n in counts if n <= longest]
+        longest = min(LONGER * longest, most)
+    yield counts
 
 
 def step_grid(most: int) -> list[int]:

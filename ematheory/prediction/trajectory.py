@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
-from .closure import ClosedMoments, Linearised, advance_closed, linearised
+from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed, linearised
 from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
@@ -28,9 +28,9 @@ class Recorded(NamedTuple):
     """The moments at the recorded step number `place`; for step > 0 also those before it, the step's map, and its α."""
 
     place: int
-    after: Moments | ClosedMoments
-    before: Moments | ClosedMoments | None = None
-    step: StepMap | Linearised | None = None
+    after: Followed
+    before: Followed | None = None
+    step: Taken | None = None
     decay: FloatArray | None = None
 
 
@@ -65,6 +65,11 @@ class Run:
     @property
     def steps(self) -> int:
         return len(self.multipliers)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The numbers of cells and of points."""
+        return self.init.size, len(self.init)
 
     def clock(self, start: int, stop: int) -> Clock:
         steps = np.arange(start + 1, stop + 1, dtype=np.float64)
@@ -138,7 +143,7 @@ class Run:
         return stepper(linear_name(self.optimizer), (problem.slope, problem.offset, problem.scale), self.init.shape)
 
     def native_across(self, native: Stepper, stretch: Stretch, x: Moments, wanted: IntArray, index: int) -> Walk:
-        for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), self.init.size):
+        for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), *self.sizes):
             ends = [k - steps.start for k in inside]
             places = sorted({place for end in ends for place in (end - 1, end)})
             end, seen = native.across(x, self.coefficients(steps), places)
@@ -189,6 +194,8 @@ class ClosedRun(Run):
     """A run of an adaptive optimizer whose second moment depends on the weights': every step is made anew."""
 
     pessimism: int = 0
+    # Whether the steps themselves are asked for, which costs as much as one.
+    stepwise: bool = True
 
     @cached_property
     def structure(self) -> Structure:
@@ -212,17 +219,14 @@ class ClosedRun(Run):
             yield Recorded(0, x)
             index = 1
         known = self.known_first()
-        for steps, inside in calls(range(int(wanted[-1])), wanted[index:].tolist(), self.init.size):
-            for start in range(steps.start, steps.stop, LONGEST_BLOCK):
-                part = range(start, min(start + LONGEST_BLOCK, steps.stop))
-                block, known = self.timed(part, known)
-                ends = [k - start for k in inside if k in range(part.start + 1, part.stop + 1)]
-                before, x = x, (yield from self.block(x, block, ends, index))
-                index += len(ends)
-                if self.rests(part, block, before, x):
-                    last = self.linearised(x, block, -1)
-                    yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
-                    return
+        for steps, inside in calls(range(int(wanted[-1])), wanted[index:].tolist(), *self.sizes):
+            block, known = self.timed(steps, known)
+            before, x = x, (yield from self.block(x, block, [k - steps.start for k in inside], index))
+            index += len(inside)
+            if self.rests(steps, block, before, x):
+                last = self.linearised(x, block, -1)
+                yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
+                return
 
     def overshoots(self) -> npt.NDArray[np.bool_]:
         """Where the first step takes more of the weight than there is."""
@@ -245,7 +249,10 @@ class ClosedRun(Run):
         moved = self.native_block if self.native is not None else self.numpy_block
         end, seen = moved(x, block, wanted)
         for k, (before, after) in zip(wanted, seen, strict=True):
-            yield Recorded(index, after, before, self.linearised(before, block, k - 1), block.decay[:, k - 1, None])
+            if self.stepwise:
+                yield Recorded(index, after, before, self.linearised(before, block, k - 1), block.decay[:, k - 1, None])
+            else:
+                yield Recorded(index, after)
             index += 1
         return end
 

@@ -43,11 +43,11 @@ def test_undefined_numbers_are_null(capsys):
 
 
 def test_without_a_prediction_it_says_why(capsys):
-    code, out, _ = run(capsys, *SMALL, "--optimizer", "lion", "--lr", "0.01", "--json")
+    code, out, _ = run(capsys, *SMALL, "--optimizer", "adamp", "--lr", "0.01", "--json")
     printed = json.loads(out)
     assert code == 0
     assert printed["predicted"] is None
-    assert "predict has no moments for Lion" in printed["why"]
+    assert "predict has no moments for AdamP" in printed["why"]
 
 
 def test_random_walk_and_vectors(capsys):
