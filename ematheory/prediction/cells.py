@@ -154,13 +154,40 @@ class Cells:
         still = isinstance(self.optimizer, AdamW) and not isinstance(self.gradient, RelativeMap)
         return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
 
-    def overshot(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:
-        """Where a first step too large for the closure overshoots, in the shape of an observable that was worked out."""
+    def unsaid(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:
+        """Where a moment closure cannot tell how wrong it is, in the shape of an observable that was worked out.
+
+        That is after a first step too large for it, and near the optimum where a step of the rate η changes the
+        gradient by more than its noise, η·h > σ: the runs then go round the optimum, each at a time of its own.
+        """
+        columns = self.overshooting[:, None, :] | (self.circling[:, None, :] & (self.ways[..., None] > self.apart))
         if per_coordinate:
-            found = np.broadcast_to(self.overshooting, (self.shape[0], self.coordinates))
-            return found[:, None, :] if len(self.record) else found
-        any_of = np.asarray(self.overshooting.any(axis=1))
-        return any_of[:, None] if len(self.record) else any_of
+            found = np.broadcast_to(columns, (*columns.shape[:2], self.coordinates))
+        else:
+            found = np.asarray(columns.any(axis=-1))
+        return found if len(self.record) else np.asarray(found[:, 0])
+
+    @property
+    def circling(self) -> npt.NDArray[np.bool_]:
+        g, peak = self.gradient, np.max(np.abs(self.multipliers), initial=0.0)
+        circling = np.asarray((self.optimizer.lr * peak * g.slope > g.scale) & (g.scale > 0))
+        return circling if is_adaptive(self.optimizer) else np.zeros_like(circling)
+
+    @property
+    def ways(self) -> FloatArray:
+        """How far steps of the rate have gone by each recorded step, shape (points, records)."""
+        if not len(self.record):
+            return np.full((self.shape[0], 1), np.inf)
+        level = self.multipliers.strides == (0,)
+        gone = self.record * self.multipliers[0] if level else np.cumsum(self.multipliers)[self.record - 1]
+        return np.asarray(self.optimizer.lr * np.where(self.record > 0, gone, 0.0))
+
+    @property
+    def apart(self) -> FloatArray:
+        """Half the way to the optimum, shape (points, 1, d)."""
+        g = self.gradient
+        optimum = -g.offset / np.where(g.slope > 0, g.slope, 1.0)
+        return np.asarray(np.abs(self.init - optimum)[:, None, :] / 2)
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""

@@ -85,9 +85,11 @@ def predict(
     (radians per step) and `update_cosine` are limits of many coordinates. The attribute `exact` of the Dataset and of
     each variable is 1 or 0; where it is 0 the Dataset's `approximation` says why. With a moment closure each
     expectation has a `<name>_error`: the difference to the same recursion with a smaller drift and a larger noise, by
-    the share that the second moment's fluctuations can be worth to first order in 1 − β₂. For signs it is the
-    difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share that
-    the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered for longer.
+    the share that the second moment's fluctuations can be worth to first order in 1 − β₂. It is infinite where no such
+    share can be told: near the optimum where a step changes the gradient by more than its noise, η·h > σ (the runs then
+    go round the optimum, each at a time of its own), and after RMSprop's first step where that overshoots. For signs it
+    is the difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share
+    that the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered for longer.
 
     Raises
     ------
@@ -230,8 +232,8 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
         often = cells.gradient.caution * (2 if starts_large(optimizer) else 1)
         for name in expected:
             error = often * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
-            # The worst that may be is not always a bounded state, and nothing is stated beyond a start that overshoots.
-            lost = np.isnan(error) & np.isfinite(values[name]) | cells.overshot(name in PER_COORDINATE)
+            # The worst that may be is not always a bounded state.
+            lost = np.isnan(error) & np.isfinite(values[name]) | cells.unsaid(name in PER_COORDINATE)
             error = np.where(lost, np.inf, error)
             variables[f"{name}_error"] = (variables[name][0], error)
     coords: dict[str, Any] = {"step": cells.record} if steps else {}

@@ -35,8 +35,8 @@ def steps_to_target(
 
     At a constant rate this is the first passage of one run, 0 where it starts there; with a `schedule`, which spans the
     whole of a run, it is the length of the shortest run that ends at or below the target. It is looked for on step
-    counts that grow by 4 %, and then between two neighbours by bisection: a dip shorter than that can be missed, but at
-    a constant rate not within the first 4096 steps, nor with a schedule within the first 16, all of which are looked at.
+    counts that grow by 4 %, and then between two neighbours by bisection: a dip shorter than that can be missed. All of
+    the first 4096 steps are looked at with a constant rate, and all of the first 16 with a schedule.
 
     Parameters
     ----------
@@ -102,7 +102,9 @@ def at(
             seen: xr.DataArray = run[observable].transpose(..., "step")
             return seen
         runs = [
-            predict(problem, optimizer, steps=max(n, 1), schedule=schedule, record=[n], observables=observable)[observable]
+            predict(problem, optimizer, steps=max(n, 1), schedule=schedule, record=[n], observables=observable)[
+                observable
+            ]
             for n in steps
         ]
     joined: xr.DataArray = xr.concat(runs, "step").transpose(..., "step")

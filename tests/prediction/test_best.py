@@ -205,3 +205,17 @@ def test_a_target_that_is_never_reached_is_nan() -> None:
     assert math.isnan(float(found))
     with pytest.raises(ValueError, match="target must be finite and > 0"):
         em.steps_to_target(em.NoisyQuadratic(1.0), em.SGD(lr=0.5), 0.0)
+
+
+@pytest.mark.parametrize(("target", "steps"), [(1e-4, 55), (1e-5, 299), (1e-6, 565)])
+def test_a_short_dip_of_an_oscillating_run_counts(target, steps):
+    problem, optimizer = em.NoisyQuadratic(curvature=[1.0], noise=0.0), em.SGD(lr=0.02, momentum=0.995)
+    risk = em.predict(problem, optimizer, steps=steps, record=em.every(1)).risk.values
+    assert (risk <= target).nonzero()[0].tolist() == [steps]
+    assert float(em.steps_to_target(problem, optimizer, target, max_steps=6000)) == steps
+
+
+def test_a_start_at_the_target_takes_no_step():
+    problem = em.NoisyQuadratic(curvature=[1.0], init=0.5)
+    for schedule in (None, em.Linear()):
+        assert float(em.steps_to_target(problem, em.SGD(lr=0.1), 0.125, max_steps=50, schedule=schedule)) == 0

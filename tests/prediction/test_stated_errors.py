@@ -26,7 +26,7 @@ def along(values: Any) -> xr.DataArray:
 
 def optimizer(kind: Any, rng: np.random.Generator) -> Any:
     fields: dict[str, Any] = {
-        "lr": along(10 ** rng.uniform(-3, -0.7, POINTS)),
+        "lr": along(10 ** rng.uniform(-3, -0.4, POINTS)),
         "weight_decay": along(10 ** rng.uniform(-3, 0, POINTS)),
         "beta2": along(rng.choice([0.9, 0.95, 0.99, 0.999], POINTS)),
     }
@@ -45,14 +45,14 @@ def scattered(rng: np.random.Generator) -> dict[str, Any]:
     """The curvatures, optima and starting weights of three coordinates."""
     shape = (POINTS, 3)
     return {
-        "curvature": along(10 ** rng.uniform(-2, 0.5, shape)),
+        "curvature": along(10 ** rng.uniform(-2, 1, shape)),
         "optimum": along(rng.standard_normal(shape)),
         "init": along(rng.standard_normal(POINTS)),
     }
 
 
 def noise(rng: np.random.Generator) -> xr.DataArray:
-    return along(10 ** rng.uniform(-2, 1, POINTS))
+    return along(10 ** rng.uniform(-4, 1, POINTS))
 
 
 def sampled(rng: np.random.Generator) -> em.LinearRegression:
@@ -83,7 +83,7 @@ def test_few_stated_errors_are_infinite() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = em.predict(PROBLEMS["noisy quadratic"](rng), optimizer(kind, rng), **run).risk_error
-        assert float(np.isfinite(found).mean()) > (0.5 if kind is em.RMSprop else 0.99), kind
+        assert float(np.isfinite(found).mean()) > (0.4 if kind is em.RMSprop else 0.8), kind
 
 
 def unseen(problem: Any, own: Any, run: dict[str, Any], replicas: int) -> dict[str, xr.DataArray]:
@@ -103,6 +103,15 @@ def unseen(problem: Any, own: Any, run: dict[str, Any], replicas: int) -> dict[s
         miss = abs(x.weight_mean - problem.optimum)
         found["risk"] = (problem.curvature * (miss * mean + square / 2)).sum("coordinate")
     return found
+
+
+def test_runs_that_go_round_the_optimum_are_not_vouched_for() -> None:
+    """Little noise and large steps: each run is at another place of its cycle, which no closure of moments follows."""
+    problem = em.NoisyQuadratic(curvature=8.0, noise=4e-4, optimum=-2.4, init=0.07)
+    own = em.AdamW(lr=0.45, weight_decay=0.37, betas=(0.9, 0.9))
+    found = em.predict(problem, own, steps=300, record=[0, 1, 300])
+    assert np.isfinite(found.risk_error.values).tolist() == [True, True, False]
+    assert np.isinf(em.predict(problem, own).risk_error)
 
 
 def outside(kind: Any, make: Callable[[np.random.Generator], Any], seed: int) -> dict[str, float]:
