@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..typing import FloatArray
 from .linear import ProblemMap, StepMap, UpdateMap
 from .moments import Arrays, EqualSteps, Moments, advance, in_units, settled_covariance, solved
+from .stepping import averaged_name
 from .trajectory import Recorded, Run
 
 
@@ -41,9 +43,11 @@ def only(mean: FloatArray, variance: FloatArray) -> Moments:
     return Moments(mean, zero, variance, zero, zero)
 
 
-def advance_averaged(x: Averaged, a: StepMap, taken: float) -> Averaged:
+def advance_averaged(
+    x: Averaged, a: StepMap, taken: float, moved: Callable[[Moments, StepMap], Moments] = advance
+) -> Averaged:
     """The moments after a step and the average of it: w̃' = (1 − taken)·w̃ + taken·w'."""
-    after, kept = advance(x.weights, a), 1 - taken
+    after, kept = moved(x.weights, a), 1 - taken
     # Covariances of the old average with the new weight and buffer.
     weight = a.weight_weight * x.with_weight + a.weight_buffer * x.with_buffer
     buffer = a.buffer_weight * x.with_weight + a.buffer_buffer * x.with_buffer
@@ -88,6 +92,17 @@ class AveragedRun(Run):
 
     def moved(self, x: Averaged, step: StepMap) -> Averaged:
         return advance_averaged(x, step, self.taken)
+
+    @property
+    def program(self) -> str:
+        return averaged_name(self.optimizer)
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> Averaged:
+        return Averaged(*flat)
+
+    def coefficients(self, steps: range) -> FloatArray:
+        given = super().coefficients(steps)
+        return np.concatenate([given, np.full((*given.shape[:2], 1), self.taken)], axis=-1)
 
     def many(self, step: StepMap) -> AveragedMap:
         return AveragedMap(step, self.taken, self.init.shape)

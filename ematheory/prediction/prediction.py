@@ -89,7 +89,7 @@ def predict(
     share can be told: near the optimum where a step changes the gradient by more than its noise, η·h > σ (the runs then
     go round the optimum, each at a time of its own), and after RMSprop's first step where that overshoots. For signs it
     is the difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share
-    that the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered for longer.
+    that the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered longer.
 
     Raises
     ------

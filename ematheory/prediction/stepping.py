@@ -29,6 +29,7 @@ from .closure import PESSIMISMS
 # Those whose moments are followed exactly, those whose moments close where √v̂ is nearly constant, and those whose
 # update is the sign of something linear: for nearly normal arguments, in NumPy alone.
 LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
+AVERAGED: tuple[type[Optimizer], ...] = (SGD,)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
 PESSIMISTIC = (0, *PESSIMISMS)
@@ -42,6 +43,11 @@ def closed_variants() -> Iterator[Optimizer]:
 def closed_name(record: Optimizer, pessimism: int) -> str:
     """The program that steps an adaptive optimizer's moments."""
     return f"{record.variant}_{('expected', 'slower', 'noisier')[pessimism]}"
+
+
+def averaged_name(record: Optimizer) -> str:
+    """The program that steps the moments with those of an average of the iterates."""
+    return f"{record.variant}_averaged"
 
 
 def linear_name(record: Optimizer) -> str:

@@ -137,22 +137,31 @@ class Run:
     @cached_property
     def native(self) -> Stepper | None:
         """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
-        if type(self) is not Run or type(self.problem) is not ProblemMap or not is_traced(self.optimizer, LINEAR):
+        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, LINEAR):
             return None
         problem = self.problem
-        return stepper(linear_name(self.optimizer), (problem.slope, problem.offset, problem.scale), self.init.shape)
+        return stepper(self.program, (problem.slope, problem.offset, problem.scale), self.init.shape)
 
-    def native_across(self, native: Stepper, stretch: Stretch, x: Moments, wanted: IntArray, index: int) -> Walk:
+    @property
+    def program(self) -> str:
+        """The native program of a step."""
+        return linear_name(self.optimizer)
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> State:
+        """The moments from their entries in a row."""
+        return Moments(*flat)
+
+    def native_across(self, native: Stepper, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
         for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), *self.sizes):
             ends = [k - steps.start for k in inside]
             places = sorted({place for end in ends for place in (end - 1, end)})
             end, seen = native.across(x, self.coefficients(steps), places)
             states = dict(zip(places, seen, strict=True))
             for k in ends:
-                before = Moments(*states[k - 1])
-                yield self.seen(index, Moments(*states[k]), before, self.step(steps.start + k - 1))
+                before = self.state(states[k - 1])
+                yield self.seen(index, self.state(states[k]), before, self.step(steps.start + k - 1))
                 index += 1
-            x = Moments(*end)
+            x = self.state(end)
         return x
 
     def coefficients(self, steps: range) -> FloatArray:

@@ -11,11 +11,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..optimizers import Optimizer
+from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
-from ..prediction.linear import ProblemMap, UpdateMap, images, put_in
+from ..prediction.linear import ProblemMap, StepMap, UpdateMap, images, put_in
 from ..prediction.members import Structure
 from ..prediction.moments import Moments, advance_with_memory
-from ..prediction.stepping import LINEAR, PESSIMISTIC, closed_name, closed_variants, linear_name
+from ..prediction.stepping import (
+    AVERAGED,
+    LINEAR,
+    PESSIMISTIC,
+    averaged_name,
+    closed_name,
+    closed_variants,
+    linear_name,
+)
 from .tracing import (
     FOOTER,
     HEADER,
@@ -65,21 +74,37 @@ def closed_struct(record: Optimizer, pessimism: int) -> str:
     return program_struct(closed_name(record, pessimism), program, state, c, advance_closed(x, found).flat())
 
 
-def linear_struct(record: Optimizer) -> str:
-    """The moments of the weight and one buffer under a linear update."""
-    program, c = Program(free=True), members_of(record)
-    state = Members("state", Moments._fields)
-    x: Any = Moments(*traced(program, state))
+def linear_step(program: Program, record: Optimizer) -> StepMap:
+    """A step of a linear update on a traced gradient."""
+    c = members_of(record)
     entries: Any = images(record, 1, record.Coefficients(*traced(program, c)))
     gradient: Any = ProblemMap(*traced(program, GRADIENT))
     averaged = Structure(record).point_mask != (True, False)
-    after = advance_with_memory(x, put_in(UpdateMap(*(*entries, 0.0)), gradient, averaged))
-    return program_struct(linear_name(record), program, state, c, after)
+    return put_in(UpdateMap(*(*entries, 0.0)), gradient, averaged)
+
+
+def linear_struct(record: Optimizer) -> str:
+    """The moments of the weight and one buffer under a linear update."""
+    program, state = Program(free=True), Members("state", Moments._fields)
+    x: Any = Moments(*traced(program, state))
+    after = advance_with_memory(x, linear_step(program, record))
+    return program_struct(linear_name(record), program, state, members_of(record), after)
+
+
+def averaged_struct(record: Optimizer) -> str:
+    """The same with an average of the iterates, of which each step takes a share."""
+    program, state = Program(free=True), Members("state", Averaged._fields)
+    c = Members("c", (*members_of(record).names, "c_taken"))
+    x: Any = Averaged(*traced(program, state))
+    taken: Any = Traced(program, "c_taken")
+    after = advance_averaged(x, linear_step(program, record), taken, advance_with_memory)
+    return program_struct(averaged_name(record), program, state, c, after)
 
 
 def generated() -> str:
     """The text of csrc/core/moments.h."""
     structs = {linear_name(record): linear_struct(record) for _, record in variants(LINEAR)}
+    structs.update({averaged_name(record): averaged_struct(record) for _, record in variants(AVERAGED)})
     for record in closed_variants():
         structs.update({closed_name(record, number): closed_struct(record, number) for number in PESSIMISTIC})
     return "\n".join([HEADER.format(origin="ematheory/prediction/"), section("moments", structs), "", FOOTER])

@@ -12,7 +12,16 @@ import xarray as xr
 import ematheory as em
 from ematheory import native
 from ematheory.prediction import stepping
-from ematheory.prediction.stepping import CLOSING, LINEAR, PESSIMISTIC, calls, closed_name, closed_variants, linear_name
+from ematheory.prediction.stepping import (
+    CLOSING,
+    LINEAR,
+    PESSIMISTIC,
+    averaged_name,
+    calls,
+    closed_name,
+    closed_variants,
+    linear_name,
+)
 from ematheory.simulation import moment_tracing
 
 OBSERVABLES = ("risk", "weight_mean", "weight_variance", "rotation", "update_cosine")
@@ -43,6 +52,17 @@ def test_the_native_module_gives_numpys_bits(record: Any, monkeypatch: pytest.Mo
 
 
 @needs_native
+@pytest.mark.parametrize("record", em.SGD.variants().values(), ids=lambda record: record.variant)
+def test_averaged_iterates_have_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = dict(iterate_average=0.9, observables=("risk", "weight_mean", "weight_variance"))
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
 @pytest.mark.parametrize("isa", em.isas())
 @pytest.mark.parametrize("threads", [1, 3])
 def test_no_instruction_set_and_no_thread_changes_a_bit(
@@ -59,11 +79,11 @@ def test_no_instruction_set_and_no_thread_changes_a_bit(
 
 @needs_native
 def test_every_program_has_a_record() -> None:
+    linear = [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)]
+    averaged = [averaged_name(record) for record in em.SGD.variants().values()]
     closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
     assert module is not None
-    assert (
-        module.moment_programs() == [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)] + closed
-    )
+    assert module.moment_programs() == linear + averaged + closed
 
 
 def test_the_committed_file_is_current() -> None:
