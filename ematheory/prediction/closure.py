@@ -95,7 +95,7 @@ class Gradient(NamedTuple):
     slope: Value
     offset: Value
     scale: Value
-    third: Value = 0
+    third: Value | None = None
     excess: Value = 0
     lasting: Value = 0
     foretold: Row = ()
@@ -265,6 +265,47 @@ def spread(row: Row, x: ClosedMoments) -> Value:
     return number(combined(row, [combined(row, x.column(j)) for j in range(len(x.means))]))
 
 
+class Root(NamedTuple):
+    """√v̂ as a step is to take it, what is left of its fluctuations (as in `Linearised`), and the gradient to go on with."""
+
+    root: Value
+    second_mean: Value
+    slant: Value
+    curve: Value
+    jitter: Value
+    gradient: Gradient
+    skewness: Value | None = None
+
+
+def expected_root(
+    structure: Structure, x: ClosedMoments, g: Gradient, square: Square, c: Any, known: Sequence[Value], xp: Any
+) -> Root:
+    """√v̂ at the expectation of v after the step."""
+    seen = SeenRoot(xp)
+    state = structure.state({}, x.second_mean, known)
+    after = structure.optimizer.update(seen, state, xp.sqrt(square.mean), c).second_moment
+    mean = xp.where(after > 0, after, 1.0)
+    share = seen.root / xp.where(seen.root > 0, seen.root + c.eps, 1.0)
+    shaken = square.taken * square.variance
+    curve = share * (2 * share + 1) / (8 * mean * mean)
+    return Root(seen.root, after, share / (2 * mean), curve, 2 * (shaken * shaken), g)
+
+
+def doubted(r: Root, x: ClosedMoments, square: Square, pessimism: int, xp: Any) -> Root:
+    """The root at its worst: a smaller drift, or a larger noise of which less is taken out of the update."""
+    g, mean = r.gradient, xp.where(r.second_mean > 0, r.second_mean, 1.0)
+    doubt = 1 + share_in_doubt(x, square, mean, g.excess) + g.lasting
+    if pessimism == SLOWER:
+        return r._replace(root=r.root * doubt, gradient=g._replace(scale=g.scale * doubt))
+    shaken = square.taken * square.variance
+    return r._replace(
+        slant=r.slant / doubt,
+        jitter=3 * r.jitter + g.excess * (shaken * shaken),
+        gradient=g._replace(scale=g.scale * xp.sqrt(doubt)),
+        skewness=None if g.third is None else g.third * doubt,
+    )
+
+
 def linearised(
     structure: Structure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], pessimism: int, xp: Any = np
 ) -> Linearised:
@@ -274,46 +315,33 @@ def linearised(
     (`NOISIER`), by what the second moment's fluctuations may still be worth.
     """
     square = averaged_square(structure, x, g, c, known, xp)
-    seen = SeenRoot(xp)
-    state = structure.state({}, x.second_mean, known)
-    after = structure.optimizer.update(seen, state, xp.sqrt(square.mean), c).second_moment
-    root, mean = seen.root, xp.where(after > 0, after, 1.0)
-    share = root / xp.where(root > 0, root + c.eps, 1.0)
-    slant = share / (2 * mean)
-    shaken = square.taken * square.variance
-    jitter, excess = 2 * (shaken * shaken), g.excess * (shaken * shaken)
+    r = expected_root(structure, x, g, square, c, known, xp)
     if pessimism:
-        doubt = 1 + share_in_doubt(x, square, mean, g.excess) + g.lasting
-        if pessimism == SLOWER:
-            root, g = root * doubt, g._replace(scale=g.scale * doubt)
-        else:
-            slant, jitter, g = slant / doubt, 3 * jitter + excess, g._replace(scale=g.scale * xp.sqrt(doubt))
-    whole, direct = structure.whole(root, c, known), structure.direct(c, known)
+        r = doubted(r, x, square, pessimism, xp)
+    g = r.gradient
+    whole, direct = structure.whole(r.root, c, known), structure.direct(c, known)
     quotient = structure.quotient(whole, direct)
     slopes = g.row(structure.point_row(c))
     rows, still = with_gradient(quotient, slopes), (None,) * len(g.foretold)
     update = tuple(
         total([combined(row, x.means), product(by, g.offset)]) for row, by in zip(rows, quotient.gradient, strict=True)
     )
-    skewed: Row = (None,) * len(update)
-    if pessimism == NOISIER and isinstance(g.third, np.ndarray):
-        skewed = tuple(product(by, g.third * doubt) for by in quotient.gradient)
     return Linearised(
-        (*with_gradient(whole, slopes), *(((None,) * len(whole.rows)) + row for row in g.memory)),
-        (*(product(by, g.offset) for by in whole.gradient), *still),
-        (*(product(by, g.scale) for by in whole.gradient), *g.memory_noises),
-        (*rows, *((None,) * len(slopes) for _ in still)),
-        (*(product(by, g.scale) for by in quotient.gradient), *still),
-        (*update, *still),
-        square,
-        after,
-        tuple(product(2 * square.taken * square.root, part) for part in square.row),
-        2 * square.taken * square.root * g.scale,
-        skewed,
-        jitter,
-        slant,
-        share * (2 * share + 1) / (8 * mean * mean),
-        number(whole.gradient[0]),
+        matrix=(*with_gradient(whole, slopes), *(((None,) * len(whole.rows)) + row for row in g.memory)),
+        offsets=(*(product(by, g.offset) for by in whole.gradient), *still),
+        noises=(*(product(by, g.scale) for by in whole.gradient), *g.memory_noises),
+        quotient=(*rows, *((None,) * len(slopes) for _ in still)),
+        quotient_noises=(*(product(by, g.scale) for by in quotient.gradient), *still),
+        update=(*update, *still),
+        square=square,
+        second_mean=r.second_mean,
+        square_row=tuple(product(2 * square.taken * square.root, part) for part in square.row),
+        square_noise=2 * square.taken * square.root * g.scale,
+        skewed=tuple(product(by, r.skewness) for by in (*quotient.gradient, *still)),
+        jitter=r.jitter,
+        slant=r.slant,
+        curve=r.curve,
+        weight_gradient=number(whole.gradient[0]),
     )
 
 

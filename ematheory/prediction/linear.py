@@ -248,9 +248,14 @@ class EpochMap(ProblemMap):
             )
             new = np.sqrt(np.maximum(1 - known, 0.0)) * (self.steps_per_epoch > 1)
         return Gradient(
-            self.slope, self.offset, scale * new, 0, 0, 2 / self.items, (scale / left, self.scale * self.shared),
-            ((1 - 1 / left, None), (None, np.ones_like(left))), (-new, None),
-        )  # fmt: skip
+            self.slope,
+            self.offset,
+            scale * new,
+            lasting=2 / self.items,
+            foretold=(scale / left, self.scale * self.shared),
+            memory=((1 - 1 / left, None), (None, np.ones_like(left))),
+            memory_noises=(-new, None),
+        )
 
     def remembered(self, means: Sequence[FloatArray]) -> ClosedMoments:
         zero = np.zeros_like(means[0])
