@@ -266,7 +266,7 @@ def spread(row: Row, x: ClosedMoments) -> Value:
 
 
 class Root(NamedTuple):
-    """√v̂ as a step is to take it, what is left of its fluctuations (as in `Linearised`), and the gradient to go on with."""
+    """√v̂ as a step is to take it, what is left of its fluctuations (as in `Linearised`), and the gradient with it."""
 
     root: Value
     second_mean: Value
