@@ -101,6 +101,12 @@ class Published:
         """The share of the run that the power law of arXiv 2505.13738 gives as the best timescale at the peak rate."""
         return float(POWER_LINES.run_fraction(self.tokens_per_parameter))
 
+    @property
+    def power_law_interval(self) -> tuple[float, float]:
+        """The same with the law's exponent a standard error lower and higher; see `PowerLaw.run_fraction_interval`."""
+        low, high = POWER_LINES.run_fraction_interval(self.tokens_per_parameter)
+        return float(low), float(high)
+
 
 @cache
 def published() -> dict[str, Published]:

@@ -244,3 +244,8 @@ def test_the_power_laws_error_is_that_of_a_fitted_line() -> None:
     fit = linregress(x, -0.5 * x + 0.1 * np.random.default_rng(0).normal(size=12))
     law = PowerLaw(1.0, fit.slope, fit.rvalue**2, "", "")
     assert law.exponent_error(12) == pytest.approx(fit.stderr, rel=1e-12)
+    assert law.exponent_error() > law.exponent_error(4) > law.exponent_error(12)
+    for tokens in (0.1, 1.0, 20.0):
+        low, high = law.run_fraction_interval(tokens)
+        ends = [tokens ** (fit.slope + sign * law.exponent_error()) for sign in (-1, 1)]
+        assert (low, high) == pytest.approx(sorted(ends), rel=1e-12)

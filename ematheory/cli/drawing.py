@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +109,15 @@ def offsets(places: Sequence[tuple[str, float, float]]) -> list[float]:
 
 
 def save(draw: Any, path: Path, size: tuple[float, float] = (7.6, 3.6)) -> None:
-    """Draw on one pair of axes and write the file. Raises `ValueError` for a kind of file that is not known."""
+    """Draw on one pair of axes and write the file, whole or not at all.
+
+    Raises `ValueError` for a kind of file that is not known, a folder that does not exist, a file that cannot be
+    written.
+    """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--figure must end in {', '.join(SUFFIXES)}, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--figure {str(path)!r}: the folder {str(path.parent)!r} does not exist")
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -118,4 +126,20 @@ def save(draw: Any, path: Path, size: tuple[float, float] = (7.6, 3.6)) -> None:
     with rc_context(STYLE):
         canvas = Figure(figsize=size, layout="constrained", dpi=150)
         draw(canvas.subplots())
-        canvas.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        drawn = BytesIO()
+        kind = path.suffix[1:]
+        canvas.savefig(drawn, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    try:
+        write_whole(path, drawn.getvalue())
+    except OSError as error:
+        raise ValueError(f"--figure {str(path)!r} cannot be written: {error.strerror}") from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The content under a name of its own first, so that a file that was there stays until the new one is complete."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

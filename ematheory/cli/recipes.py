@@ -29,9 +29,11 @@ def recipes(figure: options.FigurePath = None, json: options.Json = False) -> No
 
     τ is in steps, epochs, tokens and as a share of the run; "initial left" is the share of the initial weight in the
     last; tokens per parameter count active parameters of mixtures of experts (marked *). Beside τ at the peak rate,
-    as a share of the run, stands the best one by the power law of arXiv 2505.13738. Source: release is a released
-    config or code, paper is the paper, memory is unconfirmed. --figure draws both over tokens per parameter.
+    as a share of the run, stands the best one by the power law of arXiv 2505.13738, with the interval that the error of
+    its exponent gives. Source: release is a released config or code, paper is the paper, memory is unconfirmed.
+    --figure draws both over tokens per parameter.
     """
+    from ..power_laws import POWER_LINES
     from ..published_recipes import published
 
     described = [(entry, *timescale_or_reason(entry)) for entry in published().values()]
@@ -54,6 +56,7 @@ def recipes(figure: options.FigurePath = None, json: options.Json = False) -> No
     # As wide as it needs to be: a name cut short names nothing.
     needed = Console(width=1000).measure(made).maximum
     Console(width=max(needed, Console().width)).print(made)
+    typer.echo(f"note: {LAW} {POWER_LINES.uncertainty}")
     for _, _, reason in described:
         if reason:
             typer.echo(f"note: {reason}")
@@ -76,7 +79,8 @@ def row(entry: Published, numbers: dict[str, dict[str, float]] | None) -> list[s
     name = entry.name if entry.optimizer == "AdamW" else f"{entry.name} ({entry.optimizer})"
     mark = "*" if entry.active_parameters else ""
     peak = "–" if numbers is None else number_text(numbers["peak"]["run_fraction"])
-    law = number_text(entry.power_law_run_fraction)
+    low, high = map(number_text, entry.power_law_interval)
+    law = f"{number_text(entry.power_law_run_fraction)} ({low}–{high})"
     return [name, *shown, peak, law, f"{entry.tokens_per_parameter:,.1f}{mark}", entry.source]
 
 
@@ -93,6 +97,7 @@ def as_json(entry: Published, numbers: dict[str, dict[str, float]] | None, reaso
         "recipe": dict(entry.entry),
         "tokens_per_parameter": entry.tokens_per_parameter,
         "power_law_run_fraction": entry.power_law_run_fraction,
+        "power_law_interval": list(entry.power_law_interval),
         "active_parameters": entry.active_parameters,
         "note": entry.note or None,
         "timescale": plain,

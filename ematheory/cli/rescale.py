@@ -108,7 +108,8 @@ def show(recipe: Recipe, found: Rescaling) -> None:
         typer.echo(f"suggestion: give up {', '.join(given_up)}, which changes least; then")
     assert chosen.recipe is not None
     Console().print(table(recipe, chosen))
-    typer.echo(f"so {summary(chosen)}" if found.recipe is None else str(chosen))
+    short = "\n".join([f"so {summary(chosen)}", *chosen.uncertainty])
+    typer.echo(short if found.recipe is None else str(chosen))
 
 
 def summary(found: Rescaling) -> str:
@@ -153,12 +154,20 @@ def as_json(found: Rescaling) -> dict[str, Any]:
     return {
         "recipe": recipe,
         "exponents": {name: plain(powers) for name, powers in found.exponents.items()},
+        "intervals": {name: list(interval) for name, interval in found.intervals.items()},
+        "uncertainty": list(found.uncertainty),
         "free": [plain(direction) for direction in found.free],
         "clashes": [
             {
                 "invariants": list(clash.invariants),
                 "choices": [
-                    {"drop": choice.drop, "factor": nulls_for_undefined(choice.factor)} for choice in clash.choices
+                    {
+                        "drop": choice.drop,
+                        "factor": nulls_for_undefined(choice.factor),
+                        "also": {name: nulls_for_undefined(factor) for name, factor in choice.also.items()},
+                        "exponents": {name: plain(powers) for name, powers in choice.exponents.items()},
+                    }
+                    for choice in clash.choices
                 ],
             }
             for clash in found.clashes

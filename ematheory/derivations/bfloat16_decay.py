@@ -19,6 +19,8 @@ from .limits import Solve
 
 SMALLEST = 128  # of 8 bits: a significand runs through 128 … 255 between two powers of two
 M = sp.Symbol("M", integer=True, positive=True)  # the significand
+# Its value at a power of two, the largest and the least of the others; the spacing of numbers between ½ and 1.
+power, largest, least, spacing = sp.symbols("M_0 M_max M_min s", positive=True)
 threshold, share = sp.symbols("r p", positive=True)
 up, down = sp.symbols("u d", positive=True)  # the distances to the two neighbours
 
@@ -27,7 +29,7 @@ applied, number = sp.Symbol("delta", positive=True), sp.Symbol("n", integer=True
 
 
 def steps() -> tuple[Step, ...]:
-    half, quarter = sp.Rational(1, 2), sp.Rational(1, 4)
+    half = sp.Rational(1, 2)
     return (
         Step(
             "within a binade",
@@ -37,28 +39,29 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "at a power of two",
-            Equation(quarter / SMALLEST, sp.Rational(1, 2**9)),
-            "below M = 128 the spacing is half as wide: a quarter of a spacing is enough",
-            Identity(),
+            Equation(1 / (4 * power), sp.Rational(1, 2**9)),
+            "below M₀ = 128 the spacing is half as wide: a quarter of a spacing is enough",
+            Identity(where={power: SMALLEST}),
         ),
         Step(
             "growing",
-            Equation(half / SMALLEST, sp.Rational(1, 2**8)),
+            Equation(1 / (2 * power), sp.Rational(1, 2**8)),
             "to grow, a power of two needs half a spacing: 2⁻⁸",
-            Identity(),
+            Identity(where={power: SMALLEST}),
         ),
         Step(
             "others are stiffer",
-            Equation((1 / (2 * M)).subs(M, 2 * SMALLEST - 1), sp.Rational(1, 510)),
-            "every other significand needs at least 1/510, which is more than 2⁻⁹: up to there nothing moves (a tie "
-            "leaves 128, which is even)",
-            Identity(),
+            Equation(1 / (2 * largest), sp.Rational(1, 510)),
+            "every other significand needs at least 1/510, that of M_max = 255, which is more than 2⁻⁹: up to there "
+            "nothing moves (a tie leaves 128, which is even)",
+            Identity(where={largest: 2 * SMALLEST - 1}),
         ),
         Step(
             "the stiffest",
-            Equation((1 / (2 * M)).subs(M, SMALLEST + 1), sp.Rational(1, 2**8) / (1 + sp.Rational(1, 2**7))),
-            "M = 129 needs the most, 2⁻⁸/(1 + 2⁻⁷): below it a weight stops short of a power of two, above it passes",
-            Identity(),
+            Equation(1 / (2 * least), sp.Rational(1, 2**8) / (1 + sp.Rational(1, 2**7))),
+            "M_min = 129 needs the most, 2⁻⁸/(1 + 2⁻⁷): below it a weight stops short of a power of two, above it "
+            "passes",
+            Identity(where={least: SMALLEST + 1}),
         ),
         Step(
             "where it stops",
@@ -121,9 +124,10 @@ def multiplier_steps() -> tuple[Step, ...]:
         ),
         Step(
             "first multiplier",
-            Equation(sp.Rational(1, 2) * sp.Rational(1, 2**8), sp.Rational(1, 2**9)),
-            "so that nothing decays up to ηλ = 2⁻⁹ (a tie goes to 1, which is even), and all weights by 2⁻⁸ just above",
-            Identity(),
+            Equation(spacing / 2, sp.Rational(1, 2**9)),
+            "so that nothing decays up to half that spacing s = 2⁻⁸ (a tie goes to 1, which is even), and all weights "
+            "by 2⁻⁸ just above",
+            Identity(where={spacing: sp.Rational(1, 2**8)}),
         ),
     )
 

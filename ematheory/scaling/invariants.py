@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..derivations.exponents import Powers
+from ..power_laws import POWER_LINES
 from ..records import check_choice
 
 # What the solver may change, and the letter of each. For SGD the momentum μ stands in β₁'s place.
@@ -76,6 +77,15 @@ def invariant(name: str, meaning: str, source: str, finite: str = "", **powers: 
     return Invariant(name, exact, meaning, source, finite)
 
 
+def power_law_timescale(exponent: Fraction) -> Invariant:
+    """B/(ηλD) over TPP^exponent, TPP = D/P."""
+    return invariant(
+        "power_law_timescale", f"B/(ηλD) over the power law TPP^{float(exponent):g}, TPP = D/P".replace("^-", "^−"),
+        "arXiv 2505.13738, read in a secondary source", "decay",
+        lr=-1, weight_decay=-1, batch_size=1, data=-1 - exponent, parameters=exponent,
+    )  # fmt: skip
+
+
 HALF = Fraction(1, 2)
 NOISE = "derivation scaling-adam-noise"
 ADAM = f"Malladi et al., arXiv 2205.10287, noise-dominated gradients; {NOISE}"
@@ -113,11 +123,7 @@ INVARIANTS: Mapping[str, Invariant] = {
             "arXiv 1711.05101; derivation normalised-decay",
             lr=1, weight_decay=1, batch_size=-HALF, data=HALF,
         ),
-        invariant(
-            "power_law_timescale", "B/(ηλD) over the power law TPP^−0.527, TPP = D/P",
-            "arXiv 2505.13738, read in a secondary source", "decay",
-            lr=-1, weight_decay=-1, batch_size=1, data=-1 + Fraction(527, 1000), parameters=-Fraction(527, 1000),
-        ),
+        power_law_timescale(Fraction(str(POWER_LINES.exponent))),
         invariant("adam_drift", "Adam's drift per sample, η√B/B", ADAM, lr=1, batch_size=-HALF),
         invariant("adam_diffusion", "Adam's diffusion per sample, η²/B", ADAM, lr=2, batch_size=-1),
         invariant("adam_signal_drift", "Adam's drift per sample where gradients are signal, η/B", SIGNAL,

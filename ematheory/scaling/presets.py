@@ -51,7 +51,7 @@ PRESETS: Mapping[str, Preset] = {
             "power-lines", ("lr", "power_law_timescale"),
             "Bergsma et al., arXiv 2505.13738, read in a secondary source",
             "holds up to a critical batch size; η is muP's, so that its own width rule has to be added by "
-            "keep=; the exponent 0.527 has a fit's error (R² 0.975)",
+            "keep=; where tokens per parameter change, the interval given is of the exponent's error alone",
         ),
         Preset(
             "nanochat", ("adam_drift", "run_fraction"), "nanochat's training script: λ ∝ √(B/B_ref)·D_ref/D, η ∝ √B",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import expm1, log, log1p
+from math import expm1, isclose, log, log1p
+from operator import itemgetter
 from typing import Any
 
 from ..derivations.exponents import Powers, Solution, solve
+from ..power_laws import POWER_LINES
 from ..recipes import Recipe
 from ..records import POSITIVE, check_values
-from .invariants import AXES, LATEX, UNKNOWNS, Invariant, find, monomial
+from .invariants import AXES, LATEX, UNKNOWNS, Invariant, find, monomial, power_law_timescale
 from .presets import Preset
 from .presets import find as find_preset
 
@@ -20,15 +22,21 @@ Exponents = Mapping[str, Powers]
 
 @dataclass(frozen=True)
 class Choice:
-    """What resolves a clash: give up the invariant `drop`, whose value then changes by `factor`."""
+    """What resolves a clash: give up the invariant `drop`, whose value then changes by `factor`, and keep the others.
+
+    also : the invariants that other clashes make one give up besides, of those that then change least, with their
+        factors; empty where the others can all be kept.
+    """
 
     drop: str
     factor: float
     exponents: Exponents
+    also: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         moved = in_letters(self.exponents) or "nothing moves"
-        return f"without {self.drop}: it changes by the factor {self.factor:.4g}; {moved}"
+        also = "".join(f", and without {name} too, by {factor:.4g}" for name, factor in self.also.items())
+        return f"without {self.drop}: it changes by the factor {self.factor:.4g}{also}; {moved}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Rescaling:
     keep : the invariants asked for.
     factors : new over old of each axis that changed.
     notes : what the rule leaves out, and what else to know.
+    intervals : of each hyperparameter that a fitted power law moves, what it becomes with the law's exponent a standard
+        error lower and higher; empty where no power law is kept.
     """
 
     recipe: Recipe | None
@@ -67,6 +77,13 @@ class Rescaling:
     keep: tuple[Invariant, ...]
     factors: Mapping[str, float]
     notes: tuple[str, ...] = field(default=())
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def uncertainty(self) -> tuple[str, ...]:
+        """The intervals in words, each on a line, with whose error they are of; none without a fitted power law."""
+        shown = [f"{UNKNOWNS[name]} from {low:.4g} to {high:.4g}" for name, (low, high) in self.intervals.items()]
+        return (f"{', '.join(shown)} by the fit's error: {POWER_LINES.uncertainty}",) if shown else ()
 
     @property
     def derivation(self) -> str:
@@ -78,7 +95,7 @@ class Rescaling:
             return "\n".join([*order, *map(str, self.clashes)])
         found = in_letters(self.exponents) or "nothing has to move"
         free = [f"free: {monomial(direction)} by any power, least change chosen" for direction in self.free]
-        return "\n".join([*order, f"so {found}", *free])
+        return "\n".join([*order, f"so {found}", *free, *self.uncertainty])
 
     def latex(self) -> str:
         """The equations of exponents and their solution as a LaTeX align environment."""
@@ -225,7 +242,9 @@ def solved(task: Task, kept: tuple[Invariant, ...]) -> Rescaling:
     if isinstance(found, Solution):
         moved = moving(found.exponents)
         made = rescaled(task, kept, moved)
-        return Rescaling(made, moved, found.free, (), None, kept, task.factors, task.notes)
+        return Rescaling(
+            made, moved, found.free, (), None, kept, task.factors, task.notes, fitted_intervals(task, kept, made)
+        )
     left, clashes = least_loss(task, kept, found)
     return Rescaling(None, {}, (), clashes, solved(task, left), kept, task.factors, task.notes)
 
@@ -236,37 +255,78 @@ def moving(exponents: Exponents) -> dict[str, dict[str, Fraction]]:
     return {name: powers for name, powers in nonzero.items() if powers}
 
 
+@dataclass(frozen=True)
+class Resolution:
+    """A way out of clashes: what is `left` of what was to be kept, what is `gone` with its factors, and what moves."""
+
+    left: tuple[Invariant, ...]
+    gone: Mapping[str, float]
+    exponents: Exponents
+
+    @property
+    def loss(self) -> tuple[float, int]:
+        """By how much what is gone changes, rounded so that equal losses are equal; then how much is gone."""
+        return round(sum(abs(log(factor)) for factor in self.gone.values()), 12), len(self.gone)
+
+
 def least_loss(
     task: Task, kept: tuple[Invariant, ...], clash: tuple[str, ...]
 ) -> tuple[tuple[Invariant, ...], tuple[Clash, ...]]:
     """What is left when the invariants are given up that change least, and the clashes met on the way there."""
-    met: dict[frozenset[str], Clash] = {}
-    candidates, waiting = [], [(kept, clash)]
+    resolutions, cores = resolved(task, kept, clash)
+    ordered = sorted(resolutions, key=lambda each: each.loss)
+    return ordered[0].left, tuple(Clash(core, choices(core, ordered)) for core in cores)
+
+
+def resolved(
+    task: Task, kept: tuple[Invariant, ...], clash: tuple[str, ...]
+) -> tuple[list[Resolution], list[tuple[str, ...]]]:
+    """Every way out that gives up no more than it has to, and the clashes met in finding them."""
+    cores: dict[frozenset[str], tuple[str, ...]] = {}
+    made: dict[frozenset[str], Resolution] = {}
+    waiting = [(kept, clash)]
     while waiting:
         names, core = waiting.pop()
-        met.setdefault(frozenset(core), Clash(core, choices(task, names, core)))
+        cores.setdefault(frozenset(core), core)
         for dropped in core:
             left = tuple(each for each in names if each.name != dropped)
             found = task.solve(left)
             if isinstance(found, Solution):
-                gone = [each for each in kept if each not in left]
-                loss = sum(abs(log(task.change(each, found.exponents))) for each in gone)
-                candidates.append((loss, len(gone), left))
+                gone = {each.name: task.change(each, found.exponents) for each in kept if each not in left}
+                made[frozenset(gone)] = Resolution(left, gone, moving(found.exponents))
             elif (left, found) not in waiting:
                 waiting.append((left, found))
-    left = min(candidates, key=lambda candidate: (round(candidate[0], 12), candidate[1]))[2]
-    return left, tuple(met.values())
+    return [each for gone, each in made.items() if not any(other < gone for other in made)], list(cores.values())
 
 
-def choices(task: Task, kept: Sequence[Invariant], core: tuple[str, ...]) -> tuple[Choice, ...]:
-    """Each invariant of a clash given up in turn: by what it then changes, when the others of the clash are kept."""
-    members = [each for each in kept if each.name in core]
+def choices(core: tuple[str, ...], resolutions: Sequence[Resolution]) -> tuple[Choice, ...]:
+    """Each invariant of a clash given up in turn, all others kept that can be; `resolutions` have the least loss first.
+
+    Every invariant of a smallest clash is given up in some resolution that gives up no more than it has to.
+    """
     made = []
-    for each in members:
-        found = task.solve([other for other in members if other is not each])
-        assert isinstance(found, Solution)  # the clash is minimal
-        made.append(Choice(each.name, task.change(each, found.exponents), moving(found.exponents)))
-    return tuple(sorted(made, key=lambda choice: abs(log(choice.factor))))
+    for name in core:
+        place, best = next(each for each in enumerate(resolutions) if name in each[1].gone)
+        also = {other: factor for other, factor in best.gone.items() if other != name}
+        made.append((place, Choice(name, best.gone[name], best.exponents, also)))
+    return tuple(choice for _, choice in sorted(made, key=itemgetter(0)))
+
+
+def fitted_intervals(task: Task, kept: Sequence[Invariant], made: Recipe) -> dict[str, tuple[float, float]]:
+    """What a kept power law's hyperparameters become with its exponent a standard error lower and higher."""
+    law = find("power_law_timescale")
+    if law not in kept:
+        return {}
+    ends = []
+    for exponent in POWER_LINES.exponents():
+        moved = [power_law_timescale(Fraction(exponent)) if each is law else each for each in kept]
+        found = task.solve(moved)
+        assert isinstance(found, Solution)  # no clash hangs on a fitted number
+        ends.append(rescaled(task, moved, moving(found.exponents)))
+    values = {name: [getattr(each, name.removeprefix("one_minus_")) for each in (*ends, made)] for name in UNKNOWNS}
+    pairs = {name: (min(own), max(own)) for name, own in values.items() if None not in own}
+    # Where the tokens per parameter stay, the ends differ by rounding alone.
+    return {name: pair for name, pair in pairs.items() if not isclose(*pair, rel_tol=1e-12)}
 
 
 def product(values: Any) -> float:

@@ -24,6 +24,7 @@ from ematheory.claims.wang2025 import (
     gradients,
     invariance,
     kernels,
+    optimum,
     prior,
     reshuffling,
     translation,
@@ -246,6 +247,33 @@ def test_every_claim_comes_out_as_expected(claim):
     result = em.validate(claim, tier="smoke")
     assert result.contradictions == []
     assert {row["verdict"] for row in result.verdicts} == {"confirmed"}
+
+
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+def test_optimum_numeric(monkeypatch, factor):
+    """A best timescale that is off by a hundredth stays off however many steps there are."""
+    assert verdict(Evidence((optimum.order(100.0),))) == "confirmed"
+    right = optimum.predicted
+    monkeypatch.setattr(optimum, "predicted", lambda signal: factor * right(signal))
+    assert verdict(Evidence((optimum.order(100.0),))) == "refuted"
+    assert verdict(optimum.numeric("smoke")) == "refuted"
+
+
+def test_optimum_that_falls_as_a_power():
+    steps = 10.0 ** np.arange(3, 7)
+    best = np.array([optimum.measured(int(n), optimum.PER_SAMPLE * n) for n in steps])
+    assert verdict(Evidence(optimum.falling(steps, best))) == "confirmed"
+    assert verdict(Evidence(optimum.falling(steps, 0.3 * (steps / 1000) ** -0.1))) == "refuted"
+
+
+def test_optimum_is_that_of_the_discrete_risk():
+    """The sum of squared coefficients, and a slope that is the risk's."""
+    steps, signal, y = 50, 3.0, 4.0
+    keep, rate = 1 - y / steps, y / steps
+    summed = signal * keep ** (2 * steps) + steps * np.sum((rate * keep ** np.arange(steps)) ** 2)
+    assert optimum.risk(y, steps, signal) == pytest.approx(summed, rel=1e-13)
+    change = (optimum.risk(y + 1e-5, steps, signal) - optimum.risk(y - 1e-5, steps, signal)) / 2e-5
+    assert optimum.slope(y, steps, signal) == pytest.approx(change, rel=1e-8)
 
 
 def test_prior_numeric(monkeypatch):

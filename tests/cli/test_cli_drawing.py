@@ -1,5 +1,8 @@
 """What the command line draws: `timescale --plot` and `--figure`, `recipes --figure`."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -49,6 +52,50 @@ def test_a_figure_of_an_unknown_kind_is_refused(tmp_path):
     found = run(*RUN, "--figure", str(tmp_path / "kernel.gif"))
     assert found.exit_code == 2
     assert "--figure must end in .png, .svg, .pdf" in found.output
+
+
+@pytest.mark.parametrize("verb", [("recipes",), RUN])
+def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path, verb):
+    found = run(*verb, "--figure", str(tmp_path / "none" / "x.png"))
+    assert found.exit_code == 2
+    assert "does not exist" in found.output
+    assert len(found.output.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [("recipes",), RUN])
+def test_a_figure_that_fails_leaves_what_was_there(tmp_path, monkeypatch, verb):
+    """A disk that is full halfway through."""
+    path = tmp_path / "x.png"
+    path.write_text("before")
+    right = Path.write_bytes
+
+    def half(self, content):
+        right(self, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    found = run(*verb, "--figure", str(path))
+    assert found.exit_code == 2
+    assert "cannot be written: No space left on device" in found.output
+    assert [each.name for each in tmp_path.iterdir()] == ["x.png"]
+    assert path.read_text() == "before"
+
+
+def test_recipes_refuse_a_figure_of_an_unknown_kind(tmp_path):
+    found = run("recipes", "--figure", str(tmp_path / "x.gif"))
+    assert found.exit_code == 2
+    assert "--figure must end in .png, .svg, .pdf" in found.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recipes_show_the_power_laws_interval():
+    found = run("recipes")
+    assert "0.05379 (0.03326–0.08701)" in found.output  # Llama-2 7B
+    assert "note: power law exponent −0.527 ± 0.084, one standard error at most" in found.output
+    (entry,) = (each for each in json.loads(run("recipes", "--json").output) if each["name"] == "Llama-2 7B")
+    low, high = entry["power_law_interval"]
+    assert low < entry["power_law_run_fraction"] < high
 
 
 def test_labels_keep_off_each_other():

@@ -40,6 +40,24 @@ def test_a_clash_exits_with_1_and_says_what_each_choice_costs():
     assert "suggestion: give up" in found.output
 
 
+def test_a_choice_in_the_output_is_the_suggestion_below_it():
+    keep = [f"--keep={each}" for each in ("timescale_steps", "timescale_epochs", "lr")]
+    found = run(*BASE, "--to", "batch-size=1024", *keep)
+    assert "without timescale_steps: it changes by the factor 0.25; λ ∝ B\n" in found.output
+    assert found.output.splitlines()[-1] == "so λ ∝ B"
+    told = json.loads(run(*BASE, "--to", "batch-size=1024", *keep, "--json").output)
+    first = told["clashes"][0]["choices"][0]
+    assert first["exponents"] == told["suggestion"]["exponents"] == {"weight_decay": {"batch_size": "1"}}
+
+
+def test_the_power_law_has_an_interval():
+    arguments = (*BASE, "--parameters", "1e5", "--to", "dataset-size=1e8", "--preset", "power-lines")
+    assert "λ from 0.007678 to 0.0167 by the fit's error" in run(*arguments).output
+    told = json.loads(run(*arguments, "--json").output)
+    low, high = told["intervals"]["weight_decay"]
+    assert low < told["recipe"]["weight_decay"] < high
+
+
 def test_the_list_names_everything():
     text = run("--list").output
     assert all(name in text for name in (*INVARIANTS, *PRESETS))

@@ -190,6 +190,67 @@ def test_overlapping_clashes_are_resolved_at_the_least_loss():
     assert len(found.clashes) == 3
 
 
+def test_a_choice_keeps_all_else_that_is_kept():
+    found = em.rescale(BASE, batch_size=1024, keep=["timescale_steps", "timescale_epochs", "lr"])
+    (clash,) = found.clashes
+    assert set(clash.invariants) == {"timescale_steps", "timescale_epochs"}
+    choice = {each.drop: each for each in clash.choices}["timescale_steps"]
+    assert choice.exponents == {"weight_decay": {"batch_size": 1}}
+    assert choice.also == {}
+    assert clash.choices[0].exponents == found.suggestion.exponents
+    assert "without timescale_steps: it changes by the factor 0.25; λ ∝ B" in str(found)
+
+
+def test_a_choice_names_what_other_clashes_make_one_give_up_besides():
+    found = em.rescale(BASE, batch_size=1024, preset="nanochat", keep=["weight_decay", "lr"])
+    for clash in found.clashes:
+        for choice in clash.choices:
+            gone = {choice.drop, *choice.also}
+            left = [each.name for each in found.keep if each.name not in gone]
+            assert em.rescale(BASE, batch_size=1024, keep=left).exponents == choice.exponents
+    first = found.clashes[0].choices[0]
+    assert {first.drop, *first.also} == {each.name for each in found.keep} - {e.name for e in found.suggestion.keep}
+    assert "and without lr too, by 2" in str(found)
+
+
+@given(KEEP, FACTORS)
+@settings(deadline=None)
+def test_the_first_choice_is_what_is_suggested(keep, factors):
+    assume(set(factors.values()) != {1.0})
+    found = finite_or_none(BASE, factors, keep)
+    assume(found is not None and found.recipe is None)
+    first = found.clashes[0].choices[0]
+    assert {first.drop, *first.also} == {e.name for e in found.keep} - {e.name for e in found.suggestion.keep}
+    assert first.exponents == found.suggestion.exponents
+
+
+def test_a_fitted_power_law_gives_an_interval():
+    """Against τ/T by the law at both ends of its exponent, not the rescaling's own algebra."""
+    from ematheory.power_laws import POWER_LINES
+
+    found = em.rescale(BASE, dataset_size=1e8, preset="power-lines")
+    per_parameter = [each.dataset_size / each.parameters for each in (BASE, found.recipe)]
+    steps = [each.dataset_size / each.batch_size for each in (BASE, found.recipe)]
+    was = BASE.lr * BASE.weight_decay * steps[0]  # 1/τ as a share of the run, to first order in ηλ
+    ends = [
+        was * (per_parameter[0] / per_parameter[1]) ** exponent / steps[1] / BASE.lr
+        for exponent in POWER_LINES.exponents()
+    ]
+    low, high = found.intervals["weight_decay"]
+    assert (low, high) == pytest.approx(sorted(ends), rel=1e-3)
+    assert low < found.recipe.weight_decay < high
+    assert set(found.intervals) == {"weight_decay"}
+    assert "λ from" in found.derivation
+    assert "0.527 ± 0.084, one standard error at most" in found.derivation
+
+
+def test_no_interval_without_a_fitted_exponent_that_acts():
+    assert em.rescale(BASE, dataset_size=1e8, preset="wang2025").intervals == {}
+    same = em.rescale(BASE, dataset_size=1e8, parameters=1e9, preset="power-lines")  # the tokens per parameter stay
+    assert same.intervals == {}
+    assert "λ from" not in str(em.rescale(BASE, batch_size=512, preset="power-lines"))
+
+
 def test_latex_and_words():
     found = em.rescale(BASE, batch_size=1024, dataset_size=4e6, width=4, preset="wang2025")
     assert r"\lambda &\propto B\,N^{-1}\,m" in found.latex()

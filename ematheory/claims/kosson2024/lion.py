@@ -14,7 +14,7 @@ CLAIM = Claim(
         "share that vanishes with D only where the ρ_k do."
     ),
     source="Kosson et al., arXiv 2305.17212, on Lion; THEORY.md R4",
-    assumptions=("white normal gradients, h = 0", "the arcsine law of signs of normal numbers (Sheppard)"),
+    assumptions=("white normal gradients, h = 0",),
     kinds=("asymptotic",),
     levels={"symbolic": Level(proof("lion-random-walk"))},
 )
