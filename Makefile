@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml setup.py constraints.txt tests/frameworks/without-dependencies.txt $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu)
 
-.PHONY: validate test slow lint generate bench clean
+.PHONY: validate test slow lint generate bench sanitize clean
 
 validate: $(STAMP)
 	$(BIN)/ematheory validate --tier smoke --out report
@@ -43,6 +43,11 @@ $(STAMP): $(SOURCES)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[torch,test,frameworks,dev]'
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r tests/frameworks/without-dependencies.txt
 	@touch $(STAMP)
+
+# The native module under AddressSanitizer and UBSan, then under ThreadSanitizer: a quarter of an hour.
+sanitize: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pybind11 setuptools
+	tests/sanitize $(BIN)/python
 
 clean:
 	rm -rf build $(VENV) *.egg-info ematheory/*.so

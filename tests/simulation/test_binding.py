@@ -1,0 +1,133 @@
+"""The native module under arbitrary arguments: a clear error or the right answer, never a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+native = pytest.importorskip("ematheory._native", reason="the native module was not built")
+
+ISAS = native.isas()
+SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SIZES = st.integers(0, 5)
+DTYPES = st.sampled_from(["float64", "float32", "int64", "uint32", "complex128", "bool", ">f8"])
+NUMBERS = st.sampled_from([0.0, -1.5, 1e300, -1e-320, np.inf, -np.inf, np.nan])
+# Numbers at the edges of what the limits allow, and of what the C types hold.
+WHOLE = st.sampled_from([-1, 0, 1, 7, 2**28, 2**32 - 1, 2**32, 2**34 - 1, 2**34, 2**63, 2**64 - 1, 2**64])
+
+
+@st.composite
+def arrays(draw: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """An array of that shape and dtype, or now and then one that is not, in another layout or no array at all."""
+    kind = draw(st.sampled_from(["right"] * 12 + ["dtype", "shape", "flat", "strided", "fortran", "list", "text"]))
+    if kind == "dtype":
+        dtype = draw(DTYPES)
+    if kind == "shape":
+        shape = tuple(draw(st.lists(SIZES, max_size=5)))
+    with np.errstate(over="ignore"):
+        values = np.full(shape, draw(NUMBERS) if np.dtype(dtype).kind == "f" else 0).astype(dtype)
+    if kind == "flat":
+        return values.ravel()
+    if kind == "strided":
+        return np.repeat(values, 2, axis=-1)[..., ::2] if values.ndim else values
+    if kind == "fortran":
+        return np.asfortranarray(values)
+    return {"list": values.tolist(), "text": "array"}.get(kind, values)
+
+
+@st.composite
+def offsets(draw: Any, steps: int) -> Any:
+    """Increasing numbers in 0 … steps; now and then others."""
+    right = sorted(draw(st.sets(st.integers(0, steps), max_size=4)))
+    wrong = draw(st.lists(st.integers(-2, steps + 2), max_size=4))
+    return np.array(draw(st.sampled_from([right, right, right, wrong])), dtype=np.int64)
+
+
+def outcome(function: Any, arguments: dict[str, Any]) -> str | None:
+    """The text of the error, or None; anything but an error of these kinds fails the test."""
+    try:
+        function(**arguments)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return None
+
+
+@SETTINGS
+@given(st.data())
+def test_advance(data: Any) -> None:
+    draw = data.draw
+    points, replicas, coordinates, steps = (draw(SIZES) for _ in range(4))
+    dtype, at = draw(st.sampled_from(["float64", "float32"])), draw(offsets(steps))
+    members, own, of_problem = 3, 8, 3
+    arguments = {
+        "isa": draw(st.sampled_from([*ISAS, "vax"])),
+        "problem": draw(st.sampled_from(["noisy_quadratic", "noisy_quadratic", "random_walk", "no problem"])),
+        "optimizer": draw(st.sampled_from(["adamw", "adamw", "adam", "sgd_l2", "no optimizer"])),
+        "state": draw(arrays((members, points, replicas, coordinates), dtype)),
+        "problem_coefficients": draw(arrays((of_problem, points, coordinates), dtype)),
+        "coefficients": draw(arrays((points, steps, own), dtype)),
+        "first_step": draw(st.one_of(st.just(3), WHOLE)),
+        "seed": draw(st.one_of(st.just(2**63), WHOLE)),
+        "first_replica": draw(st.one_of(st.just(1), WHOLE)),
+        "point_numbers": draw(arrays((points,), "uint32")),
+        "snapshots_at": at,
+        "snapshots": draw(arrays((at.size, points, replicas, coordinates), dtype)),
+        "threads": draw(st.sampled_from([1, 2, 3, 0, -1])),
+    }
+    outcome(native.advance, arguments)
+
+
+@SETTINGS
+@given(st.data())
+def test_moments(data: Any) -> None:
+    draw = data.draw
+    points, columns, steps = draw(SIZES), draw(st.integers(0, 130)), draw(SIZES)
+    at = draw(offsets(steps))
+    program, members, coefficients = draw(st.sampled_from([("sgd_l2", 5, 3), ("adamw_noisier", 9, 8), ("none", 1, 1)]))
+    arguments = {
+        "isa": draw(st.sampled_from([*ISAS, ""])),
+        "program": program,
+        "state": draw(arrays((members, points, columns), "float64")),
+        "gradient": draw(arrays((3, points, columns), "float64")),
+        "coefficients": draw(arrays((points, steps, coefficients), "float64")),
+        "snapshots_at": at,
+        "snapshots": draw(arrays((at.size, members, points, columns), "float64")),
+        "threads": draw(st.sampled_from([1, 2, 3, 0])),
+    }
+    outcome(native.moments, arguments)
+
+
+@SETTINGS
+@given(st.data())
+def test_normals(data: Any) -> None:
+    sizes = st.sampled_from([0, 1, 5, 129, -1])
+    arguments = {name: data.draw(sizes) for name in ("steps", "columns", "replicas")}
+    for name in ("seed", "first_step", "first_replica", "point"):
+        arguments[name] = data.draw(st.one_of(st.just(1), WHOLE))
+    arguments["isa"] = data.draw(st.sampled_from(ISAS))
+    if outcome(native.normals, arguments) is None:
+        found = native.normals(**arguments)
+        assert found.shape == tuple(arguments[name] for name in ("steps", "replicas", "columns"))
+        assert np.isfinite(found).all()
+
+
+@SETTINGS
+@given(st.tuples(WHOLE, WHOLE, WHOLE, WHOLE), WHOLE)
+def test_philox(counter: tuple[int, ...], key: int) -> None:
+    if outcome(native.philox, {"counter": counter, "key": key}) is None:
+        assert all(0 <= word < 2**32 for word in native.philox(counter, key))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_goes_through(value: float) -> None:
+    state = np.full((2, 1, 1, 3), 0.5)
+    native.advance(
+        isa=ISAS[-1], problem="random_walk", optimizer="sgd_l2", state=state, seed=0, first_step=0, first_replica=0,
+        problem_coefficients=np.full((1, 1, 3), value), coefficients=np.full((1, 2, 3), 0.1), threads=1,
+        point_numbers=np.zeros(1, np.uint32), snapshots_at=np.zeros(0, np.int64), snapshots=np.zeros((0, 1, 1, 3)),
+    )  # fmt: skip
+    assert not np.isfinite(state).any()
