@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
 from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed, linearised
-from .linear import Clock, ProblemMap, StepMap, UpdateMap, clock, composed, update_map
+from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
 from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
@@ -238,10 +238,15 @@ class ClosedRun(Run):
                 return
 
     def overshoots(self) -> npt.NDArray[np.bool_]:
-        """Where the first step takes more of the weight than there is."""
+        """Where the first step takes more of the weight than there is.
+
+        Half of it is too much where its norm scales the gradient, and so is noise of that size.
+        """
         block, _ = self.timed(range(1), self.known_first())
-        kept = self.linearised(self.start(), block, 0).weight_row[0]
-        return np.asarray(np.broadcast_to(number(kept) < 0, self.init.shape))
+        first = self.linearised(self.start(), block, 0)
+        kept, noise = number(first.weight_row[0]), 2 * np.abs(first.weight_noise)
+        over = (2 * kept < 1) | (noise > np.abs(self.init)) if isinstance(self.problem, RelativeMap) else kept < 0
+        return np.asarray(np.broadcast_to(over, self.init.shape))
 
     def rests(self, steps: range, block: Timed, before: ClosedMoments, after: ClosedMoments) -> bool:
         """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
