@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import mpmath
 import sympy as sp
 
+from ..optimizers import AdamW
 from . import symbols as sym
-from .assumptions import Assumptions, integer, positive, real
+from .assumptions import Assumptions, Domain, integer, positive, real
 from .cases import Cases
 from .checks import Antiderivative, Identity
 from .derivation import Derivation, Step
 from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
+from .extrapolation import extrapolated
 from .iid_targets import continuum, discrete, first_order, signal, y
 from .limits import Limit, Series
 from .schedule_kernels import delta, tau, update_step
@@ -21,6 +26,7 @@ u, z = sp.symbols("u z", positive=True)  # the share of the run from a step to t
 # A schedule near a step: s, s' and s'' there. Only the first two enter the first order.
 value = sp.Symbol("s_x", positive=True)
 slope, bend = sp.symbols("s'_x s''_x", real=True)
+FEWEST, ENOUGH = 24, 50.0  # steps of the shortest timescale, and digits that the extrapolation is to have
 
 
 def cell(at: Expression) -> Expression:
@@ -131,15 +137,34 @@ def square_steps() -> tuple[Step, ...]:
     )
 
 
+def kept_by(rate: Number) -> Number:
+    """What AdamW's own update keeps of a weight at a decay of so much a step."""
+    record = AdamW(lr=1.0, weight_decay=0.1)
+    c = record.coefficients(sym.numbers, sym.clock(constant=True)._replace(step=1, lr=as_real(1), weight_decay=rate))
+    zero = mpmath.mpf(0)
+    return record.update(sym.numbers, record.State(mpmath.mpf(1), zero, zero), zero, c).weight
+
+
+def distance_at(timescale: int, count: int) -> Number:
+    """T Σ |c − share of the cell| over a run of `count` steps of AdamW, its timescale in steps."""
+    kept, shrunk = kept_by(mpmath.mpf(1) / timescale), mpmath.exp(-mpmath.mpf(1) / timescale)
+    total, own, continuous = mpmath.mpf(0), 1 - kept, 1 - shrunk
+    for _ in range(count):
+        total += abs(own - continuous)
+        own, continuous = own * kept, continuous * shrunk
+    return count * total
+
+
 def distance_of(point: Point) -> Number:
-    """∫ |relative difference| of the density y e^{−yu}, by quadrature on both sides of u = 1/y."""
-    rate = as_real(point[y])
-    turn = min(1 / rate, mpmath.mpf(1))
-
-    def difference(share: Number) -> Number:
-        return rate**2 * abs(1 - rate * share) / 2 * mpmath.exp(-rate * share)
-
-    return mpmath.quad(difference, [0, turn]) + mpmath.quad(difference, [turn, 1])
+    """The limit T → ∞ of that sum, extrapolated from runs of growing length whose timescale is a whole number."""
+    rate = Fraction(point[y])
+    with mpmath.workdps(200):
+        known, multiple, digits = [], -(-FEWEST // rate.denominator), 0.0
+        while digits < ENOUGH:
+            timescale, count = multiple * rate.denominator, multiple * rate.numerator
+            known.append((mpmath.mpf(1) / timescale, distance_at(timescale, count)))
+            digits, multiple = digits + math.log10(timescale), multiple + 1
+        return extrapolated(known)
 
 
 def discretisation() -> Derivation:
@@ -156,7 +181,8 @@ def discretisation() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                positive(tau), positive(delta), positive(value), real(slope), real(bend), positive(y), positive(u),
+                positive(tau), positive(delta), positive(value), real(slope), real(bend),
+                Domain(y, sp.Integer(0), sampled=(sp.Rational(1, 4), 4)), positive(u),
                 positive(z), integer(sym.t),
             ),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import expm1, log1p
 
 from ..optimizers import SGD
 from ..optimizers.optimizer import SymbolicTime
@@ -14,7 +15,9 @@ from .checks import Identity, Induction
 from .derivation import Derivation, Step
 from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
-from .limits import Solve
+from .lemmas import STABLE
+from .limits import Removable, Solve
+from .orders import EitherOrder
 
 eta, h, t, T = x.eta, x.h, x.t, x.T
 gamma, r = sp.symbols("gamma r", positive=True)  # what the average and the iterate keep a step, r = 1 − ηh
@@ -47,6 +50,17 @@ def factor(steps: Expression) -> Expression:
     return ((r ** (steps + 1) - gamma ** (steps + 1)) - gamma * r * (r**steps - gamma**steps)) / (r - gamma)
 
 
+def stable_factor() -> Expression:
+    """The same in 1 − r and 1 − γ, without cancellation."""
+    slow, fast = sp.Min(pull, forget), sp.Max(pull, forget)
+    gap = (fast - slow) / (1 - slow)  # 1 less the smaller of r and γ over the larger
+    own, larger = sp.exp((t + 1) * log1p(-pull)), sp.exp(t * log1p(-slow))
+    equal = sp.Eq(gap, 0)
+    safe = gap + sp.Piecewise((1, equal), (0, True))
+    apart = own - pull * larger * expm1((t + 1) * log1p(-gap)) / safe
+    return sp.Piecewise((own + pull * larger * (t + 1), equal), (apart, True))
+
+
 def steps() -> tuple[Step, ...]:
     new = after(weight, noise)
     following = gamma * average + (1 - gamma) * new
@@ -72,6 +86,13 @@ def steps() -> tuple[Step, ...]:
             Equation(sp.Tuple(w(t), mean(t)), sp.Tuple(r**t * w0, factor(t) * w0)),
             "by induction, both started at w_0",
             Induction(variable=t, recurrence=("means",), initial={w(0): w0, mean(0): w0}),
+        ),
+        Step(
+            "stable mean factor",
+            Equation(factor(t).subs({r: 1 - pull, gamma: 1 - forget}), stable_factor()),
+            "the average's over w_0 as r^{t+1} + (1 − r)(r^{t+1} − γ^{t+1})/(r − γ), a sum of positive numbers, with "
+            "the larger of r and γ taken out; its limit at γ = r",
+            EitherOrder(inner=Removable(variable=forget, at=pull, lemmas=STABLE), pair=(pull, forget)),
         ),
         Step(
             "second moments",
@@ -107,6 +128,18 @@ def response(point: Point) -> tuple[Number, Number]:
     return squares[0], squares[1]
 
 
+def mean_left(point: Point) -> Number:
+    """What SGD itself and its average, both from 1, have after t steps without noise."""
+    record = SGD(lr=1.0).substituted(momentum=mpmath.mpf(0))
+    lr, curvature = as_real(point[eta]), as_real(point[pull]) / as_real(point[eta])
+    c = record.coefficients(x.numbers, SymbolicTime(as_real(1), lr, as_real(0)))
+    state, averaged, keep = record.initial(x.numbers, as_real(1)), mpmath.mpf(1), 1 - as_real(point[forget])
+    for _ in range(int(point[t])):
+        state = record.update(x.numbers, state, curvature * state.weight, c)
+        averaged = keep * averaged + (1 - keep) * state.weight
+    return averaged
+
+
 def variance_ratio(point: Point) -> Number:
     of_weight, of_average = response(point)
     return of_average / of_weight
@@ -131,10 +164,10 @@ def iterate_averaging() -> Derivation:
             (sp.Ne(r, gamma),),
         ),
         steps=steps(),
-        results={"variance_ratio": "variance ratio"},
-        brute_force={"variance_ratio": variance_ratio},
+        results={"variance_ratio": "variance ratio", "mean_factor": "stable mean factor"},
+        brute_force={"variance_ratio": variance_ratio, "mean_factor": mean_left},
         source="Zhang et al., arXiv 1907.04164; Q5",
-        arguments={forget: "one_minus_ema", pull: "pull_per_step"},
+        arguments={forget: "one_minus_ema", pull: "pull_per_step", t: "steps"},
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -15,7 +16,7 @@ from .assumptions import Assumptions, between, positive, real
 from .checks import Identity
 from .derivation import Brute, Derivation, Step
 from .equations import Equation, Expression
-from .evaluation import Number, Point, as_real
+from .evaluation import Number, Point, as_real, evaluate
 from .frozen_preconditioner import SettledTime, forget, namespace, symbolic
 from .lemmas import GEOMETRIC_SUM
 from .limits import Limit, Series, Solve
@@ -266,20 +267,53 @@ def responses(point: Point) -> tuple[list[Number], list[Number]]:
     return [s.first_moment for s in states], [s.second_moment for s in states]
 
 
+def pairings(ends: tuple[int, ...]) -> int:
+    """In how many ways the ends of several factors pair up, none with one of its own factor (Wick).
+
+    >>> pairings((1, 1)), pairings((2, 2)), pairings((1, 1, 2)), pairings((2, 2, 2)), pairings((1, 2))
+    (1, 2, 2, 8, 0)
+    """
+    if not any(ends):
+        return 1
+    n, *rest = sorted(ends, reverse=True)
+    chosen = ((k, [m - (k == o) for o, m in enumerate(rest)]) for k in range(len(rest)) if rest[k])
+    return sum(rest[k] * pairings((n - 1, *left)) for k, left in chosen)
+
+
+@cache
+def slopes(function: Expression, *letters: Expression) -> Number:
+    """The derivative by these letters where every letter is 0, by SymPy's differentiation."""
+    derivative = sp.diff(function, *letters) if letters else function
+    return as_real(evaluate(derivative.subs(dict.fromkeys(function.free_symbols, 0)), {}))
+
+
 def drift_of_pairs(point: Point) -> Number:
-    """By Wick's pairs of equal gradients, summed over the lags of AdamW's own responses."""
+    """The update's own derivative by μ, to second order in the fluctuations, with the covariances of Wick's pairs.
+
+    M and S hold the gradients and D their squares less 1: one and two ends at each lag of AdamW's own responses.
+    """
     p, q = responses(point)
-    return 1 + 3 * 2 * mpmath.fdot(q, q) / 8 - mpmath.fdot(p, q)
+    held = {M: (1, p), S: (1, q), D: (2, q)}
+    answer = sp.diff((M + drift_of) / sp.sqrt(1 + D + 2 * drift_of * S + drift_of**2), drift_of)
+    total = slopes(answer)
+    for (one, (n, left)), (other, (o, right)) in product(held.items(), repeat=2):
+        total += slopes(answer, one, other) / 2 * pairings((n, o)) * mpmath.fdot(left, right)
+    return total
 
 
 def noise_of_pairs(point: Point) -> Number:
     """The same over all pairs of updates, whose covariances decay as AdamW's m and v do without gradients."""
     p, q = responses(point)
-    m, v = mpmath.fdot(p, p), 2 * mpmath.fdot(q, q)
+    shrunk = 1 / (sp.sqrt(1 + D_0) * sp.sqrt(1 + D))
+    m, v = pairings((1, 1)) * mpmath.fdot(p, p), pairings((2, 2)) * mpmath.fdot(q, q)
     decayed = ran(point, (0, m, v), [0] * len(p))
+    own = slopes(shrunk) + (slopes(shrunk, D_0, D_0) + slopes(shrunk, D, D)) / 2 * v
+    together = (slopes(shrunk, D_0, D) + slopes(shrunk, D, D_0)) / 2
     pairs = [(m, v)] + 2 * [(s.first_moment, s.second_moment) for s in decayed]
-    first = sum(c for c, _ in pairs) - 2 * mpmath.fdot(p, q) * sum(p)
-    return first + sum(c * (3 * v / 4 + d / 4) for c, d in pairs)
+    total = sum(c * (own + together * d) for c, d in pairs)
+    # Σ_τ E M_t M_{t+τ} D_t, where the three meet in one gradient; as much with D_{t+τ}.
+    meeting_once = pairings((1, 1, 2)) * mpmath.fdot(p, q) * sum(p)
+    return total + (slopes(shrunk, D_0) + slopes(shrunk, D)) * meeting_once
 
 
 def enumerated(point: Point, steps: int = 3) -> tuple[list[Any], list[Any], Number]:

@@ -101,7 +101,7 @@ class Atoms:
         term = self.canonical(e.function.xreplace({index: same}))
         if term == (0 if isinstance(e, sp.Sum) else 1):
             return term
-        return e.func(term, (same, self.canonical(low), self.canonical(high)))
+        return e.func(term, (same, self.canonical(low), high if high == sp.oo else self.canonical(high)))
 
     def canonical(self, e: Expression) -> Expression:
         """The expression in normal form, in the original symbols."""

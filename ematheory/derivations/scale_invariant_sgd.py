@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 import mpmath
 import sympy as sp
+from sympy.codegen.cfunctions import expm1
 
 from ..optimizers import SGD
 from ..optimizers.optimizer import SymbolicTime
 from . import symbols as x
-from .assumptions import Assumptions, between, positive
+from .assumptions import Assumptions, Domain, between, positive
 from .checks import Identity
 from .derivation import Derivation, Step
 from .equations import Equation
 from .evaluation import Number, Point, as_real
+from .extrapolation import extrapolated
+from .lemmas import EXPM1
 from .limits import Series, Solve
 from .random_walk import HALF_ANGLE, ROOT_OF_PRODUCT
 
@@ -24,7 +27,8 @@ G = sp.Symbol("G", positive=True)  # ‖g̃‖², of the gradient at unit norm
 push = sp.Symbol("p", positive=True)  # η²‖g̃‖²
 along, across = sp.Symbol("w", positive=True), sp.Symbol("g", positive=True)  # ‖w‖, and ‖g‖ = √G/‖w‖
 norm4 = sp.Symbol("R", positive=True)  # ‖w‖⁴
-power4 = sp.Function("R", positive=True)
+first, elapsed = sp.symbols("w_0 t", positive=True)  # the norm at the start, and the time since in steps
+FEWEST, RUNS = 24, 26  # steps of the shortest run towards small steps, and how many runs
 a = 1 - rate
 RECORD = SGD(lr=1.0, weight_decay=0.1)
 equilibrium = eta**2 * G / (rate * (2 - rate))
@@ -37,10 +41,10 @@ def steps() -> tuple[Step, ...]:
     inward = x.symbolic_update(record, x.clock(constant=True), state, sp.Integer(0)).weight
     outward = x.symbolic_update(record, x.clock(constant=True), record.State(0, 0), across).weight
     weight, new_square = sp.Symbol("w_new", real=True), sp.Symbol("N", positive=True)
-    scale, elapsed = sp.Symbol("delta", positive=True), sp.Symbol("s", positive=True)
+    scale, quarter = sp.Symbol("delta", positive=True), sp.Rational(1, 4)
     drift = -4 * rate * norm4 + 2 * push
-    start, rest = sp.Symbol("R_0", positive=True), push / (2 * rate)
-    transient = rest + (start - rest) * sp.exp(-4 * rate * elapsed)
+    rest = push / (2 * rate)
+    transient = rest + (first**4 - rest) * sp.exp(-4 * rate * elapsed)
     mapped = (a**2 * sp.sqrt(norm4) + push / sp.sqrt(norm4)) ** 2
     return (
         Step(
@@ -94,9 +98,22 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "transient",
-            Equation(sp.diff(transient, elapsed), drift.subs(norm4, transient)),
-            "r_t⁴ = r_∞⁴ + (r_0⁴ − r_∞⁴) e^{−4ηλt} solves the equation of that drift",
+            Equation(
+                sp.Tuple(sp.diff(transient, elapsed), transient.subs(elapsed, 0)),
+                sp.Tuple(drift.subs(norm4, transient), first**4),
+            ),
+            "r_t⁴ = r_∞⁴ + (r_0⁴ − r_∞⁴) e^{−4ηλt} solves the equation of that drift, from r_0⁴",
             Identity(),
+        ),
+        Step(
+            "norm over time",
+            Equation(
+                transient.subs(push, eta**2 * G) ** quarter,
+                (first**4 * sp.exp(-4 * rate * elapsed) - eta**2 * G / (2 * rate) * expm1(-4 * rate * elapsed))
+                ** quarter,
+            ),
+            "the norm itself, as a sum of positive numbers: what the map's small steps tend to",
+            Identity(lemmas=(EXPM1,)),
         ),
         Step(
             "published norm",
@@ -119,16 +136,18 @@ def steps() -> tuple[Step, ...]:
     )
 
 
+def parts(lr: Number, decay: Number, weight: Number, gradient: Number) -> Number:
+    """What one update of SGD itself makes of a weight, at a decay of so much a step."""
+    record = RECORD.substituted(momentum=mpmath.mpf(0))
+    c = record.coefficients(x.numbers, SymbolicTime(as_real(1), lr, decay / lr))
+    return record.update(x.numbers, record.State(as_real(weight), mpmath.mpf(0)), as_real(gradient), c).weight
+
+
 def one_step(point: Point, norm: Number) -> tuple[Number, Number]:
     """The norm after one update of SGD itself from a weight (norm, 0), with a tangential gradient, and the angle."""
-    lr, size = as_real(point[eta]), mpmath.sqrt(as_real(point[G])) / norm
-    record = RECORD.substituted(momentum=mpmath.mpf(0))
-    c = record.coefficients(x.numbers, SymbolicTime(as_real(1), lr, as_real(point[rate]) / lr))
-    first, second = (
-        record.update(x.numbers, record.State(w, mpmath.mpf(0)), g, c).weight
-        for w, g in ((norm, mpmath.mpf(0)), (mpmath.mpf(0), size))
-    )
-    return mpmath.hypot(first, second), mpmath.atan2(abs(second), first)
+    size = mpmath.sqrt(as_real(point[G])) / norm
+    along_it, across_it = (parts(as_real(point[eta]), as_real(point[rate]), w, g) for w, g in ((norm, 0), (0, size)))
+    return mpmath.hypot(along_it, across_it), mpmath.atan2(abs(across_it), along_it)
 
 
 def settled(point: Point) -> tuple[Number, Number]:
@@ -136,6 +155,23 @@ def settled(point: Point) -> tuple[Number, Number]:
     near = mpmath.sqrt(as_real(point[eta])) * mpmath.root(as_real(point[G]) / as_real(point[rate]), 4)
     norm = mpmath.findroot(lambda n: one_step(point, n)[0] / n - 1, (near / 2, near), tol=1e-110)
     return norm, one_step(point, norm)[1]
+
+
+def flowed(point: Point) -> Number:
+    """The norm after ηλt = rt in ever more of SGD's own updates, extrapolated to infinitely many."""
+    known = []
+    with mpmath.workdps(150):
+        for number in range(1, RUNS + 1):
+            count = FEWEST * number
+            share = as_real(point[elapsed]) / count
+            decay, slope = as_real(point[rate]) * share, mpmath.sqrt(as_real(point[G]) * share)
+            # What one update keeps of the weight, and how far a gradient ‖g̃‖ moves it: both in steps of a share.
+            kept, moved = (parts(as_real(point[eta]), decay, w, g) for w, g in ((1, 0), (0, slope)))
+            square = as_real(point[first]) ** 2
+            for _ in range(count):
+                square = kept**2 * square + moved**2 / square
+            known.append((mpmath.mpf(1) / count, mpmath.sqrt(square)))
+        return extrapolated(known)
 
 
 def measured(compute: Callable[[Number, Number, Point], Number]) -> Callable[[Point], Number]:
@@ -150,23 +186,36 @@ def scale_invariant_sgd() -> Derivation:
         statement=(
             "Where the loss does not depend on the weights' scale the gradient is at right angles to them and falls as "
             "1/‖w‖, so ‖w‖² → (1−ηλ)²‖w‖² + η²‖g̃‖²/‖w‖². At rest ‖w‖⁴ = η²‖g̃‖²/(1 − a²), a = 1 − ηλ, the rotation "
-            "per step is arccos a and ‖g‖/‖w‖ = √(2λ/η − λ²): only ηλ sets the angle."
+            "per step is arccos a and ‖g‖/‖w‖ = √(2λ/η − λ²): only ηλ sets the angle. For small steps the norm goes "
+            "there as r_t⁴ = r_∞⁴ + (r_0⁴ − r_∞⁴) e^{−4ηλt}."
         ),
-        assumptions=Assumptions((positive(eta), between(rate, 0, 1), positive(G), positive(along), positive(across))),
+        assumptions=Assumptions(
+            (
+                positive(eta), between(rate, 0, 1), positive(G), positive(along), positive(across),
+                Domain(elapsed, sp.Integer(0), sampled=(sp.Integer(0), sp.Integer(1))),
+                Domain(first, sp.Integer(0), sampled=(sp.Integer(4), sp.Integer(6))),
+            )
+        ),
         steps=steps(),
-        results={"weight_norm": "norm", "rotation": "rotation", "gradient_to_weight": "gradient over weight"},
+        results={
+            "weight_norm": "norm", "rotation": "rotation", "gradient_to_weight": "gradient over weight",
+            "norm_over_time": "norm over time",
+        },
         brute_force={
             "weight_norm": measured(lambda norm, turned, point: norm),
             "rotation": measured(lambda norm, turned, point: turned),
             "gradient_to_weight": measured(lambda norm, turned, point: mpmath.sqrt(as_real(point[G])) / norm**2),
+            "norm_over_time": flowed,
         },
         source="Li et al., arXiv 2010.02916; Wan et al., arXiv 2006.08419; Defazio, arXiv 2506.02285; R3 and R8",
-        arguments={eta: "lr", rate: "decay_per_step", G: "gradient_square"},
+        arguments={
+            eta: "lr", rate: "decay_per_step", G: "gradient_square", elapsed: "elapsed_steps", first: "weight_norm",
+        },
         corrects=(
             "the published ‖w‖⁴ = η‖g̃‖²/(2λ), rotation √(2ηλ) and ‖g‖/‖w‖ = √(2λ/η) are the limits ηλ → 0: the exact "
             "ones differ by 1 + ηλ/2, 1 + ηλ/12 and 1 − ηλ/4 to first order"
         ),
-    )
+    )  # fmt: skip
 
 
 DERIVATIONS = {"scale-invariant-sgd": scale_invariant_sgd}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import mpmath
 import sympy as sp
 
-from ..optimizers import SGD, AdamC
+from ..optimizers import SGD, AdamC, AdamW
 from ..optimizers.optimizer import SymbolicTime
 from . import symbols as x
 from .assumptions import Assumptions, positive, real
@@ -58,23 +58,18 @@ def steps() -> tuple[Step, ...]:
             "that of AdamW's, 2ηλ‖w‖² = η²C, its updates having mean square 1 a coordinate",
             Solve(conditions=(Equation(2 * eta * lam * square, eta**2 * size),)),
         ),
-        Step(
-            "exponents of the norm",
-            Equation(
-                sp.Tuple(exponent(norms["sgd"]), exponent(norms["adamw"])),
-                sp.Tuple(sp.Rational(1, 4), sp.Rational(1, 2)),
-            ),
-            "while η falls slowly against 1/(ηλ) the norm falls as η^{1/4} for SGD and as η^{1/2} for AdamW",
-            Identity(),
-        ),
-        Step(
-            "exponents of the gradient",
-            Equation(
-                sp.Tuple(exponent(gradients["sgd"]), exponent(gradients["adamw"])),
-                sp.Tuple(-sp.Rational(1, 4), -sp.Rational(1, 2)),
-            ),
-            "and the gradient's norm ‖g̃‖/‖w‖ rises as η^{−1/4} and as η^{−1/2}",
-            Identity(),
+        *(
+            Step(
+                f"{name}'s exponent of the {what}",
+                Equation(eta * sp.Derivative(sizes[name], eta) / sizes[name], sign * size),
+                f"while η falls slowly against 1/(ηλ) {words} as η^({sign * size})",
+                Identity(),
+            )
+            for what, sizes, sign, words in (
+                ("norm", norms, 1, "the norm falls"),
+                ("gradient", gradients, -1, "the gradient's norm ‖g̃‖/‖w‖ rises"),
+            )
+            for name, size in (("sgd", sp.Rational(1, 4)), ("adamw", sp.Rational(1, 2)))
         ),
         Step(
             "ratio",
@@ -138,6 +133,36 @@ def at_rest(point: Point, rate: Number, decay: Number) -> Number:
         return mpmath.findroot(lambda n: growth(n) / small, (guess * 0.9, guess * 1.1), tol=1e-200) ** 2
 
 
+def adamw_at_rest(rate: Number, decay: Number) -> Number:
+    """E w² of a coordinate that AdamW's own update leaves, without momentum, at so small a decay that ηλ does not show.
+
+    White gradients of one size make its updates ±1: the map of E w² is run 2^n times by squaring it n times.
+    """
+    zero, one = mpmath.mpf(0), mpmath.mpf(1)
+    small = mpmath.mpf(10) ** -70
+    with mpmath.workdps(200):
+        record = AdamW(lr=1.0, weight_decay=0.1).substituted(beta1=zero, eps=zero)
+        c = record.coefficients(x.numbers, SymbolicTime(one, rate, decay * small))
+        kept, moved = (
+            record.update(x.numbers, record.State(start, zero, one), slope, c).weight ** 2
+            for start, slope in ((one, zero), (zero, one))
+        )
+        while kept > small:
+            kept, moved = kept**2, moved * (1 + kept)
+        return moved * small  # E w² goes as 1/λ
+
+
+def power_of(sign: int, at: Callable[[Point, Number, Number], Number]) -> Callable[[Point], Number]:
+    """The exponent of ‖w‖^sign in η, from two learning rates: of a power it is the same at any two."""
+
+    def measured(point: Point) -> Number:
+        rate, decay = as_real(point[eta]), as_real(point[lam])
+        near, far = (at(point, rate * factor, decay) for factor in (1, 2))
+        return sign * mpmath.log(far / near) / (2 * mpmath.log(2))
+
+    return measured
+
+
 def ratio_of(corrected: bool) -> Callable[[Point], Number]:
     def measured(point: Point) -> Number:
         rate, decay = as_real(point[eta]), as_real(point[lam])
@@ -165,8 +190,18 @@ def slow_decay() -> Derivation:
             )
         ),
         steps=steps(),
-        results={"gradient_to_weight": "ratio", "gradient_to_weight_corrected": "ratio with corrected decay"},
-        brute_force={"gradient_to_weight": ratio_of(False), "gradient_to_weight_corrected": ratio_of(True)},
+        results={
+            "gradient_to_weight": "ratio", "gradient_to_weight_corrected": "ratio with corrected decay",
+            "sgd_norm_exponent": "sgd's exponent of the norm", "adamw_norm_exponent": "adamw's exponent of the norm",
+            "sgd_gradient_exponent": "sgd's exponent of the gradient",
+            "adamw_gradient_exponent": "adamw's exponent of the gradient",
+        },
+        brute_force={
+            "gradient_to_weight": ratio_of(False), "gradient_to_weight_corrected": ratio_of(True),
+            "sgd_norm_exponent": power_of(1, at_rest), "sgd_gradient_exponent": power_of(-1, at_rest),
+            "adamw_norm_exponent": power_of(1, lambda point, *rates: adamw_at_rest(*rates)),
+            "adamw_gradient_exponent": power_of(-1, lambda point, *rates: adamw_at_rest(*rates)),
+        },
         source="Defazio, arXiv 2506.02285; R8",
         arguments={eta: "lr", lam: "weight_decay", peak: "peak_lr"},
     )  # fmt: skip

@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from ematheory.derivations import derive
+from ematheory.derivations.assumptions import Assumptions
+from ematheory.derivations.evaluation import evaluate
+from ematheory.derivations.lion_random_walk import FORWARD, of_signs
 
 
 def over_published(one_minus_beta1: float, one_minus_beta2: float) -> float:
@@ -30,3 +34,28 @@ def test_a_small_d_does_not_make_the_published_formula_exact() -> None:
 
 def test_it_becomes_exact_where_the_correlations_vanish() -> None:
     assert over_published(0.1, 1e-5) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_order_of_a_sum_turns_only_where_a_sequence_runs_against_the_index() -> None:
+    i, n, f = sp.Symbol("i", integer=True), sp.Symbol("n", integer=True), sp.Function("f")
+    against, along = sp.Sum(2**i * f(n + 1 - i), (i, 2, n)), sp.Sum(2**i * f(i), (i, 2, n))
+    turned = FORWARD.rewrite(against, Assumptions())
+    point = {n: 6, f: lambda k: 3**k + k}
+    assert turned == sp.Sum(2 ** (n + 2 - i) * f(i - 1), (i, 2, n))
+    assert evaluate(turned, point) == evaluate(against, point)
+    assert FORWARD.rewrite(along, Assumptions()) == along
+
+
+def test_the_mean_product_of_two_signs_at_correlations_that_are_known() -> None:
+    """A third at ρ = 1/2 and a half at ρ = 1/√2: the angle between the two numbers is then π/3 and π/4."""
+    assert float(of_signs(0.5)) == pytest.approx(1 / 3, rel=1e-14)
+    assert float(of_signs(math.sqrt(0.5))) == pytest.approx(1 / 2, rel=1e-14)
+
+
+def test_the_exact_series_is_a_checked_equation_and_a_result() -> None:
+    """The sum over all lags at rest, and the finite one, hold the arcsine themselves."""
+    derivation = derive("lion-random-walk")
+    for name in ("mean_square", "mean_square_after"):
+        sums = derivation.result_equation(name).rhs.atoms(sp.Sum)
+        assert len(sums) == 1
+        assert next(iter(sums)).has(sp.asin)

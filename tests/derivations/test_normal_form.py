@@ -62,3 +62,10 @@ def test_an_identically_zero_denominator_raises():
     root = sp.sqrt(x + 1)
     with pytest.raises(Undecided):
         normal_form(1 / (root**3 - (x + 1) * root))
+
+
+def test_infinite_sums_of_one_term_are_one_atom():
+    i, j = sp.symbols("i j", integer=True)
+    one, same = sp.Sum(x**i * (x + 1), (i, 1, sp.oo)), sp.Sum(x ** (j + 1) + x**j, (j, 1, sp.oo))
+    assert normal_form(one - same) == 0
+    assert normal_form(one - sp.Sum(x**i * (x + 1), (i, 2, sp.oo))) != 0
