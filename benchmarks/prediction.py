@@ -1,8 +1,9 @@
-"""How long `predict` takes: 10⁴ coordinates through 10⁴ scheduled steps, for every optimizer that it follows.
+"""How long `predict` takes: 10⁴ coordinates through 10⁴ scheduled steps of a run.
 
 python benchmarks/prediction.py [ROUNDS]
 
-The goal is 2 s each on two idle cores. Lion, SignSGD, sampled features and epochs are stepped in NumPy.
+The goal is 2 s each on two idle cores. Sampled features and epochs are stepped in NumPy, as Lion and SignSGD are, which
+take a minute and are left out.
 """
 
 from __future__ import annotations

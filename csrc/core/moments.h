@@ -7,7 +7,7 @@
 namespace ematheory {
 namespace {
 
-#define EMATHEORY_MOMENTS(X) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov) X(schedule_free_sgd) X(sgd_l2_averaged) X(sgd_l2_nesterov_averaged) X(sgd_per_lr_averaged) X(sgd_per_lr_nesterov_averaged) X(adamw_expected) X(adamw_slower) X(adamw_noisier) X(adam_expected) X(adam_slower) X(adam_noisier) X(nadam_l2_expected) X(nadam_l2_slower) X(nadam_l2_noisier) X(nadam_per_lr_expected) X(nadam_per_lr_slower) X(nadam_per_lr_noisier) X(ademamix_expected) X(ademamix_slower) X(ademamix_noisier) X(rmsprop_expected) X(rmsprop_slower) X(rmsprop_noisier) X(schedule_free_adamw_expected) X(schedule_free_adamw_slower) X(schedule_free_adamw_noisier)
+#define EMATHEORY_MOMENTS(X) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov) X(schedule_free_sgd) X(sgd_l2_averaged) X(sgd_l2_nesterov_averaged) X(sgd_per_lr_averaged) X(sgd_per_lr_nesterov_averaged) X(sgd_l2_memoryless) X(sgd_l2_memoryless_averaged) X(sgd_per_lr_memoryless) X(sgd_per_lr_memoryless_averaged) X(adamw_expected) X(adamw_slower) X(adamw_noisier) X(adam_expected) X(adam_slower) X(adam_noisier) X(nadam_l2_expected) X(nadam_l2_slower) X(nadam_l2_noisier) X(nadam_per_lr_expected) X(nadam_per_lr_slower) X(nadam_per_lr_noisier) X(ademamix_expected) X(ademamix_slower) X(ademamix_noisier) X(rmsprop_expected) X(rmsprop_slower) X(rmsprop_noisier) X(schedule_free_adamw_expected) X(schedule_free_adamw_slower) X(schedule_free_adamw_noisier)
 
 namespace moments {
 
@@ -787,6 +787,252 @@ struct sgd_per_lr_nesterov_averaged {
     state[6] = t58;
     state[7] = t61;
     state[8] = t69;
+  }
+};
+
+struct sgd_l2_memoryless {
+  static constexpr int STATE = 5;
+  static constexpr int COEFFICIENTS = 3;
+  template <class T>
+  EMATHEORY_FUNCTION static void step(T *state, const T *gradient, const T *c) {
+    const T weight_mean = state[0];
+    const T weight_variance = state[2];
+    const T slope = gradient[0];
+    const T offset = gradient[1];
+    const T scale = gradient[2];
+    const T c_lr = c[0];
+    const T c_momentum = c[1];
+    const T c_decay = c[2];
+    const T t0 = c_lr * c_decay;
+    const T t1 = T(1) - t0;
+    const T t2 = c_lr * c_momentum;
+    const T t3 = -t2;
+    const T t4 = -c_lr;
+    const T t5 = t4 * slope;
+    const T t6 = t1 + t5;
+    const T t7 = c_decay + slope;
+    const T t8 = t4 * offset;
+    const T t9 = t4 * scale;
+    const T t10 = t6 * weight_variance;
+    const T t11 = t6 * weight_mean;
+    const T t12 = t11 + t8;
+    const T t13 = t7 * weight_mean;
+    const T t14 = t13 + offset;
+    const T t15 = t10 * t6;
+    const T t16 = t9 * t9;
+    const T t17 = t15 + t16;
+    const T t18 = t10 * t7;
+    const T t19 = t9 * scale;
+    const T t20 = t18 + t19;
+    const T t21 = t7 * weight_variance;
+    const T t22 = t21 * t7;
+    const T t23 = scale * scale;
+    const T t24 = t22 + t23;
+    state[0] = t12;
+    state[1] = t14;
+    state[2] = t17;
+    state[3] = t20;
+    state[4] = t24;
+  }
+};
+
+struct sgd_l2_memoryless_averaged {
+  static constexpr int STATE = 9;
+  static constexpr int COEFFICIENTS = 4;
+  template <class T>
+  EMATHEORY_FUNCTION static void step(T *state, const T *gradient, const T *c) {
+    const T weight_mean = state[0];
+    const T mean = state[2];
+    const T weight_variance = state[3];
+    const T with_weight = state[6];
+    const T with_buffer = state[7];
+    const T variance = state[8];
+    const T slope = gradient[0];
+    const T offset = gradient[1];
+    const T scale = gradient[2];
+    const T c_lr = c[0];
+    const T c_momentum = c[1];
+    const T c_decay = c[2];
+    const T c_taken = c[3];
+    const T t0 = c_lr * c_decay;
+    const T t1 = T(1) - t0;
+    const T t2 = c_lr * c_momentum;
+    const T t3 = -t2;
+    const T t4 = -c_lr;
+    const T t5 = t4 * slope;
+    const T t6 = t1 + t5;
+    const T t7 = c_decay + slope;
+    const T t8 = t4 * offset;
+    const T t9 = t4 * scale;
+    const T t10 = t6 * weight_variance;
+    const T t11 = t6 * weight_mean;
+    const T t12 = t11 + t8;
+    const T t13 = t7 * weight_mean;
+    const T t14 = t13 + offset;
+    const T t15 = t10 * t6;
+    const T t16 = t9 * t9;
+    const T t17 = t15 + t16;
+    const T t18 = t10 * t7;
+    const T t19 = t9 * scale;
+    const T t20 = t18 + t19;
+    const T t21 = t7 * weight_variance;
+    const T t22 = t21 * t7;
+    const T t23 = scale * scale;
+    const T t24 = t22 + t23;
+    const T t25 = T(1) - c_taken;
+    const T t26 = t6 * with_weight;
+    const T t27 = t3 * with_buffer;
+    const T t28 = t26 + t27;
+    const T t29 = t7 * with_weight;
+    const T t30 = c_momentum * with_buffer;
+    const T t31 = t29 + t30;
+    const T t32 = t25 * mean;
+    const T t33 = c_taken * t12;
+    const T t34 = t32 + t33;
+    const T t35 = t25 * t28;
+    const T t36 = c_taken * t17;
+    const T t37 = t35 + t36;
+    const T t38 = t25 * t31;
+    const T t39 = c_taken * t20;
+    const T t40 = t38 + t39;
+    const T t41 = t25 * variance;
+    const T t42 = T(2) * c_taken;
+    const T t43 = t42 * t28;
+    const T t44 = t41 + t43;
+    const T t45 = t25 * t44;
+    const T t46 = c_taken * c_taken;
+    const T t47 = t46 * t17;
+    const T t48 = t45 + t47;
+    state[0] = t12;
+    state[1] = t14;
+    state[2] = t34;
+    state[3] = t17;
+    state[4] = t20;
+    state[5] = t24;
+    state[6] = t37;
+    state[7] = t40;
+    state[8] = t48;
+  }
+};
+
+struct sgd_per_lr_memoryless {
+  static constexpr int STATE = 5;
+  static constexpr int COEFFICIENTS = 3;
+  template <class T>
+  EMATHEORY_FUNCTION static void step(T *state, const T *gradient, const T *c) {
+    const T weight_mean = state[0];
+    const T weight_variance = state[2];
+    const T slope = gradient[0];
+    const T offset = gradient[1];
+    const T scale = gradient[2];
+    const T c_lr = c[0];
+    const T c_momentum = c[1];
+    const T c_decay = c[2];
+    const T t0 = T(1) - c_decay;
+    const T t1 = c_lr * c_momentum;
+    const T t2 = -t1;
+    const T t3 = -c_lr;
+    const T t4 = t3 * slope;
+    const T t5 = t0 + t4;
+    const T t6 = t3 * offset;
+    const T t7 = t3 * scale;
+    const T t8 = t5 * weight_variance;
+    const T t9 = t5 * weight_mean;
+    const T t10 = t9 + t6;
+    const T t11 = slope * weight_mean;
+    const T t12 = t11 + offset;
+    const T t13 = t8 * t5;
+    const T t14 = t7 * t7;
+    const T t15 = t13 + t14;
+    const T t16 = t8 * slope;
+    const T t17 = t7 * scale;
+    const T t18 = t16 + t17;
+    const T t19 = slope * weight_variance;
+    const T t20 = t19 * slope;
+    const T t21 = scale * scale;
+    const T t22 = t20 + t21;
+    state[0] = t10;
+    state[1] = t12;
+    state[2] = t15;
+    state[3] = t18;
+    state[4] = t22;
+  }
+};
+
+struct sgd_per_lr_memoryless_averaged {
+  static constexpr int STATE = 9;
+  static constexpr int COEFFICIENTS = 4;
+  template <class T>
+  EMATHEORY_FUNCTION static void step(T *state, const T *gradient, const T *c) {
+    const T weight_mean = state[0];
+    const T mean = state[2];
+    const T weight_variance = state[3];
+    const T with_weight = state[6];
+    const T with_buffer = state[7];
+    const T variance = state[8];
+    const T slope = gradient[0];
+    const T offset = gradient[1];
+    const T scale = gradient[2];
+    const T c_lr = c[0];
+    const T c_momentum = c[1];
+    const T c_decay = c[2];
+    const T c_taken = c[3];
+    const T t0 = T(1) - c_decay;
+    const T t1 = c_lr * c_momentum;
+    const T t2 = -t1;
+    const T t3 = -c_lr;
+    const T t4 = t3 * slope;
+    const T t5 = t0 + t4;
+    const T t6 = t3 * offset;
+    const T t7 = t3 * scale;
+    const T t8 = t5 * weight_variance;
+    const T t9 = t5 * weight_mean;
+    const T t10 = t9 + t6;
+    const T t11 = slope * weight_mean;
+    const T t12 = t11 + offset;
+    const T t13 = t8 * t5;
+    const T t14 = t7 * t7;
+    const T t15 = t13 + t14;
+    const T t16 = t8 * slope;
+    const T t17 = t7 * scale;
+    const T t18 = t16 + t17;
+    const T t19 = slope * weight_variance;
+    const T t20 = t19 * slope;
+    const T t21 = scale * scale;
+    const T t22 = t20 + t21;
+    const T t23 = T(1) - c_taken;
+    const T t24 = t5 * with_weight;
+    const T t25 = t2 * with_buffer;
+    const T t26 = t24 + t25;
+    const T t27 = slope * with_weight;
+    const T t28 = c_momentum * with_buffer;
+    const T t29 = t27 + t28;
+    const T t30 = t23 * mean;
+    const T t31 = c_taken * t10;
+    const T t32 = t30 + t31;
+    const T t33 = t23 * t26;
+    const T t34 = c_taken * t15;
+    const T t35 = t33 + t34;
+    const T t36 = t23 * t29;
+    const T t37 = c_taken * t18;
+    const T t38 = t36 + t37;
+    const T t39 = t23 * variance;
+    const T t40 = T(2) * c_taken;
+    const T t41 = t40 * t26;
+    const T t42 = t39 + t41;
+    const T t43 = t23 * t42;
+    const T t44 = c_taken * c_taken;
+    const T t45 = t44 * t15;
+    const T t46 = t43 + t45;
+    state[0] = t10;
+    state[1] = t12;
+    state[2] = t32;
+    state[3] = t15;
+    state[4] = t18;
+    state[5] = t22;
+    state[6] = t35;
+    state[7] = t38;
+    state[8] = t46;
   }
 };
 

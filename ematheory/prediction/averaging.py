@@ -95,7 +95,7 @@ class AveragedRun(Run):
 
     @property
     def program(self) -> str:
-        return averaged_name(self.optimizer)
+        return averaged_name(self.optimizer, self.memoryless)
 
     def state(self, flat: Sequence[FloatArray] | FloatArray) -> Averaged:
         return Averaged(*flat)

@@ -16,7 +16,7 @@ from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
 from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
 from .epochs import EpochRun, settled_epochs
-from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .linear import EpochMap, ProblemMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
 from .sampled import settled_sampled
@@ -106,7 +106,7 @@ class Cells:
     def blocks(self) -> Iterator[Block]:
         points, columns = self.shape
         # What one coordinate does to another's noise keeps all of them in one block.
-        cells = NATIVE_BLOCK_CELLS if self.closes and native_module() is not None else BLOCK_CELLS
+        cells = NATIVE_BLOCK_CELLS if self.native else BLOCK_CELLS
         width = columns if self.gradient.coupled else min(columns, cells)
         height = max(1, cells // columns)
         for top in range(0, points, height):
@@ -130,11 +130,12 @@ class Cells:
             self.multipliers,
             self.decay_multipliers,
             np.abs(self.gradient.scale[block.points, block.columns]),
+            self.stepwise,
         )
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)
         elif self.closes:
-            run = ClosedRun(**vars(run), pessimism=self.pessimism, stepwise=self.stepwise)
+            run = ClosedRun(**vars(run), pessimism=self.pessimism)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
@@ -142,6 +143,11 @@ class Cells:
         elif self.taken is not None:
             run = AveragedRun(**vars(run), taken=self.taken)
         return run.recorded(self.record) if len(self.record) else [self.stationary(run, block)]
+
+    @property
+    def native(self) -> bool:
+        """Whether a moment closure is stepped in the native module."""
+        return self.closes and type(self.gradient) is ProblemMap and native_module() is not None
 
     @property
     def signed(self) -> bool:
@@ -160,11 +166,18 @@ class Cells:
         That is after a first step too large for it, and near the optimum where a step of the rate η changes the
         gradient by more than its noise, η·h > σ: the runs then go round the optimum, each at a time of its own.
         """
-        columns = self.overshooting[:, None, :] | (self.circling[:, None, :] & (self.ways[..., None] > self.apart))
+        circling = self.circling
+        if not circling.any() and not self.overshooting.any():
+            return np.zeros((), dtype=bool)
+        moved = self.record > 0 if len(self.record) else np.ones(1, dtype=bool)
         if per_coordinate:
-            found = np.broadcast_to(columns, (*columns.shape[:2], self.coordinates))
+            near = circling[:, None, :] & (self.ways[..., None] > self.apart[:, None, :])
+            found = near | (self.overshooting[:, None, :] & moved[:, None])
+            found = np.broadcast_to(found, (*found.shape[:2], self.coordinates))
         else:
-            found = np.asarray(columns.any(axis=-1))
+            nearest = np.where(circling, self.apart, np.inf).min(axis=1)
+            any_of = np.asarray(self.overshooting.any(axis=1))
+            found = (self.ways > nearest[:, None]) | (any_of[:, None] & moved)
         return found if len(self.record) else np.asarray(found[:, 0])
 
     @property
@@ -184,10 +197,10 @@ class Cells:
 
     @property
     def apart(self) -> FloatArray:
-        """Half the way to the optimum, shape (points, 1, d)."""
+        """Half the way to the optimum."""
         g = self.gradient
         optimum = -g.offset / np.where(g.slope > 0, g.slope, 1.0)
-        return np.asarray(np.abs(self.init - optimum)[:, None, :] / 2)
+        return np.asarray(np.abs(self.init - optimum) / 2)
 
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""

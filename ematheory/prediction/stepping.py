@@ -45,13 +45,19 @@ def closed_name(record: Optimizer, pessimism: int) -> str:
     return f"{record.variant}_{('expected', 'slower', 'noisier')[pessimism]}"
 
 
-def averaged_name(record: Optimizer) -> str:
+def memoryless_variants() -> Iterator[SGD]:
+    """Those linear ones whose old buffer may go into nothing."""
+    yield from (record for record in SGD.variants().values() if isinstance(record, SGD) and not record.nesterov)
+
+
+def averaged_name(record: Optimizer, memoryless: bool = False) -> str:
     """The program that steps the moments with those of an average of the iterates."""
-    return f"{record.variant}_averaged"
+    return f"{linear_name(record, memoryless)}_averaged"
 
 
-def linear_name(record: Optimizer) -> str:
-    return record.variant
+def linear_name(record: Optimizer, memoryless: bool = False) -> str:
+    """The program that steps the moments of the weight and one buffer, which nothing old goes into if `memoryless`."""
+    return f"{record.variant}_memoryless" if memoryless else record.variant
 
 
 # With fewer columns than this, and more points, NumPy over all points is no slower than the native module.

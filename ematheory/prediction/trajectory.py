@@ -61,6 +61,8 @@ class Run:
     multipliers: FloatArray
     decay_multipliers: FloatArray
     root: FloatArray
+    # Whether the steps themselves are asked for, which costs as much as one.
+    stepwise: bool = True
 
     @property
     def steps(self) -> int:
@@ -106,10 +108,19 @@ class Run:
         if wanted[0] == 0:
             yield self.seen(0, x, None, None)
             index = 1
+        if index == len(wanted):
+            return
         for stretch in stretches(self.multipliers, self.decay_multipliers):
             inside = wanted[index : np.searchsorted(wanted, stretch.stop, side="right")]
-            x = yield from self.across(stretch, x, inside, index)
+            last = (
+                stretch._replace(stop=int(inside[-1]))
+                if index + len(inside) == len(wanted) and len(inside)
+                else stretch
+            )
+            x = yield from self.across(last, x, inside, index)
             index += len(inside)
+            if index == len(wanted):
+                return
 
     def across(self, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
         start = stretch.start
@@ -145,7 +156,13 @@ class Run:
     @property
     def program(self) -> str:
         """The native program of a step."""
-        return linear_name(self.optimizer)
+        return linear_name(self.optimizer, self.memoryless)
+
+    @property
+    def memoryless(self) -> bool:
+        """Whether the old buffer goes into nothing, as without momentum."""
+        updates = self.updates(0, 1)
+        return not (updates.weight_buffer.any() or updates.buffer_buffer.any())
 
     def state(self, flat: Sequence[FloatArray] | FloatArray) -> State:
         """The moments from their entries in a row."""
@@ -158,8 +175,8 @@ class Run:
             end, seen = native.across(x, self.coefficients(steps), places)
             states = dict(zip(places, seen, strict=True))
             for k in ends:
-                before = self.state(states[k - 1])
-                yield self.seen(index, self.state(states[k]), before, self.step(steps.start + k - 1))
+                step = self.step(steps.start + k - 1) if self.stepwise else None
+                yield self.seen(index, self.state(states[k]), self.state(states[k - 1]), step)
                 index += 1
             x = self.state(end)
         return x
@@ -203,8 +220,6 @@ class ClosedRun(Run):
     """A run of an adaptive optimizer whose second moment depends on the weights': every step is made anew."""
 
     pessimism: int = 0
-    # Whether the steps themselves are asked for, which costs as much as one.
-    stepwise: bool = True
 
     @cached_property
     def structure(self) -> Structure:

@@ -15,7 +15,7 @@ from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
 from ..prediction.linear import ProblemMap, StepMap, UpdateMap, images, put_in
 from ..prediction.members import Structure
-from ..prediction.moments import Moments, advance_with_memory
+from ..prediction.moments import Moments, advance_with_memory, advance_without_memory
 from ..prediction.stepping import (
     AVERAGED,
     LINEAR,
@@ -24,6 +24,7 @@ from ..prediction.stepping import (
     closed_name,
     closed_variants,
     linear_name,
+    memoryless_variants,
 )
 from .tracing import (
     FOOTER,
@@ -83,28 +84,33 @@ def linear_step(program: Program, record: Optimizer) -> StepMap:
     return put_in(UpdateMap(*(*entries, 0.0)), gradient, averaged)
 
 
-def linear_struct(record: Optimizer) -> str:
+def linear_struct(record: Optimizer, memoryless: bool = False) -> str:
     """The moments of the weight and one buffer under a linear update."""
     program, state = Program(free=True), Members("state", Moments._fields)
     x: Any = Moments(*traced(program, state))
-    after = advance_with_memory(x, linear_step(program, record))
-    return program_struct(linear_name(record), program, state, members_of(record), after)
+    moved = advance_without_memory if memoryless else advance_with_memory
+    after = moved(x, linear_step(program, record))
+    return program_struct(linear_name(record, memoryless), program, state, members_of(record), after)
 
 
-def averaged_struct(record: Optimizer) -> str:
+def averaged_struct(record: Optimizer, memoryless: bool = False) -> str:
     """The same with an average of the iterates, of which each step takes a share."""
     program, state = Program(free=True), Members("state", Averaged._fields)
     c = Members("c", (*members_of(record).names, "c_taken"))
     x: Any = Averaged(*traced(program, state))
     taken: Any = Traced(program, "c_taken")
-    after = advance_averaged(x, linear_step(program, record), taken, advance_with_memory)
-    return program_struct(averaged_name(record), program, state, c, after)
+    moved = advance_without_memory if memoryless else advance_with_memory
+    after = advance_averaged(x, linear_step(program, record), taken, moved)
+    return program_struct(averaged_name(record, memoryless), program, state, c, after)
 
 
 def generated() -> str:
     """The text of csrc/core/moments.h."""
     structs = {linear_name(record): linear_struct(record) for _, record in variants(LINEAR)}
     structs.update({averaged_name(record): averaged_struct(record) for _, record in variants(AVERAGED)})
+    for plain in memoryless_variants():
+        structs[linear_name(plain, True)] = linear_struct(plain, True)
+        structs[averaged_name(plain, True)] = averaged_struct(plain, True)
     for record in closed_variants():
         structs.update({closed_name(record, number): closed_struct(record, number) for number in PESSIMISTIC})
     return "\n".join([HEADER.format(origin="ematheory/prediction/"), section("moments", structs), "", FOOTER])

@@ -94,7 +94,7 @@ def test_schedules():
     [
         (
             lambda: nouns.optimizer("adamax", lr="1"),
-            "--optimizer must be one of 'adamw', 'adam', 'sgd', 'adamc', .* got 'adamax'",
+            "--optimizer must be one of 'adamw', 'adam', 'sgd', .* got 'adamax'",
         ),
         (
             lambda: nouns.optimizer("sgd", lr="0.1", beta1="0.9"),

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import ematheory as em
+import ematheory.prediction.stability
 from ematheory import native
 from ematheory.prediction import stepping
 from ematheory.prediction.stepping import (
@@ -21,7 +22,9 @@ from ematheory.prediction.stepping import (
     closed_name,
     closed_variants,
     linear_name,
+    memoryless_variants,
 )
+from ematheory.prediction.trajectory import Run
 from ematheory.simulation import moment_tracing
 
 OBSERVABLES = ("risk", "weight_mean", "weight_variance", "rotation", "update_cosine")
@@ -79,11 +82,43 @@ def test_no_instruction_set_and_no_thread_changes_a_bit(
 
 @needs_native
 def test_every_program_has_a_record() -> None:
-    linear = [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)]
-    averaged = [averaged_name(record) for record in em.SGD.variants().values()]
-    closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    names = [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)]
+    names += [averaged_name(record) for record in em.SGD.variants().values()]
+    names += [make(record, True) for record in memoryless_variants() for make in (linear_name, averaged_name)]
+    names += [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
     assert module is not None
-    assert module.moment_programs() == linear + averaged + closed
+    assert module.moment_programs() == names
+
+
+@needs_native
+@pytest.mark.parametrize("settings", [{}, {"iterate_average": 0.5}])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_what_grows_beyond_all_numbers_does_so_alike(
+    momentum: float, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grown() -> np.ndarray:
+        problem, optimizer = em.NoisyQuadratic(np.linspace(1, 3, 10)), em.SGD(lr=2.5, momentum=momentum)
+        with pytest.warns(em.prediction.stability.UnstableWarning):
+            run = em.predict(problem, optimizer, steps=2000, schedule=em.Linear(), record=[300, 600], **settings)
+        return run.risk.values
+
+    found = grown()
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    np.testing.assert_array_equal(found, grown())
+    assert np.isinf(found[0]) or momentum or settings
+
+
+def test_nothing_is_stepped_beyond_the_last_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, *_: Any) -> Any:
+        raise AssertionError("a step that nobody asked for")
+
+    problem = em.NoisyQuadratic(1 / np.arange(1.0, 20.0))
+    monkeypatch.setattr(Run, "native_across", refuse)
+    assert em.predict(problem, em.SGD(lr=0.1), steps=10**6, schedule=em.Cosine(), record=[0]).sizes["step"] == 1
+    monkeypatch.undo()
+    many = em.predict(problem, em.ScheduleFreeSGD(lr=0.1), steps=10**12, record=[10])
+    few = em.predict(problem, em.ScheduleFreeSGD(lr=0.1), steps=10, record=[10])
+    np.testing.assert_array_equal(many.risk, few.risk)
 
 
 def test_the_committed_file_is_current() -> None:
