@@ -17,6 +17,7 @@ from .averaging import AveragedRun, settled_average
 from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
 from .epochs import EpochRun, settled_epochs
 from .linear import EpochMap, ProblemMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .masked import MaskedRun
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
 from .sampled import settled_sampled
@@ -95,7 +96,8 @@ class Cells:
         given = type(self.coefficients)(*(value[block.points, block.columns] for value in self.coefficients))
         found = state_sums(seen.after, given, self.copies)
         if seen.before is not None and seen.step is not None and seen.decay is not None:
-            found.update(step_sums(seen.before, seen.step, seen.decay, self.copies))
+            everywhere = seen.everywhere or seen.step
+            found.update(step_sums(seen.before, seen.step, seen.decay, self.copies, everywhere))
         else:
             found.update(dict.fromkeys(OF_A_STEP, np.full(len(found["square"]), np.nan)))
         for name, value in found.items():
@@ -135,7 +137,8 @@ class Cells:
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)
         elif self.closes:
-            run = ClosedRun(**vars(run), pessimism=self.pessimism)
+            closed = MaskedRun if optimizer.decays_where_aligned else ClosedRun
+            run = closed(**vars(run), pessimism=self.pessimism)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
@@ -147,7 +150,7 @@ class Cells:
     @property
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
-        return self.closes and type(self.gradient) is ProblemMap and native_module() is not None
+        return self.closes and not self.optimizer.decays_where_aligned and type(self.gradient) is ProblemMap and native_module() is not None
 
     @property
     def signed(self) -> bool:
@@ -156,8 +159,9 @@ class Cells:
 
     @property
     def closes(self) -> bool:
-        """Whether the second moment moves with the weights; AdamW's on pure noise is known beforehand."""
-        still = isinstance(self.optimizer, AdamW) and not isinstance(self.gradient, RelativeMap)
+        """Whether the step moves with the weights' moments; AdamW's on pure noise is known but for a mask."""
+        known = isinstance(self.optimizer, AdamW) and not self.optimizer.decays_where_aligned
+        still = known and not isinstance(self.gradient, RelativeMap)
         return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
 
     def unsaid(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:

@@ -199,7 +199,8 @@ class Linearised(NamedTuple):
 
     `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
     δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
-    f(v') = 1/(√v̂ + ε).
+    f(v') = 1/(√v̂ + ε). `decaying` is the share of the decay that acts on a weight's fluctuation, and `fresh` the
+    variance that the last member gets from noise of its own (`masked`).
     """
 
     matrix: Matrix
@@ -217,6 +218,8 @@ class Linearised(NamedTuple):
     slant: Value
     curve: Value
     weight_gradient: Value
+    decaying: Value = 1
+    fresh: Value | None = None
 
     @property
     def lean(self) -> Row:
@@ -355,48 +358,62 @@ def with_gradient(images: Images, slopes: Row) -> Matrix:
 
 def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
     """The moments after the step: those of the linear step with v', then with each row's lean on v'."""
-    count, kept = len(x.means), a.square.kept
+    count = len(x.means)
     members = range(count)
-    # Rows of A·P, Cov(x, v') of the old members, and Cov(A x + e n, v').
     moved = [[number(combined(a.matrix[i], x.column(j))) for j in members] for i in members]
-    crossed = [number(total([combined(a.square_row, x.column(j)), kept * x.with_second[j]])) for j in members]
-    after_with = [
-        number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
-    ]
-    lagging = [crossed[j] + kept * x.with_second[j] for j in members]
-    second = number(
-        total([
-            combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise, a.jitter
-        ])
-    )  # fmt: skip
+    s = after_second(x, a)
     lean = a.lean
 
     def mean(i: int) -> Value:
         linear = total([combined(a.matrix[i], x.means), a.offsets[i]])
-        if a.update[i] is None:
-            return number(linear)
-        # E U of U = Q·f(v') to second order, less its value at the means.
-        with_update = total(
-            [
-                combined(a.quotient[i], crossed),
-                product(a.quotient_noises[i], a.square_noise),
-                product(a.skewed[i], a.square.taken),
-            ]
-        )
-        return number(total([linear, a.update[i] * a.curve * second - a.slant * number(with_update)]))
+        return number(linear) if a.update[i] is None else number(total([linear, update_beyond(a, s, i)]))
 
     def covariance(i: int, j: int) -> Value:
         linear = total([combined(a.matrix[j], moved[i]), product(a.noises[i], a.noises[j])])
-        leaning = total([product(lean[i], after_with[j]), product(lean[j], after_with[i])])
-        return number(total([linear, leaning, product(product(lean[i], lean[j]), second)]))
+        leaning = total([product(lean[i], s.after_with[j]), product(lean[j], s.after_with[i])])
+        own = a.fresh if i == j == count - 1 else None
+        return number(total([linear, leaning, product(product(lean[i], lean[j]), s.variance), own]))
 
     return ClosedMoments(
         tuple(mean(i) for i in members),
         each_pair(count, covariance),
         a.second_mean,
-        tuple(number(total([after_with[i], product(lean[i], second)])) for i in members),
-        second,
+        tuple(number(total([s.after_with[i], product(lean[i], s.variance)])) for i in members),
+        s.variance,
     )
+
+
+class AfterSecond(NamedTuple):
+    """Of v' after a step: Cov(x, v') of the old members, Cov(A x + e n, v') of the new ones, and Var v'."""
+
+    crossed: tuple[Value, ...]
+    after_with: tuple[Value, ...]
+    variance: Value
+
+
+def after_second(x: ClosedMoments, a: Linearised) -> AfterSecond:
+    members, kept = range(len(x.means)), a.square.kept
+    crossed = [number(total([combined(a.square_row, x.column(j)), kept * x.with_second[j]])) for j in members]
+    after_with = [
+        number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
+    ]
+    lagging = [crossed[j] + kept * x.with_second[j] for j in members]
+    variance = number(
+        total([
+            combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise, a.jitter
+        ])
+    )  # fmt: skip
+    return AfterSecond(tuple(crossed), tuple(after_with), variance)
+
+
+def update_beyond(a: Linearised, s: AfterSecond, i: int) -> Value:
+    """E U of U = Q·f(v') to second order, less its value at the means."""
+    with_update = total([
+        combined(a.quotient[i], s.crossed),
+        product(a.quotient_noises[i], a.square_noise),
+        product(a.skewed[i], a.square.taken),
+    ])  # fmt: skip
+    return number(a.update[i]) * a.curve * s.variance - a.slant * number(with_update)
 
 
 def settled_doubt(optimizer: Optimizer) -> FloatArray:

@@ -35,11 +35,14 @@ def state_sums(x: Followed, problem_coefficients: Any, copies: int) -> Sums:
     return sums
 
 
-def step_sums(before: Followed, a: Taken, decay: FloatArray, copies: int) -> Sums:
-    """Sums over the coordinates of a step: squares of w, w' − w and w' − (1−α)w, and the latter's dot with w."""
+def step_sums(before: Followed, a: Taken, decay: FloatArray, copies: int, everywhere: Taken) -> Sums:
+    """Sums over the coordinates of a step: squares of w, w' − w and w' − (1−α)w, and the latter's dot with w.
+
+    The latter is that of the step with decay `everywhere`, whose update is the same.
+    """
     square = before.weight_variance + before.weight_mean * before.weight_mean
     change, _ = displacement(before, a, 1.0)
-    update, dot = displacement(before, a, 1.0 - decay)
+    update, dot = displacement(before, everywhere, 1.0 - decay)
     return {
         "square_before": total(square, copies),
         "change": total(change, copies),

@@ -26,6 +26,7 @@ from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive, starts_large
+from .masked import PESSIMISMS as MASK_PESSIMISMS
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
 from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
@@ -41,6 +42,11 @@ SIGNS = (
     "the argument of the sign is taken for normal (statistical linearisation), and the sign's part that is not linear "
     "in it for noise with the correlation that a normal argument gives it: the error grows with the share that the "
     "weights' own fluctuations have in the argument, and with how far the gradient's noise is from normal"
+)
+MASKED = (
+    "weight and update are taken for jointly normal where cautious decay asks for their signs (statistical "
+    "linearisation): the error grows with the share of the weight that decay takes, and with how far both are from "
+    "normal"
 )
 MANY = "the limit of many coordinates"
 PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
@@ -150,9 +156,7 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED)):
-        if not optimizer.decays_where_aligned:
-            return
-        name = "AdamW with cautious decay, whose mask is not linear in the weight,"
+        return
     kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, SIGNED, PROBLEMS)]
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact), by moment "
@@ -216,6 +220,8 @@ def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
     """Why an optimizer's moments are not exact, and the pessimistic runs that tell by how much."""
     if isinstance(optimizer, SIGNED):
         return SIGNS, SIGN_PESSIMISMS
+    if optimizer.decays_where_aligned:
+        return f"{CLOSED}; {MASKED}", (*PESSIMISMS, *MASK_PESSIMISMS)
     return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
 
 

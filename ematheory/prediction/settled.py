@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..typing import FloatArray
-from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square, linearised
+from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square
 from .linear import PeakClock, ProblemMap, RelativeMap, StepMap
 from .members import each_pair, number
 from .moments import Moments, settled_covariance, solved, stationary
@@ -30,14 +30,14 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     decay = np.broadcast_to(own.decay_per_step(time), shape)
     known = tuple(np.zeros(shape) for _ in structure.known)  # products of numbers below 1
     zero = np.zeros_like(run.init)
-    x = ClosedMoments.certain([zero] * len(structure.members))
+    x = run.remembered([zero] * len(structure.members))
     # Any size will do for a start where the gradient falls with the weights' own.
     size = np.ones_like(zero)
     first = gradient_at(run.problem, x, size)
     x = x._replace(second_mean=averaged_square(structure, x, first, c, known).mean)
     for _ in range(ITERATIONS):
         g = gradient_at(run.problem, x, size)
-        found = linearised(structure, x, g, c, known, run.pessimism)
+        found = run.step_from(x, g, c, known, decay)
         left = lost(found, decay, g, run.init.shape)
         with np.errstate(all="ignore"):
             try:
@@ -65,7 +65,7 @@ def lost(a: Linearised, decay: FloatArray, g: Gradient, shape: tuple[int, ...]) 
     for i, row in enumerate(a.matrix):
         for j, entry in enumerate(row):
             left[..., i, j] -= number(entry)
-    left[..., 0, 0] = decay - a.weight_gradient * (g.slope + number(a.square.pull))
+    left[..., 0, 0] = decay * a.decaying - a.weight_gradient * (g.slope + number(a.square.pull))
     return left
 
 
@@ -105,6 +105,7 @@ def at_rest(a: Linearised, x: ClosedMoments, left: FloatArray) -> ClosedMoments:
     linear = np.stack([*(noises[i] + lean[i] * taken for i in members), taken], axis=-1)
     squared = np.stack([*lean, np.ones(shape)], axis=-1)
     noise = outer(linear) + np.broadcast_to(a.jitter, shape)[..., None, None] * outer(squared)
+    noise[..., -2, -2] += number(a.fresh)
     spread = settled_covariance(d * (scale[..., None, :] / scale[..., :, None]), noise / outer(scale)) * outer(scale)
     centred = ClosedMoments(
         (np.zeros(shape),) * len(members),

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..optimizers import Optimizer, is_traced
-from ..typing import FloatArray
-from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed, linearised
+from ..typing import FloatArray, Value
+from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
 from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
@@ -32,6 +32,8 @@ class Recorded(NamedTuple):
     before: Followed | None = None
     step: Taken | None = None
     decay: FloatArray | None = None
+    # The step with decay everywhere, where a mask takes it off some weights.
+    everywhere: Taken | None = None
 
 
 # Yields what is recorded on the way and returns the moments at the end.
@@ -203,6 +205,14 @@ class Run:
         return many.after(x, stop - start)
 
 
+class SeenStep(NamedTuple):
+    """A step, its α, and where a mask takes that off some weights the step with decay everywhere."""
+
+    step: Linearised
+    decay: FloatArray
+    everywhere: Linearised | None = None
+
+
 class Timed(NamedTuple):
     """Some steps' coefficients with the members known from time alone, (points, steps, C), and α, (points, steps)."""
 
@@ -227,7 +237,11 @@ class ClosedRun(Run):
 
     def start(self) -> ClosedMoments:
         first = self.optimizer.initial(np, self.init)
-        return self.problem.remembered([getattr(first, name) for name in self.structure.members])
+        return self.remembered([getattr(first, name) for name in self.structure.members])
+
+    def remembered(self, means: Sequence[FloatArray]) -> ClosedMoments:
+        """The moments before the first step, of known members and of whatever else has a state."""
+        return self.problem.remembered(means)
 
     @cached_property
     def native(self) -> Stepper | None:
@@ -248,8 +262,8 @@ class ClosedRun(Run):
             before, x = x, (yield from self.block(x, block, [k - steps.start for k in inside], index))
             index += len(inside)
             if self.rests(steps, block, before, x):
-                last = self.linearised(x, block, -1)
-                yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
+                last = self.seen_step(x, block, -1)
+                yield from (Recorded(k, x, x, *last) for k in range(index, len(wanted)))
                 return
 
     def overshoots(self) -> npt.NDArray[np.bool_]:
@@ -279,7 +293,7 @@ class ClosedRun(Run):
         end, seen = moved(x, block, wanted)
         for k, (before, after) in zip(wanted, seen, strict=True):
             if self.stepwise:
-                yield Recorded(index, after, before, self.linearised(before, block, k - 1), block.decay[:, k - 1, None])
+                yield Recorded(index, after, before, *self.seen_step(before, block, k - 1))
             else:
                 yield Recorded(index, after)
             index += 1
@@ -302,6 +316,13 @@ class ClosedRun(Run):
         return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
 
     def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
+        return self.step_from(*self.situation(x, block, j), block.decay[:, j, None])
+
+    def seen_step(self, x: ClosedMoments, block: Timed, j: int) -> SeenStep:
+        return SeenStep(self.linearised(x, block, j), block.decay[:, j, None])
+
+    def situation(self, x: ClosedMoments, block: Timed, j: int) -> tuple[ClosedMoments, Gradient, Any, Sequence[Value]]:
+        """What a step is made from: the moments, the gradient, the coefficients and the members known from time."""
         kind, columns = (
             self.optimizer.Coefficients,
             [column[:, j, None] for column in np.moveaxis(block.columns, -1, 0)],
@@ -309,7 +330,11 @@ class ClosedRun(Run):
         count = len(kind._fields)
         c, known = kind(*columns[:count]), columns[count:]
         seen = x.at_point(self.structure.point_row(c))
-        return linearised(self.structure, x, self.problem.gradient(seen, block.start + j), c, known, self.pessimism)
+        return x, self.problem.gradient(seen, block.start + j), c, known
+
+    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
+        """The step from these moments; `decay` is α."""
+        return linearised(self.structure, x, g, c, known, self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
         first = self.optimizer.initial(np, np.zeros((len(self.init), 1)))
