@@ -30,6 +30,8 @@ SPARING, DECAYING = 3, 4
 PESSIMISMS = (SPARING, DECAYING)
 # So many standard deviations are as good as certain.
 CERTAIN = 40.0
+# So many times the noise's own variance is all of it.
+MOST_FED = 100.0
 # An update keeps at most so much of itself: one that is foretold for good is certain.
 MOST_KEPT = 1 - 1e-6
 
@@ -120,9 +122,10 @@ def masked(x: ClosedMoments, a: Linearised, decay: FloatArray, pessimism: int) -
     beyond = update_beyond(a, s, 0)
     update = joint(x, a, s, beyond)
     f = spared(update)
+    rho = persistence(x, a)
     if pessimism:
-        f = doubted(f, pessimism)
-    kept = remembered(x, a, update)
+        f = doubted(f, doubt(x, a, f, update, rho, decay), x.means[0], pessimism)
+    kept = remembered(update, rho)
     felt = 1 - decay * f.of_update
     offset = f.mean - f.of_weight * x.means[0] + f.of_update * (number(combined(row, x.means)) + beyond)
 
@@ -160,21 +163,51 @@ def joint(x: ClosedMoments, a: Linearised, s: AfterSecond, beyond: Value) -> Pai
     return Pair(*np.broadcast_arrays(*parts))
 
 
-def remembered(x: ClosedMoments, a: Linearised, p: Pair) -> FloatArray:
-    """What of the part that is left stays from one step to the next: as much as gives it its sum over all lags."""
+def persistence(x: ClosedMoments, a: Linearised) -> FloatArray:
+    """The correlation of u with the next one, as far as the members make it."""
     row, noise = a.quotient[0], a.quotient_noises[0]
     with_members = [combined(row, x.column(j)) for j in range(len(x.means))]
     later = [total([combined(a.matrix[i], with_members), product(a.noises[i], noise)]) for i in range(len(x.means))]
     variance = number(total([combined(row, with_members), product(noise, noise)]))
-    rho = np.clip(ratio(np.asarray(number(combined(row, later))), np.asarray(variance)), 0.0, MOST_KEPT)
+    return np.clip(ratio(np.asarray(number(combined(row, later))), np.asarray(variance)), 0.0, MOST_KEPT)
+
+
+def remembered(p: Pair, rho: FloatArray) -> FloatArray:
+    """What of the part that is left stays from one step to the next: as much as gives it its sum over all lags."""
     squares = hermite(standardised(p.update, np.sqrt(np.maximum(p.update_variance, 0.0))))[2] ** 2
     powers = rho[..., None] ** np.array(ORDERS)
     lasting = ratio((squares * (1 + powers) / (1 - powers)).sum(axis=-1), squares.sum(axis=-1))
     return np.asarray(np.maximum(lasting - 1, 0.0) / (lasting + 1))
 
 
-def doubted(f: Spared, pessimism: int) -> Spared:
-    return f
+def doubt(
+    x: ClosedMoments, a: Linearised, f: Spared, p: Pair, rho: FloatArray, decay: FloatArray
+) -> FloatArray:
+    """The share of the way to a mask that is always off, or always on, that what is not normal can be worth.
+
+    While an update keeps its sign decay takes α/(1 − ρ) of the weight, and what is no small part of it makes no normal
+    sum. Where the weights make more of the update's variance than the noise alone does, the runs go round the point
+    where the mask switches. A mask that is certain is not in doubt.
+    """
+    kick = np.abs(decay * f.of_update)
+    gone = decay / (1 - rho) + kick / (1 + kick) * fed_back(a, p)
+    return np.asarray(4 * f.of_weight * (1 - f.of_weight) * gone / (1 + gone))
+
+
+def fed_back(a: Linearised, p: Pair) -> FloatArray:
+    """What the weights' fluctuations make of the update's variance, over what the noise alone makes of it for long."""
+    noise, by = number(a.quotient_noises[0]), number(a.quotient[0][1])
+    buffer, kept = number(a.noises[1]), number(a.matrix[1][1])
+    alone = noise * noise + by * by * buffer * buffer / (1 - kept * kept)
+    return np.minimum(ratio(np.maximum(p.update_variance - alone, 0.0), np.asarray(alone)), MOST_FED)
+
+
+def doubted(f: Spared, share: FloatArray, weight: FloatArray, pessimism: int) -> Spared:
+    """So much nearer to f = w, a mask that is off, or to f = 0."""
+    less = (1 - share) * f.mean, (1 - share) * f.of_weight, (1 - share) * f.of_update, (1 - share) ** 2 * f.left
+    if pessimism == DECAYING:
+        return Spared(*less)
+    return Spared(less[0] + share * weight, less[1] + share, less[2], f.left)
 
 
 @dataclass(frozen=True)
@@ -205,16 +238,14 @@ class MaskedRun(ClosedRun):
 
     def everywhere(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
         """The step with decay everywhere."""
-        return linearised(self.structure, x, with_left(g), c, known, self.of_second)
+        return linearised(self.structure, x, g, c, known, self.of_second)
 
     def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
         return masked(x, self.everywhere(x, g, c, known), decay, self.pessimism - self.of_second)
 
-
-def with_left(g: Gradient) -> Gradient:
-    """The gradient with a member beside the noise's own that it takes nothing of."""
-    return g._replace(
-        foretold=(*g.foretold, None),
-        memory=(*((*row, None) for row in g.memory), (None,) * (len(g.memory) + 1)),
-        memory_noises=(*g.memory_noises, None),
-    )
+    def widened(self, g: Gradient) -> Gradient:
+        return g._replace(
+            foretold=(*g.foretold, None),
+            memory=(*((*row, None) for row in g.memory), (None,) * (len(g.memory) + 1)),
+            memory_noises=(*g.memory_noises, None),
+        )

@@ -33,10 +33,10 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     x = run.remembered([zero] * len(structure.members))
     # Any size will do for a start where the gradient falls with the weights' own.
     size = np.ones_like(zero)
-    first = gradient_at(run.problem, x, size)
+    first = run.widened(gradient_at(run.problem, x, size))
     x = x._replace(second_mean=averaged_square(structure, x, first, c, known).mean)
     for _ in range(ITERATIONS):
-        g = gradient_at(run.problem, x, size)
+        g = run.widened(gradient_at(run.problem, x, size))
         found = run.step_from(x, g, c, known, decay)
         left = lost(found, decay, g, run.init.shape)
         with np.errstate(all="ignore"):

@@ -330,7 +330,11 @@ class ClosedRun(Run):
         count = len(kind._fields)
         c, known = kind(*columns[:count]), columns[count:]
         seen = x.at_point(self.structure.point_row(c))
-        return x, self.problem.gradient(seen, block.start + j), c, known
+        return x, self.widened(self.problem.gradient(seen, block.start + j)), c, known
+
+    def widened(self, g: Gradient) -> Gradient:
+        """The gradient, told of members that it takes nothing of."""
+        return g
 
     def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
         """The step from these moments; `decay` is α."""
