@@ -150,7 +150,12 @@ class Cells:
     @property
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
-        return self.closes and not self.optimizer.decays_where_aligned and type(self.gradient) is ProblemMap and native_module() is not None
+        return (
+            self.closes
+            and not self.optimizer.decays_where_aligned
+            and type(self.gradient) is ProblemMap
+            and native_module() is not None
+        )
 
     @property
     def signed(self) -> bool:
@@ -209,9 +214,15 @@ class Cells:
     def stationary(self, run: Run, block: Block) -> Recorded:
         """The moments that a step at the peak rate leaves as they are. Raises `ValueError` when there are none."""
         if isinstance(run, ClosedRun):
-            closed, at_rest, decay, left = settled(run)
+            closed, at_rest, left, still = settled(run)
             self.refuse_unstable(*closed_margins(left), block)
-            return Recorded(0, closed, closed, at_rest, decay)
+            if self.pessimism:
+                # The worst that may be is not always a bounded state.
+                spread = (np.where(still > 0, closed.covariances[0], np.inf), *closed.covariances[1:])
+                closed = closed._replace(covariances=spread)
+            else:
+                self.refuse({"its moments do not settle": still}, block)
+            return Recorded(0, closed, closed, *at_rest)
         if isinstance(run, SignRun):
             rest, found = settled_signs(run)
             self.refuse_unstable(*closed_margins(rest.left), block)

@@ -1,4 +1,4 @@
-"""Moments of AdamW with cautious decay, which acts only where update and weight have one sign (statistical linearisation).
+"""Moments under cautious decay, which acts only where update and weight have one sign: statistical linearisation.
 
 The step is that of decay everywhere, and α·f for what the mask spares: f = w·1[u·w < 0], u being the update. For
 jointly normal (w, u) the regression of f on the two (Stein's lemma) gives its mean and its gains, which go into the
@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import erf, owens_t
 
 from ..typing import FloatArray, Value
@@ -23,7 +24,7 @@ from .closure import AfterSecond, ClosedMoments, Gradient, Linearised, after_sec
 from .members import combined, number, product, total
 from .signs import ORDERS, hermite, ratio
 from .stepping import Stepper
-from .trajectory import ClosedRun, SeenStep, Timed
+from .trajectory import ClosedRun, SeenStep
 
 # Two ways of expecting the worst of the mask: more of the decay spared, or less.
 SPARING, DECAYING = 3, 4
@@ -180,9 +181,7 @@ def remembered(p: Pair, rho: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(lasting - 1, 0.0) / (lasting + 1))
 
 
-def doubt(
-    x: ClosedMoments, a: Linearised, f: Spared, p: Pair, rho: FloatArray, decay: FloatArray
-) -> FloatArray:
+def doubt(x: ClosedMoments, a: Linearised, f: Spared, p: Pair, rho: FloatArray, decay: FloatArray) -> FloatArray:
     """The share of the way to a mask that is always off, or always on, that what is not normal can be worth.
 
     While an update keeps its sign decay takes α/(1 − ρ) of the weight, and what is no small part of it makes no normal
@@ -232,9 +231,8 @@ class MaskedRun(ClosedRun):
             with_second=(*x.with_second, zero),
         )
 
-    def seen_step(self, x: ClosedMoments, block: Timed, j: int) -> SeenStep:
-        everywhere = self.everywhere(*self.situation(x, block, j))
-        return super().seen_step(x, block, j)._replace(everywhere=everywhere)
+    def seen_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> SeenStep:
+        return super().seen_from(x, g, c, known, decay)._replace(everywhere=self.everywhere(x, g, c, known))
 
     def everywhere(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
         """The step with decay everywhere."""
@@ -242,6 +240,13 @@ class MaskedRun(ClosedRun):
 
     def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
         return masked(x, self.everywhere(x, g, c, known), decay, self.pessimism - self.of_second)
+
+    def moved_still(self, before: ClosedMoments, after: ClosedMoments, share: float) -> npt.NDArray[np.bool_]:
+        """The mask depends on them even where the second moment does not."""
+        size = np.sqrt(after.mean_square)
+        mean = np.abs(after.weight_mean - before.weight_mean) > share * size
+        variance = np.abs(after.weight_variance - before.weight_variance) > share * size * size
+        return np.asarray(mean | variance)
 
     def widened(self, g: Gradient) -> Gradient:
         return g._replace(

@@ -66,13 +66,16 @@ def predict(
     """The moments of the weights after each recorded step, or of their stationary state.
 
     `SGD` (every variant) is exact on `NoisyQuadratic`, `RandomWalk`, `LinearRegression` (multiplicative noise) and
-    `ReshuffledData` (epochs), the latter two stepped one by one. On the first two, `AdamW` (not cautious) and `Adam` by
+    `ReshuffledData` (epochs), the latter two stepped one by one. On the first two, `AdamW` and `Adam` by
     moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
     which its root is taken. That is exact as β₂ → 1, and the error is stated. On `ScaleInvariant` the same, in the
     limit of many coordinates C, where the norm is its own expectation: the error is O(1/C). `Lion` and `SignSGD` on
     all of them by statistical linearisation: what the sign is taken of is taken for normal, and the sign's correlation
     with earlier ones is then the arcsine of its argument's. The error is stated; it is small where the gradient's noise
     is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off.
+    Cautious decay asks for the signs of update and weight: within the closure both are taken for jointly normal, and
+    what the mask spares of the decay is replaced by its regression on the two and by noise that remembers. Where the
+    mask is certain that is AdamW's own step.
 
     Parameters
     ----------
@@ -96,6 +99,9 @@ def predict(
     go round the optimum, each at a time of its own), and after a first step of RMSprop that overshoots. For signs it
     is the difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share
     that the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered longer.
+    Cautious decay adds the differences to a mask that is off more often and to one that is on more often: nearly all of
+    the way to never or always where decay takes the whole weight while the update keeps its sign, or where the weights
+    make the update's variance.
 
     Raises
     ------
@@ -156,7 +162,9 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED)):
-        return
+        if not optimizer.decays_where_aligned or is_adaptive(optimizer):
+            return
+        name += " with cautious decay"
     kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, SIGNED, PROBLEMS)]
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact), by moment "

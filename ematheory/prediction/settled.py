@@ -11,14 +11,18 @@ from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averag
 from .linear import PeakClock, ProblemMap, RelativeMap, StepMap
 from .members import each_pair, number
 from .moments import Moments, settled_covariance, solved, stationary
-from .trajectory import ClosedRun
+from .trajectory import ClosedRun, SeenStep
 
 # The geometric mean of the old second moment and the new one damps what would oscillate.
 ITERATIONS, ENOUGH = 200, 1e-13
+# What weights' moments may still change by in the stationary state, of their size, and what they are to.
+STILL, RESTS = 1e-6, 1e-12
 
 
-def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, FloatArray]:
-    """The stationary moments, the step there, its α, and I − A with 1 − A_ww free of cancellation, to be judged.
+def settled(run: ClosedRun) -> tuple[ClosedMoments, SeenStep, FloatArray, FloatArray]:
+    """The stationary moments, the step there, and what they are to be judged by.
+
+    That is I − A with 1 − A_ww free of cancellation, and a margin that is above 0 where the weights' moments stay.
 
     With the second moment given the step is affine in the means and the covariances, and both are solved for; the
     second moment is then replaced by the one they imply, until it stays.
@@ -38,7 +42,7 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     for _ in range(ITERATIONS):
         g = run.widened(gradient_at(run.problem, x, size))
         found = run.step_from(x, g, c, known, decay)
-        left = lost(found, decay, g, run.init.shape)
+        left, before = lost(found, decay, g, run.init.shape), x
         with np.errstate(all="ignore"):
             try:
                 x = at_rest(found, x, left)
@@ -47,10 +51,12 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
             new = np.sqrt(x.second_mean * averaged_square(structure, x, g, c, known).mean)
             larger = np.sqrt(size * x.mean_square) if isinstance(run.problem, RelativeMap) else size
         settling = (np.abs(new - x.second_mean) > ENOUGH * new) | (np.abs(larger - size) > ENOUGH * size)
+        settling = settling | run.moved_still(before, x, RESTS)
         x, size = x._replace(second_mean=new), larger
         if not np.isfinite(new).all() or not settling.any():
             break
-    return x, found, decay, left
+    still = np.where(run.moved_still(before, x, STILL), -1.0, 1.0)
+    return x, run.seen_from(before, g, c, known, decay), left, still
 
 
 def gradient_at(problem: ProblemMap, x: ClosedMoments, size: FloatArray) -> Gradient:

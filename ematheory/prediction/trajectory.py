@@ -319,7 +319,10 @@ class ClosedRun(Run):
         return self.step_from(*self.situation(x, block, j), block.decay[:, j, None])
 
     def seen_step(self, x: ClosedMoments, block: Timed, j: int) -> SeenStep:
-        return SeenStep(self.linearised(x, block, j), block.decay[:, j, None])
+        return self.seen_from(*self.situation(x, block, j), block.decay[:, j, None])
+
+    def seen_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> SeenStep:
+        return SeenStep(self.step_from(x, g, c, known, decay), decay)
 
     def situation(self, x: ClosedMoments, block: Timed, j: int) -> tuple[ClosedMoments, Gradient, Any, Sequence[Value]]:
         """What a step is made from: the moments, the gradient, the coefficients and the members known from time."""
@@ -331,6 +334,10 @@ class ClosedRun(Run):
         c, known = kind(*columns[:count]), columns[count:]
         seen = x.at_point(self.structure.point_row(c))
         return x, self.widened(self.problem.gradient(seen, block.start + j)), c, known
+
+    def moved_still(self, before: ClosedMoments, after: ClosedMoments, share: float) -> npt.NDArray[np.bool_]:
+        """Where the weights' moments have yet to come to rest beside v's: they changed by this share of their size."""
+        return np.zeros(self.init.shape, dtype=bool)
 
     def widened(self, g: Gradient) -> Gradient:
         """The gradient, told of members that it takes nothing of."""

@@ -272,7 +272,6 @@ def test_a_billion_steps_and_a_million_equal_coordinates_cost_nothing() -> None:
         (em.NoisyQuadratic(1.0), em.AdamP(lr=0.1), {}, "no moments for AdamP on NoisyQuadratic; it takes SGD"),
         (em.RandomWalk(), em.Amos(lr=0.1), {}, "no moments for Amos on RandomWalk"),
         (em.NoisyQuadratic(1.0, noise=0.0), em.AdamW(lr=0.1, weight_decay=0), {}, "no stationary state at lr=0.1"),
-        (em.RandomWalk(), em.AdamW(lr=0.1, decay="cautious"), {}, "mask is not linear"),
         (em.RandomWalk(), em.AdamW(lr=0.1), {"observables": "risk"}, "must be one of 'weight_mean_square'"),
         (em.NoisyQuadratic(1.0), em.SGD(lr=0.1), {"schedule": em.Linear()}, r"schedule needs steps=T"),
         (em.NoisyQuadratic(1.0), em.SGD(lr=0.1), {"record": [1]}, r"record needs steps=T"),

@@ -41,7 +41,7 @@ def optimizer(kind: Any, rng: np.random.Generator) -> Any:
     return kind(**fields)
 
 
-def CautiousAdamW(**fields: Any) -> em.AdamW:  # noqa: N802 — named as the kinds are
+def CautiousAdamW(**fields: Any) -> em.AdamW:
     return em.AdamW(**fields, decay="cautious")
 
 
