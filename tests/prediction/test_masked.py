@@ -165,7 +165,7 @@ def test_a_long_run_ends_in_the_stationary_state(name: str) -> None:
     problem = PROBLEMS[name]
     names = [each for each in (*EXPECTATIONS, "rotation", "update_cosine") if each in problem.observables]
     own = em.AdamW(lr=0.1, weight_decay=1.0, betas=(0.5, 0.9), decay="cautious")
-    late = em.predict(problem, own, steps=400, record=[400], observables=names).isel(step=0)
+    late = em.predict(problem, own, steps=600, record=[600], observables=names).isel(step=0)
     settled = em.predict(problem, own, observables=names)
     for each in late.data_vars:
         np.testing.assert_allclose(settled[each].values, late[each].values, rtol=1e-5, atol=1e-7, err_msg=str(each))
