@@ -23,8 +23,8 @@ from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .signed_run import SignRun, settled_signs
 from .stability import closed_margins, contraction, peak_updates, restoring, where
-from .stepping import SIGNED
-from .trajectory import ClosedRun, Recorded, Run
+from .stepping import SIGNED, VECTORS
+from .trajectory import ClosedRun, Recorded, Run, VectorRun
 
 # A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
 BLOCK_CELLS, NATIVE_BLOCK_CELLS = 2**13, 2**16
@@ -105,9 +105,9 @@ class Cells:
 
     def blocks(self) -> Iterator[Block]:
         points, columns = self.shape
-        # What one coordinate does to another's noise keeps all of them in one block.
+        # What one coordinate does to another's noise, or to a sum over the vector, keeps all of them in one block.
         cells = NATIVE_BLOCK_CELLS if self.native else BLOCK_CELLS
-        width = columns if self.gradient.coupled else min(columns, cells)
+        width = columns if self.gradient.coupled or self.vector else min(columns, cells)
         height = max(1, cells // columns)
         for top in range(0, points, height):
             for left in range(0, columns, width):
@@ -135,7 +135,8 @@ class Cells:
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)
         elif self.closes:
-            run = ClosedRun(**vars(run), pessimism=self.pessimism)
+            own = dict(vars(run), pessimism=self.pessimism)
+            run = VectorRun(**own, coordinates=self.coordinates) if self.vector else ClosedRun(**own)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
@@ -147,12 +148,17 @@ class Cells:
     @property
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
-        return self.closes and type(self.gradient) is ProblemMap and native_module() is not None
+        return self.closes and not self.vector and type(self.gradient) is ProblemMap and native_module() is not None
 
     @property
     def signed(self) -> bool:
         """Whether the update is a sign."""
         return isinstance(self.optimizer, SIGNED)
+
+    @property
+    def vector(self) -> bool:
+        """Whether the update takes sums over the vector."""
+        return isinstance(self.optimizer, VECTORS)
 
     @property
     def closes(self) -> bool:

@@ -47,7 +47,7 @@ def starts_large(optimizer: Optimizer) -> bool:
 
     The first steps, where v averages few gradients and the closure is worst, are then also the largest.
     """
-    return "inverse_correction2" not in optimizer.Coefficients._fields
+    return not {"inverse_correction2", "correction"} & set(optimizer.Coefficients._fields)
 
 
 class Followed(Protocol):
@@ -89,7 +89,7 @@ class Gradient(NamedTuple):
     `third` and `excess` are the noise's third moment and its excess kurtosis, and `lasting` is the relative variance of
     g² that no averaging over steps takes away; `few` is 1/C where C coordinates share one noise. `foretold` has an
     entry for each member of the noise's own state: those follow the optimizer's in `ClosedMoments`, and step as
-    `memory` and `memory_noises` say.
+    `memory` and `memory_noises` say. `across` says that g is at right angles to the weights, whatever they are.
     """
 
     slope: Value
@@ -102,6 +102,7 @@ class Gradient(NamedTuple):
     memory: Matrix = ()
     memory_noises: Row = ()
     few: Value = 0
+    across: bool = False
 
     def row(self, point: Row) -> Row:
         """What each member contributes to g, taken at the `point`."""
@@ -199,7 +200,9 @@ class Linearised(NamedTuple):
 
     `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
     δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
-    f(v') = 1/(√v̂ + ε).
+    f(v') = 1/(√v̂ + ε). Where v is one number for a vector, `copies` is how many coordinates each column stands for, and
+    `shared` the variance that they give v together. `shaken` is a variance that the weight gets besides, `lost` what a step takes of the weight directly
+    where its decay does not say.
     """
 
     matrix: Matrix
@@ -217,6 +220,10 @@ class Linearised(NamedTuple):
     slant: Value
     curve: Value
     weight_gradient: Value
+    copies: Value | None = None
+    shared: Value | None = None
+    shaken: Value | None = None
+    lost: Value | None = None
 
     @property
     def lean(self) -> Row:
@@ -364,11 +371,17 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
         number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
     ]
     lagging = [crossed[j] + kept * x.with_second[j] for j in members]
-    second = number(
-        total([
-            combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise, a.jitter
-        ])
-    )  # fmt: skip
+    if a.copies is None:
+        second = number(
+            total([
+                combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise,
+                a.jitter,
+            ])
+        )  # fmt: skip
+    else:
+        own = number(total([combined(a.square_row, lagging), a.square_noise * a.square_noise, a.jitter]))
+        pooled = a.copies * np.sum(own, axis=-1, keepdims=True)
+        second = np.broadcast_to(number(total([pooled, kept * kept * x.second_variance, a.shared])), np.shape(own))
     lean = a.lean
 
     def mean(i: int) -> Value:
@@ -388,7 +401,8 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
     def covariance(i: int, j: int) -> Value:
         linear = total([combined(a.matrix[j], moved[i]), product(a.noises[i], a.noises[j])])
         leaning = total([product(lean[i], after_with[j]), product(lean[j], after_with[i])])
-        return number(total([linear, leaning, product(product(lean[i], lean[j]), second)]))
+        shaken = a.shaken if i == j == 0 else None
+        return number(total([linear, leaning, product(product(lean[i], lean[j]), second), shaken]))
 
     return ClosedMoments(
         tuple(mean(i) for i in members),

@@ -26,10 +26,11 @@ from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive, starts_large
+from .mean_field import DECAYING, OFTENER, RARER
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
 from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
-from .stepping import CLOSING, LINEAR, SIGNED
+from .stepping import CLOSING, LINEAR, SIGNED, VECTORS
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
@@ -42,6 +43,7 @@ SIGNS = (
     "in it for noise with the correlation that a normal argument gives it: the error grows with the share that the "
     "weights' own fluctuations have in the argument, and with how far the gradient's noise is from normal"
 )
+FIELD = "mean field"
 MANY = "the limit of many coordinates"
 PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
 
@@ -149,7 +151,7 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED)):
+    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):
         if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
@@ -216,6 +218,8 @@ def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
     """Why an optimizer's moments are not exact, and the pessimistic runs that tell by how much."""
     if isinstance(optimizer, SIGNED):
         return SIGNS, SIGN_PESSIMISMS
+    if isinstance(optimizer, VECTORS):
+        return FIELD, (*PESSIMISMS, *((DECAYING,) if optimizer.vector_members else (RARER, OFTENER)))
     return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
 
 

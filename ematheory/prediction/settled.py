@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..typing import FloatArray
-from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square, linearised
+from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square
 from .linear import PeakClock, ProblemMap, RelativeMap, StepMap
 from .members import each_pair, number
 from .moments import Moments, settled_covariance, solved, stationary
@@ -37,7 +37,7 @@ def settled(run: ClosedRun) -> tuple[ClosedMoments, Linearised, FloatArray, Floa
     x = x._replace(second_mean=averaged_square(structure, x, first, c, known).mean)
     for _ in range(ITERATIONS):
         g = gradient_at(run.problem, x, size)
-        found = linearised(structure, x, g, c, known, run.pessimism)
+        found = run.step_from(x, g, c, known)
         left = lost(found, decay, g, run.init.shape)
         with np.errstate(all="ignore"):
             try:
@@ -65,7 +65,7 @@ def lost(a: Linearised, decay: FloatArray, g: Gradient, shape: tuple[int, ...]) 
     for i, row in enumerate(a.matrix):
         for j, entry in enumerate(row):
             left[..., i, j] -= number(entry)
-    left[..., 0, 0] = decay - a.weight_gradient * (g.slope + number(a.square.pull))
+    left[..., 0, 0] = (decay if a.lost is None else a.lost) - a.weight_gradient * (g.slope + number(a.square.pull))
     return left
 
 

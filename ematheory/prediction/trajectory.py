@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..optimizers import Optimizer, is_traced
-from ..typing import FloatArray
-from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed, linearised
+from ..typing import FloatArray, Value
+from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
 from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
+from .mean_field import VectorStructure, mean_field
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
 from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
@@ -309,7 +310,11 @@ class ClosedRun(Run):
         count = len(kind._fields)
         c, known = kind(*columns[:count]), columns[count:]
         seen = x.at_point(self.structure.point_row(c))
-        return linearised(self.structure, x, self.problem.gradient(seen, block.start + j), c, known, self.pessimism)
+        return self.step_from(x, self.problem.gradient(seen, block.start + j), c, known)
+
+    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
+        """The step from a state of these moments, with the gradient there."""
+        return linearised(self.structure, x, g, c, known, self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
         first = self.optimizer.initial(np, np.zeros((len(self.init), 1)))
@@ -334,6 +339,24 @@ class ClosedRun(Run):
         last = np.moveaxis(np.reshape(np.asarray(carried, dtype=np.float64), shape), -1, 0)
         known = tuple(np.reshape(np.asarray(value, dtype=np.float64), (-1, 1)) for value in now)
         return Timed(np.concatenate([given, last], axis=-1), decay, steps.start), known
+
+
+@dataclass(frozen=True)
+class VectorRun(ClosedRun):
+    """A run of an optimizer whose step takes sums over the vector of `coordinates`, all of which are here."""
+
+    coordinates: int = 1
+
+    @cached_property
+    def structure(self) -> VectorStructure:
+        return VectorStructure(self.optimizer, self.coordinates)
+
+    @cached_property
+    def native(self) -> Stepper | None:
+        return None
+
+    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
+        return mean_field(self.structure, x, g, c, known, self.pessimism)
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:
