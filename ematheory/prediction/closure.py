@@ -201,7 +201,8 @@ class Linearised(NamedTuple):
     `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
     δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
     f(v') = 1/(√v̂ + ε). Where v is one number for a vector, `copies` is how many coordinates each column stands for, and
-    `shared` the variance that they give v together. `shaken` is a variance that the weight gets besides, `lost` what a step takes of the weight directly
+    `shared` the variance that they give v together. `others` is what one more noise, of the rest of the vector, gives each member, `others_second` what it gives v',
+    and `lost` what a step takes of the weight directly
     where its decay does not say.
     """
 
@@ -222,7 +223,8 @@ class Linearised(NamedTuple):
     weight_gradient: Value
     copies: Value | None = None
     shared: Value | None = None
-    shaken: Value | None = None
+    others: Row = ()
+    others_second: Value | None = None
     lost: Value | None = None
 
     @property
@@ -371,6 +373,8 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
         number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
     ]
     lagging = [crossed[j] + kept * x.with_second[j] for j in members]
+    if a.others:
+        after_with = [number(total([own, product(a.others[i], a.others_second)])) for i, own in enumerate(after_with)]
     if a.copies is None:
         second = number(
             total([
@@ -401,8 +405,8 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
     def covariance(i: int, j: int) -> Value:
         linear = total([combined(a.matrix[j], moved[i]), product(a.noises[i], a.noises[j])])
         leaning = total([product(lean[i], after_with[j]), product(lean[j], after_with[i])])
-        shaken = a.shaken if i == j == 0 else None
-        return number(total([linear, leaning, product(product(lean[i], lean[j]), second), shaken]))
+        besides = product(a.others[i], a.others[j]) if a.others else None
+        return number(total([linear, leaning, product(product(lean[i], lean[j]), second), besides]))
 
     return ClosedMoments(
         tuple(mean(i) for i in members),

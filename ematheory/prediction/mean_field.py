@@ -8,7 +8,7 @@ here. A condition on a sum is met by some runs and not by others: the step is th
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,12 +38,19 @@ SHARED = 1 / 6
 
 
 class Sum:
-    """A sum over the vector: its expectation, and its relative variance."""
+    """A sum over the vector: its expectation, its variance, and the largest size that it may have.
+
+    `mixed` says that buffers go into it.
+    """
 
     __array_ufunc__ = None
 
-    def __init__(self, mean: Value, variance: Value = 0.0) -> None:
-        self.mean, self.variance = mean, variance
+    def __init__(self, mean: Value, variance: Value = 0.0, most: Value = np.inf, mixed: bool = False) -> None:
+        self.mean, self.variance, self.most, self.mixed = mean, variance, most, mixed
+
+    def larger(self) -> Sum:
+        """The sum when it is larger by its standard deviation."""
+        return Sum(self.mean + np.sqrt(np.maximum(self.variance, 0.0)))
 
     def __mul__(self, other: Any) -> Any:
         if other is self:
@@ -99,6 +106,7 @@ class Chance(NamedTuple):
         deviation = np.sqrt(np.maximum(self.squared.of.variance, 0.0))
         usable = np.where(deviation > 0, deviation, 1.0)
         found = ndtr((limit - mean) / usable) - ndtr((-limit - mean) / usable)
+        found = np.where(limit >= self.squared.of.most * (1 + 1e-12), 1.0, found)
         return np.asarray(np.where(deviation > 0, found, np.abs(mean) < limit), dtype=np.float64)
 
 
@@ -202,7 +210,13 @@ class Field:
         both = number(combined(a, across)) + a_noise * b_noise
         a_own, b_own = spread(a, self.x) + a_noise * a_noise, spread(b, self.x) + b_noise * b_noise
         square = a_own * b_own + both * both + a_own * b_mean * b_mean + b_own * a_mean * a_mean
-        return Sum(self.over(both + a_mean * b_mean), self.over(square + 2 * both * a_mean * b_mean))
+        return Sum(
+            self.over(both + a_mean * b_mean),
+            self.over(square + 2 * both * a_mean * b_mean),
+            # Cauchy and Schwarz
+            np.sqrt(self.over(a_own + a_mean * a_mean) * self.over(b_own + b_mean * b_mean)),
+            any(not (form.is_weight or form.is_gradient) for form in (one, other)),
+        )
 
     def over(self, value: Value) -> FloatArray:
         """The sum over the vector, shape (points, 1)."""
@@ -312,9 +326,15 @@ class VectorStructure(Structure):
         forms = [getattr(state, name) for name in self.members]
         return Images(tuple(form.row() for form in forms), tuple(form.by for form in forms))
 
-    def weight_if(self, met: float, c: Any) -> Value:
-        """What a step leaves of the weight where every condition is met (1) or none (0), the sums as they were."""
-        xp = Sums(self.sums.root, self.field, self.sums.seen)
+    def weight_if(self, met: float, c: Any, moved: int | None = None) -> Value:
+        """What a step leaves of the weight where every condition is met (1) or none (0), the sums as they were.
+
+        That of the number `moved` is larger by its standard deviation.
+        """
+        seen = list(self.sums.seen)
+        if moved is not None:
+            seen[moved] = seen[moved].larger()
+        xp = Sums(self.sums.root, self.field, seen)
         xp.met = np.full_like(self.sums.shares[0], met)
         return self.stepped(xp, c).weight.row()[0]
 
@@ -336,11 +356,20 @@ def projected(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known
         own.images(1.0, c, known)
         g = g._replace(lasting=g.lasting + own.sums.shares[0] / own.coordinates)
     a = linearised(own, x, g, c, known, pessimism)
+    share, plain, met = own.sums.shares[0], own.weight_if(0.0, c), own.weight_if(1.0, c)
     # Some runs meet the condition and others do not: what that makes of the weight differs between them.
-    share = own.sums.shares[0]
-    differs = np.where(share > 0, own.weight_if(1.0, c), 0.0) - own.weight_if(0.0, c)
-    shaken = share * (1 - share) * differs * differs * x.mean_square
-    return a._replace(lost=-own.weight.parts[0], shaken=shaken)
+    differs = np.where(share > 0, met - plain, 0.0)
+    shaken = share * (1 - share) * differs * differs
+    if not g.across:
+        # So do the sums that it is made of, in steps that last as the buffer does.
+        kept = number(a.matrix[1][1])
+        lasting = (1 + kept) / (1 - kept)
+        for place, each in enumerate(own.sums.seen):
+            swing = np.where(share > 0, own.weight_if(1.0, c, place) - met, 0.0)
+            shaken = shaken + share * swing * swing * (lasting if each.mixed else 1.0)
+    factor = {RARER: 0.0, OFTENER: 2.0}.get(own.field.pessimism, 1.0)
+    others = (np.sqrt(factor * shaken * x.mean_square), *(None,) * (len(a.matrix) - 1))
+    return a._replace(lost=-own.weight.parts[0], others=others)
 
 
 class Pool(NamedTuple):
@@ -399,59 +428,101 @@ def pooled(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any) -> Linea
     doubt = 1 + doubt_of(f, p, kept, taken, usable) + g.lasting
     factor = doubt * doubt if f.pessimism == SLOWER else 1.0
     more = doubt if f.pessimism == DECAYING else 1.0
-    louder = {SLOWER: doubt, NOISIER: np.sqrt(doubt)}.get(f.pessimism, 1.0)
-    scale = g.scale * louder
+    scale = g.scale * {SLOWER: doubt, NOISIER: np.sqrt(doubt)}.get(f.pessimism, 1.0)
 
-    def shifted(by: Value) -> Any:
-        """The state after the step with v moved: old and new squares alike, so that their ratio stays."""
-        return after(factor * (before + by), factor * (more * p.mean + by))
+    def moved(v: Value, square: Value) -> tuple[Any, Images]:
+        """The state after the step with v' and the new square moved, and its members' rows."""
+        held = np.where(kept > 0, (v - taken * square) / np.where(kept > 0, kept, 1.0), 0.0)
+        state = after(factor * (before + held), factor * (more * p.mean + square))
+        return state, images_of(own, state)
 
-    state = shifted(0.0)
-    forms = [None if name in scalar else getattr(state, name) for name in own.members]
-    nothing: Row = (None,) * count
-    whole = Images(
-        tuple(nothing if form is None else form.row() for form in forms),
-        tuple(None if form is None else form.by for form in forms),
-    )
-    own_by, step = whole.gradient[0], SHIFT * usable
-    moved = shifted(1j * step).weight.by / np.where(own_by, own_by, 1)
-    slant, curve = -moved.imag / step, np.where(own_by, 1 - moved.real, 0.0) / (step * step)
+    state, whole = moved(0.0, 0.0)
+    # Derivatives along the imaginary axis lose nothing; v' moves with the new square where it has no other past.
+    step = SHIFT * usable
+    by_second, by_square = moved(1j * step, 0.0)[1], moved(0.0, 1j * step)[1]
+    divided = each_entry(lambda entry: -np.imag(entry) / step, by_second)
+    first = np.imag(by_second.gradient[0]) / step
+    bent = (whole.gradient[0] - np.real(by_second.gradient[0])) / (step * step)
+    curve = np.where(first != 0, -bent / np.where(first != 0, first, 1.0), 0.0)
+    pushed = at_means(each_entry(lambda entry: np.imag(entry) / step, by_square), p.row, x, g)
     each = taken / own.coordinates
-    jitter, skewness, shaken = 2 * (each * p.variance) ** 2, None, None
+    slant, jitter, skewness = 1.0, 2 * (each * p.variance) ** 2, None
     if f.pessimism == NOISIER:
-        slant = slant / doubt
+        slant = 1 / doubt
         jitter = 3 * jitter + g.excess * (each * p.variance) ** 2
         skewness = None if g.third is None else g.third * doubt
-        deviation = np.sqrt(f.over(p.each) / own.coordinates**2 + p.shared)
-        shaken = (after(before, p.mean + deviation).weight.row()[0] - whole.rows[0][0]) ** 2 * x.mean_square
+    # The new square is moved by the coordinate's own fluctuations and by all others'.
+    leaning = 2 * p.root / own.coordinates
+    linear = 4 * p.root * p.root * p.variance
+    rest = np.sqrt(np.maximum(f.over(p.each) - linear, 0.0) / own.coordinates**2 + p.shared)
     still = (None,) * len(g.foretold)
-    divided = Images((nothing,) * count, whole.gradient)
-    offsets = (
-        *(
-            product(by, g.offset) if form is not None else np.broadcast_to(getattr(state, name), f.shape)
-            for name, form, by in zip(own.members, forms, whole.gradient, strict=True)
-        ),
-        *still,
-    )
+    nothing: Row = (None,) * len(p.row)
+    numbered = tuple(np.broadcast_to(getattr(state, name), f.shape) if name in scalar else None for name in own.members)
     return Linearised(
-        matrix=(*with_gradient(whole, p.row), *(((None,) * count) + row for row in g.memory)),
-        offsets=offsets,
-        noises=(*(product(by, scale) for by in whole.gradient), *g.memory_noises),
-        quotient=(*with_gradient(divided, p.row), *((None,) * len(p.row) for _ in still)),
-        quotient_noises=(*(product(by, scale) for by in whole.gradient), *still),
-        update=(*(product(by, p.root) for by in whole.gradient), *still),
+        matrix=(
+            *(
+                tuple(total([entry, product(product(push, leaning), slope)]) for entry, slope in zip(row, p.row, strict=True))
+                for row, push in zip(with_gradient(whole, p.row), pushed, strict=True)
+            ),
+            *(((None,) * count) + row for row in g.memory),
+        ),
+        offsets=(
+            *(
+                # The row has what the mean square's own mean does; its fluctuations have none.
+                total([fixed, product(by, g.offset), product(push, -leaning * number(combined(p.row, x.means)))])
+                for fixed, by, push in zip(numbered, whole.gradient, pushed, strict=True)
+            ),
+            *still,
+        ),
+        noises=(
+            *(
+                total([product(by, scale), product(push, leaning * scale)])
+                for by, push in zip(whole.gradient, pushed, strict=True)
+            ),
+            *g.memory_noises,
+        ),
+        quotient=(*with_gradient(divided, p.row), *(nothing for _ in still)),
+        quotient_noises=(*(product(by, scale) for by in divided.gradient), *still),
+        update=(*at_means(divided, p.row, x, g), *still),
         square=Square(kept, each, None, p.row, p.root, p.variance, p.drifting),
         second_mean=np.broadcast_to(second, f.shape),
         square_row=tuple(product(2 * each * p.root, part) for part in p.row),
         square_noise=2 * each * p.root * scale,
-        skewed=(*(product(by, skewness) for by in whole.gradient), *still),
+        skewed=(*(product(by, skewness) for by in divided.gradient), *still),
         jitter=jitter,
         slant=slant,
         curve=curve,
-        weight_gradient=number(own_by),
+        weight_gradient=number(whole.gradient[0]),
         copies=f.copies,
         shared=taken * taken * p.shared,
-        shaken=shaken,
+        others=(*(product(push, rest) for push in pushed), *still),
+        others_second=taken * rest,
+    )
+
+
+def images_of(own: VectorStructure, state: Any) -> Images:
+    """The rows of the members, with nothing for those that are one number."""
+    nothing: Row = (None,) * len(own.members)
+    numbers = own.optimizer.vector_members
+    forms = [None if name in numbers else getattr(state, name) for name in own.members]
+    return Images(
+        tuple(nothing if form is None else form.row() for form in forms),
+        tuple(None if form is None else form.by for form in forms),
+    )
+
+
+def each_entry(change: Callable[[Value], Value], images: Images) -> Images:
+    def of(row: Row) -> Row:
+        return tuple(None if entry is None else change(entry) for entry in row)
+
+    return Images(tuple(of(row) for row in images.rows), of(images.gradient))
+
+
+def at_means(images: Images, slopes: Row, x: ClosedMoments, g: Gradient) -> Row:
+    """What the images make of the means."""
+    return tuple(
+        total([combined(row, x.means), product(by, g.offset)])
+        for row, by in zip(with_gradient(images, slopes), images.gradient, strict=True)
     )
 
 
