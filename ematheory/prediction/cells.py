@@ -161,6 +161,11 @@ class Cells:
         return isinstance(self.optimizer, VECTORS)
 
     @property
+    def pooled(self) -> bool:
+        """Whether there is one second moment for a whole vector."""
+        return "second_moment" in self.optimizer.vector_members
+
+    @property
     def closes(self) -> bool:
         """Whether the second moment moves with the weights; AdamW's on pure noise is known beforehand."""
         still = isinstance(self.optimizer, AdamW) and not isinstance(self.gradient, RelativeMap)
@@ -176,7 +181,7 @@ class Cells:
         if not circling.any() and not self.overshooting.any():
             return np.zeros((), dtype=bool)
         moved = self.record > 0 if len(self.record) else np.ones(1, dtype=bool)
-        if per_coordinate:
+        if per_coordinate and not self.pooled:
             near = circling[:, None, :] & (self.ways[..., None] > self.apart[:, None, :])
             found = near | (self.overshooting[:, None, :] & moved[:, None])
             found = np.broadcast_to(found, (*found.shape[:2], self.coordinates))
@@ -184,12 +189,17 @@ class Cells:
             nearest = np.where(circling, self.apart, np.inf).min(axis=1)
             any_of = np.asarray(self.overshooting.any(axis=1))
             found = (self.ways > nearest[:, None]) | (any_of[:, None] & moved)
+            if per_coordinate:
+                found = np.broadcast_to(found[..., None], (*found.shape, self.coordinates))
         return found if len(self.record) else np.asarray(found[:, 0])
 
     @property
     def circling(self) -> npt.NDArray[np.bool_]:
         g, peak = self.gradient, np.max(np.abs(self.multipliers), initial=0.0)
-        circling = np.asarray((self.optimizer.lr * peak * g.slope > g.scale) & (g.scale > 0))
+        scale = g.scale
+        if self.pooled:
+            scale = np.sqrt((scale * scale).mean(axis=-1, keepdims=True))
+        circling = np.asarray((self.optimizer.lr * peak * g.slope > scale) & (scale > 0))
         return circling if is_adaptive(self.optimizer) else np.zeros_like(circling)
 
     @property

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ..optimizers import Optimizer
 from ..typing import FloatArray, Value
@@ -28,8 +29,11 @@ from .closure import (
 )
 from .members import BEYOND, Beyond, Images, Row, Structure, combined, number, product, total
 
-# Besides those of a moment closure: a larger mean square in the decay, and the condition met less and more often.
-DECAYING, RARER, OFTENER = 3, 4, 5
+# Besides those of a moment closure. With one second moment: a larger mean square in the decay, and no fluctuations but
+# a coordinate's own. With conditions on sums: met less often, sums without fluctuations; and more often, sums that
+# fluctuate for as long as the weights remember.
+DECAYING, ALONE, RARER, OFTENER = 3, 4, 5, 6
+POOLED, PROJECTED = (SLOWER, NOISIER, DECAYING, ALONE), (SLOWER, NOISIER, RARER, OFTENER)
 # The step of v, in parts of it, by which its derivatives are read off in the complex plane: to about 10⁻⁸.
 SHIFT = 1e-4
 # A gradient on samples has its residual in all coordinates: of Gaussian ones the squares of two are correlated by a
@@ -97,6 +101,12 @@ class Chance(NamedTuple):
     squared: SquaredSum
     bound: Sum
 
+    @property
+    def certain(self) -> npt.NDArray[np.bool_]:
+        """Whether no sum can be so large as not to meet it."""
+        most = self.squared.of.most
+        return np.asarray(self.bound.mean >= self.squared.factor * most * most * (1 - 1e-12)) & (self.bound.mean > 0)
+
     def probability(self, widened: Value = 1.0) -> FloatArray:
         """Of a normal sum, with the bound of its size widened by a factor."""
         from scipy.special import ndtr
@@ -106,7 +116,7 @@ class Chance(NamedTuple):
         deviation = np.sqrt(np.maximum(self.squared.of.variance, 0.0))
         usable = np.where(deviation > 0, deviation, 1.0)
         found = ndtr((limit - mean) / usable) - ndtr((-limit - mean) / usable)
-        found = np.where(limit >= self.squared.of.most * (1 + 1e-12), 1.0, found)
+        found = np.where(self.certain, 1.0, found)
         return np.asarray(np.where(deviation > 0, found, np.abs(mean) < limit), dtype=np.float64)
 
 
@@ -267,7 +277,8 @@ class Sums:
         doubt = np.sqrt(relative(condition.bound))
         if pessimism == OFTENER:
             return condition.probability(1 + doubt)
-        return np.asarray(condition.probability(1 / (1 + doubt)) * np.maximum(1 - doubt, 0.0))
+        rarer = condition.probability(1 / (1 + doubt)) * np.maximum(1 - doubt, 0.0)
+        return np.asarray(np.where(condition.certain, 1.0, rarer))
 
 
 def mixed(share: FloatArray, one: Form, other: Any) -> Any:
@@ -340,14 +351,17 @@ class VectorStructure(Structure):
 
 
 def mean_field(
-    structure: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], pessimism: int
+    structure: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], pessimism: int,
+    step: float,
 ) -> Linearised:
-    """The step from a state of these moments, as `closure.linearised`."""
+    """Update step+1 from a state of these moments, as `closure.linearised`."""
     own = structure.on(x, g, c, pessimism)
-    return pooled(own, x, g, c) if structure.optimizer.vector_members else projected(own, x, g, c, known)
+    return pooled(own, x, g, c) if structure.optimizer.vector_members else projected(own, x, g, c, known, step)
 
 
-def projected(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
+def projected(
+    own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], step: float
+) -> Linearised:
     """The step of an optimizer with a second moment for each coordinate and conditions on sums."""
     assert own.field is not None
     pessimism = own.field.pessimism if own.field.pessimism in (SLOWER, NOISIER) else 0
@@ -360,15 +374,17 @@ def projected(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known
     # Some runs meet the condition and others do not: what that makes of the weight differs between them.
     differs = np.where(share > 0, met - plain, 0.0)
     shaken = share * (1 - share) * differs * differs
-    if not g.across:
+    swings = np.zeros_like(shaken)
+    if not g.across and own.field.pessimism != RARER:
         # So do the sums that it is made of, in steps that last as the buffer does.
         kept = number(a.matrix[1][1])
-        lasting = (1 + kept) / (1 - kept)
         for place, each in enumerate(own.sums.seen):
             swing = np.where(share > 0, own.weight_if(1.0, c, place) - met, 0.0)
-            shaken = shaken + share * swing * swing * (lasting if each.mixed else 1.0)
-    factor = {RARER: 0.0, OFTENER: 2.0}.get(own.field.pessimism, 1.0)
-    others = (np.sqrt(factor * shaken * x.mean_square), *(None,) * (len(a.matrix) - 1))
+            swings = swings + share * swing * swing * ((1 + kept) / (1 - kept) if each.mixed else 1.0)
+    if own.field.pessimism == OFTENER:
+        lost = 1 - number(a.matrix[0][0])
+        swings = swings * np.minimum(2 * step + 2, 2 / np.maximum(lost, 1e-300))
+    others = (np.sqrt((shaken + swings) * x.mean_square), *(None,) * (len(a.matrix) - 1))
     return a._replace(lost=-own.weight.parts[0], others=others)
 
 
@@ -456,6 +472,7 @@ def pooled(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any) -> Linea
     linear = 4 * p.root * p.root * p.variance
     rest = np.sqrt(np.maximum(f.over(p.each) - linear, 0.0) / own.coordinates**2 + p.shared)
     still = (None,) * len(g.foretold)
+    alone = f.pessimism == ALONE
     nothing: Row = (None,) * len(p.row)
     numbered = tuple(np.broadcast_to(getattr(state, name), f.shape) if name in scalar else None for name in own.members)
     return Linearised(
@@ -493,9 +510,9 @@ def pooled(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any) -> Linea
         slant=slant,
         curve=curve,
         weight_gradient=number(whole.gradient[0]),
-        copies=f.copies,
+        copies=None if alone else f.copies,
         shared=taken * taken * p.shared,
-        others=(*(product(push, rest) for push in pushed), *still),
+        others=() if alone else (*(product(push, rest) for push in pushed), *still),
         others_second=taken * rest,
     )
 

@@ -26,7 +26,7 @@ from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive, starts_large
-from .mean_field import DECAYING, OFTENER, RARER
+from .mean_field import POOLED, PROJECTED
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
 from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
@@ -219,7 +219,7 @@ def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
     if isinstance(optimizer, SIGNED):
         return SIGNS, SIGN_PESSIMISMS
     if isinstance(optimizer, VECTORS):
-        return FIELD, (*PESSIMISMS, *((DECAYING,) if optimizer.vector_members else (RARER, OFTENER)))
+        return FIELD, POOLED if optimizer.vector_members else PROJECTED
     return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
 
 

@@ -310,10 +310,13 @@ class ClosedRun(Run):
         count = len(kind._fields)
         c, known = kind(*columns[:count]), columns[count:]
         seen = x.at_point(self.structure.point_row(c))
-        return self.step_from(x, self.problem.gradient(seen, block.start + j), c, known)
+        step = block.start + j
+        return self.step_from(x, self.problem.gradient(seen, step), c, known, step)
 
-    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
-        """The step from a state of these moments, with the gradient there."""
+    def step_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], step: float = np.inf
+    ) -> Linearised:
+        """Update step+1 from a state of these moments, with the gradient there."""
         return linearised(self.structure, x, g, c, known, self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
@@ -355,8 +358,10 @@ class VectorRun(ClosedRun):
     def native(self) -> Stepper | None:
         return None
 
-    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
-        return mean_field(self.structure, x, g, c, known, self.pessimism)
+    def step_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], step: float = np.inf
+    ) -> Linearised:
+        return mean_field(self.structure, x, g, c, known, self.pessimism, step)
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:
