@@ -44,17 +44,32 @@ SHARED = 1 / 6
 class Sum:
     """A sum over the vector: its expectation, its variance, and the largest size that it may have.
 
-    `mixed` says that buffers go into it.
+    `fresh` is what a step's own noise gives of the variance; `mixed` says that buffers go into the sum, and so does
+    noise of before.
     """
 
     __array_ufunc__ = None
 
-    def __init__(self, mean: Value, variance: Value = 0.0, most: Value = np.inf, mixed: bool = False) -> None:
-        self.mean, self.variance, self.most, self.mixed = mean, variance, most, mixed
+    def __init__(
+        self, mean: Value, variance: Value = 0.0, most: Value = np.inf, fresh: Value = 0.0, mixed: bool = False
+    ) -> None:
+        self.mean, self.variance, self.most, self.fresh, self.mixed = mean, variance, most, fresh, mixed
 
     def larger(self) -> Sum:
         """The sum when it is larger by its standard deviation."""
         return Sum(self.mean + np.sqrt(np.maximum(self.variance, 0.0)))
+
+    def lasting(self, kept: Value, span: Value) -> Value:
+        """By what factor the sum's steps add up to a larger variance than those of white noise.
+
+        That of noise which the buffer keeps, and `span` for the rest, which lasts.
+        """
+        kept = kept if self.mixed else 0.0
+        old = 1 - kept * kept
+        noise = np.minimum(self.fresh / old, self.variance)
+        slow = self.variance - noise
+        share = np.where(self.variance > 0, slow / np.where(self.variance > 0, self.variance, 1.0), 0.0)
+        return (1 - share) * ((1 + kept) / (1 - kept)) + share * span
 
     def __mul__(self, other: Any) -> Any:
         if other is self:
@@ -225,6 +240,7 @@ class Field:
             self.over(square + 2 * both * a_mean * b_mean),
             # Cauchy and Schwarz
             np.sqrt(self.over(a_own + a_mean * a_mean) * self.over(b_own + b_mean * b_mean)),
+            self.over((a_own + a_mean * a_mean) * b_noise * b_noise + (b_own + b_mean * b_mean) * a_noise * a_noise),
             any(not (form.is_weight or form.is_gradient) for form in (one, other)),
         )
 
@@ -374,24 +390,22 @@ def projected(
     # Some runs meet the condition and others do not: what that makes of the weight differs between them.
     differs = np.where(share > 0, met - plain, 0.0)
     shaken = share * (1 - share) * differs * differs
-    swings = np.zeros_like(shaken)
     if not g.across and own.field.pessimism != RARER:
-        # So do the sums that it is made of, in steps that last as the buffer does.
-        kept = number(a.matrix[1][1])
+        # So do the sums that it is made of, in steps that last as the buffer does, and at worst as the weights do.
+        kept, worst = number(a.matrix[1][1]), own.field.pessimism == OFTENER
+        lost = np.maximum(-own.weight.parts[0], 1e-300)
+        span = np.minimum(2 * step + 2, 2 / lost) if worst else 1.0
         for place, each in enumerate(own.sums.seen):
             swing = np.where(share > 0, own.weight_if(1.0, c, place) - met, 0.0)
-            swings = swings + share * swing * swing * ((1 + kept) / (1 - kept) if each.mixed else 1.0)
-    if own.field.pessimism == OFTENER:
-        lost = 1 - number(a.matrix[0][0])
-        swings = swings * np.minimum(2 * step + 2, 2 / np.maximum(lost, 1e-300))
-    others = (np.sqrt((shaken + swings) * x.mean_square), *(None,) * (len(a.matrix) - 1))
+            shaken = shaken + (2 if worst else 1) * share * swing * swing * each.lasting(kept, span)
+    others = (np.sqrt(shaken * x.mean_square), *(None,) * (len(a.matrix) - 1))
     return a._replace(lost=-own.weight.parts[0], others=others)
 
 
 class Pool(NamedTuple):
     """The mean square of a vector's gradient, and what its fluctuations are made of.
 
-    `mean` is E mean(g²); `each` is the variance that a coordinate's own square has, `drifting` the largest variance of a
+    `mean` is E mean(g²); `each` is the variance that a coordinate's own square has where it is normal, `drifting` the largest variance of a
     coordinate that the members make, `shared` the variance of the mean that all coordinates have in common.
     """
 
@@ -412,7 +426,7 @@ def pool(f: Field) -> Pool:
     variance = drifting + g.scale * g.scale
     mean = f.over(variance + root * root) / f.coordinates
     common = SHARED * g.excess * (f.over(variance) / f.coordinates) ** 2
-    each = variance * ((2 + g.excess) * variance + 4 * root * root)
+    each = variance * (2 * variance + 4 * root * root)
     return Pool(row, root, variance, mean, each, drifting.max(axis=-1, keepdims=True), common)
 
 
@@ -547,5 +561,5 @@ def doubt_of(f: Field, p: Pool, kept: Value, taken: Value, second: Value) -> Flo
     """v's variance over its squared mean, with what the weights' fluctuations make of it for long."""
     own = taken / f.coordinates
     old = kept * kept * f.x.second_variance[..., :1]
-    variance = old + f.over(own * own * p.each) + taken * taken * p.shared
+    variance = old + f.over(own * own * (p.each + f.g.excess * p.variance * p.variance)) + taken * taken * p.shared
     return np.asarray(variance / (second * second) + 2 * p.drifting * own / second)
