@@ -45,15 +45,24 @@ class Sum:
     """A sum over the vector: its expectation, its variance, and the largest size that it may have.
 
     `fresh` is what a step's own noise gives of the variance; `mixed` says that buffers go into the sum, and so does
-    noise of before.
+    noise of before. `own` is each coordinate's part of the variance, `factors` what the sum is of: a weight's mean, and a
+    row, its noise and its gradient.
     """
 
     __array_ufunc__ = None
 
     def __init__(
-        self, mean: Value, variance: Value = 0.0, most: Value = np.inf, fresh: Value = 0.0, mixed: bool = False
+        self,
+        mean: Value,
+        variance: Value = 0.0,
+        most: Value = np.inf,
+        fresh: Value = 0.0,
+        mixed: bool = False,
+        own: Value = 0.0,
+        factors: Any = None,
     ) -> None:
         self.mean, self.variance, self.most, self.fresh, self.mixed = mean, variance, most, fresh, mixed
+        self.own, self.factors = own, factors
 
     def larger(self) -> Sum:
         """The sum when it is larger by its standard deviation."""
@@ -242,6 +251,8 @@ class Field:
             np.sqrt(self.over(a_own + a_mean * a_mean) * self.over(b_own + b_mean * b_mean)),
             self.over((a_own + a_mean * a_mean) * b_noise * b_noise + (b_own + b_mean * b_mean) * a_noise * a_noise),
             any(not (form.is_weight or form.is_gradient) for form in (one, other)),
+            square + 2 * both * a_mean * b_mean,
+            (a_mean, (b, b_noise, other.by)),
         )
 
     def over(self, value: Value) -> FloatArray:
@@ -390,16 +401,42 @@ def projected(
     # Some runs meet the condition and others do not: what that makes of the weight differs between them.
     differs = np.where(share > 0, met - plain, 0.0)
     shaken = share * (1 - share) * differs * differs
-    if not g.across and own.field.pessimism != RARER:
+    if not g.across:
         # So do the sums that it is made of, in steps that last as the buffer does, and at worst as the weights do.
         kept, worst = number(a.matrix[1][1]), own.field.pessimism == OFTENER
         lost = np.maximum(-own.weight.parts[0], 1e-300)
         span = np.minimum(2 * step + 2, 2 / lost) if worst else 1.0
         for place, each in enumerate(own.sums.seen):
+            deviation = np.sqrt(np.maximum(each.variance, 0.0))
             swing = np.where(share > 0, own.weight_if(1.0, c, place) - met, 0.0)
-            shaken = shaken + (2 if worst else 1) * share * swing * swing * each.lasting(kept, span)
-    others = (np.sqrt(shaken * x.mean_square), *(None,) * (len(a.matrix) - 1))
-    return a._replace(lost=-own.weight.parts[0], others=others)
+            if own.field.pessimism != RARER:
+                rest = np.where(each.variance > 0, 1 - each.own / np.where(each.variance > 0, each.variance, 1.0), 0.0)
+                shaken = shaken + (2 if worst else 1) * share * swing * swing * rest * each.lasting(kept, span)
+            if each.mixed:
+                push = share * np.where(deviation > 0, swing / np.where(deviation > 0, deviation, 1.0), 0.0)
+                a = with_own(a, own.field, x, each, push * x.means[0])
+    others = (np.sqrt(np.maximum(shaken, 0.0) * x.mean_square), *(None,) * (len(a.matrix) - 1))
+    return a._replace(lost=number(a.lost) - own.weight.parts[0], others=others)
+
+
+def with_own(a: Linearised, f: Field, x: ClosedMoments, each: Sum, push: Value) -> Linearised:
+    """The step with what a coordinate's own part of a sum does to its weight, `push` times it.
+
+    The sum's mean is in the step before: only the part's fluctuations are added.
+    """
+    mean, (row, noise, by) = each.factors
+    push = push * mean
+    moved = tuple(product(push, entry) for entry in row)
+    first = tuple(total([one, other]) for one, other in zip(a.matrix[0], moved, strict=True))
+    # The part is divided by √v̂ as the update is.
+    share = 1 + push * by / np.where(a.weight_gradient, a.weight_gradient, 1.0)
+    return a._replace(
+        matrix=(first, *a.matrix[1:]),
+        offsets=(total([a.offsets[0], -number(combined(moved, x.means))]), *a.offsets[1:]),
+        noises=(total([a.noises[0], push * noise]), *a.noises[1:]),
+        update=(product(a.update[0], share), *a.update[1:]),
+        lost=-number(moved[0]) + push * by * f.g.slope,
+    )
 
 
 class Pool(NamedTuple):
