@@ -181,7 +181,7 @@ class Cells:
         if not circling.any() and not self.overshooting.any():
             return np.zeros((), dtype=bool)
         moved = self.record > 0 if len(self.record) else np.ones(1, dtype=bool)
-        if per_coordinate and not self.pooled:
+        if per_coordinate and not self.vector:
             near = circling[:, None, :] & (self.ways[..., None] > self.apart[:, None, :])
             found = near | (self.overshooting[:, None, :] & moved[:, None])
             found = np.broadcast_to(found, (*found.shape[:2], self.coordinates))

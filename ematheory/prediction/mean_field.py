@@ -298,11 +298,10 @@ class Sums:
         """How often the condition is met, or as a pessimist has it."""
         if self.met is not None:
             return self.met
-        pessimism = 0 if self.field is None else self.field.pessimism
-        if pessimism not in (RARER, OFTENER):
+        if self.field is None or self.field.pessimism not in (RARER, OFTENER):
             return condition.probability()
-        doubt = np.sqrt(relative(condition.bound))
-        if pessimism == OFTENER:
+        doubt = np.sqrt(relative(condition.bound) + SHARED * self.field.g.excess)
+        if self.field.pessimism == OFTENER:
             return condition.probability(1 + doubt)
         rarer = condition.probability(1 / (1 + doubt)) * np.maximum(1 - doubt, 0.0)
         return np.asarray(np.where(condition.certain, 1.0, rarer))

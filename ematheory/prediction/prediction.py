@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
+from ..optimizers import SGD, Amos, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -43,7 +43,10 @@ SIGNS = (
     "in it for noise with the correlation that a normal argument gives it: the error grows with the share that the "
     "weights' own fluctuations have in the argument, and with how far the gradient's noise is from normal"
 )
-FIELD = "mean field"
+FIELD = (
+    "sums over the vector are their expectations (mean field), with what their fluctuations do to each coordinate: the "
+    "error falls with the number of coordinates, and comes to that of the moment closure"
+)
 MANY = "the limit of many coordinates"
 PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
 
@@ -68,7 +71,9 @@ def predict(
     limit of many coordinates C, where the norm is its own expectation: the error is O(1/C). `Lion` and `SignSGD` on
     all of them by statistical linearisation: what the sign is taken of is taken for normal, and the sign's correlation
     with earlier ones is then the arcsine of its argument's. The error is stated; it is small where the gradient's noise
-    is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off.
+    is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off. `AdamP` and `Amos` on all of them
+    by mean field: the sums that they take over a vector are their expectations over its coordinates, AdamP's condition
+    is met by the share of runs that a normal sum gives, and the rest is the moment closure.
 
     Parameters
     ----------
@@ -126,6 +131,8 @@ def predict(
             )
     if steps is None and isinstance(optimizer, ScheduleFreeSGD | ScheduleFreeAdamW):
         raise ValueError("Schedule-Free averages over all of a run and has no stationary state; give steps=")
+    if steps is None and isinstance(optimizer, Amos):
+        raise ValueError("Amos's steps fall for as long as it runs and it has no stationary state; give steps=")
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         run: dict[str, Any] = {}
@@ -155,10 +162,12 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         if not optimizer.decays_where_aligned:
             return
         name = "AdamW with cautious decay, whose mask is not linear in the weight,"
-    kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, SIGNED, PROBLEMS)]
+    groups = (LINEAR, CLOSING, SIGNED, VECTORS, PROBLEMS)
+    kinds = [", ".join(kind.__name__ for kind in group) for group in groups]
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact), by moment "
-        f"closure {kinds[1]}, and by statistical linearisation {kinds[2]} on {kinds[3]}; use simulate for the rest"
+        f"closure {kinds[1]}, by statistical linearisation {kinds[2]}, and by mean field {kinds[3]} on {kinds[4]}; use "
+        "simulate for the rest"
     )
 
 
