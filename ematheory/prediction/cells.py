@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -135,8 +135,8 @@ class Cells:
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)
         elif self.closes:
-            own = dict(vars(run), pessimism=self.pessimism)
-            run = VectorRun(**own, coordinates=self.coordinates) if self.vector else ClosedRun(**own)
+            given: dict[str, Any] = {**vars(run), "pessimism": self.pessimism}
+            run = VectorRun(**given, coordinates=self.coordinates) if self.vector else ClosedRun(**given)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):

@@ -201,9 +201,9 @@ class Linearised(NamedTuple):
     `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
     δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
     f(v') = 1/(√v̂ + ε). Where v is one number for a vector, `copies` is how many coordinates each column stands for, and
-    `shared` the variance that they give v together. `others` is what one more noise, of the rest of the vector, gives each member, `others_second` what it gives v',
-    and `lost` what a step takes of the weight directly
-    where its decay does not say.
+    `shared` the variance that they give v together. `others` is what one more noise, of the rest of the vector, gives
+    each member, `others_second` what it gives v', and `lost` what a step takes of the weight directly where its decay
+    does not say.
     """
 
     matrix: Matrix

@@ -45,8 +45,8 @@ class Sum:
     """A sum over the vector: its expectation, its variance, and the largest size that it may have.
 
     `fresh` is what a step's own noise gives of the variance; `mixed` says that buffers go into the sum, and so does
-    noise of before. `own` is each coordinate's part of the variance, `factors` what the sum is of: a weight's mean, and a
-    row, its noise and its gradient.
+    noise of before. `own` is each coordinate's part of the variance, `factors` what the sum is of: the first one's
+    mean, and the second one's row, noise and gradient.
     """
 
     __array_ufunc__ = None
@@ -129,7 +129,8 @@ class Chance(NamedTuple):
     def certain(self) -> npt.NDArray[np.bool_]:
         """Whether no sum can be so large as not to meet it."""
         most = self.squared.of.most
-        return np.asarray(self.bound.mean >= self.squared.factor * most * most * (1 - 1e-12)) & (self.bound.mean > 0)
+        sure = self.bound.mean >= self.squared.factor * most * most * (1 - 1e-12)
+        return np.asarray(sure & (self.bound.mean > 0), dtype=np.bool_)
 
     def probability(self, widened: Value = 1.0) -> FloatArray:
         """Of a normal sum, with the bound of its size widened by a factor."""
@@ -263,7 +264,8 @@ class Field:
 class Sums:
     """An array namespace for `Form`s: sums over the vector of a `field`, or those `given` in their order before.
 
-    The root of what differs between coordinates is `root`. `seen` are the sums, `shares` how often the conditions are met.
+    The root of what differs between coordinates is `root`. `seen` are the sums, `shares` how often the conditions are
+    met, all of them `met` where that is given.
     """
 
     def __init__(self, root: Value | Beyond, field: Field | None, given: Sequence[Sum] | None = None) -> None:
@@ -377,7 +379,12 @@ class VectorStructure(Structure):
 
 
 def mean_field(
-    structure: VectorStructure, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], pessimism: int,
+    structure: VectorStructure,
+    x: ClosedMoments,
+    g: Gradient,
+    c: Any,
+    known: Sequence[Value],
+    pessimism: int,
     step: float,
 ) -> Linearised:
     """Update step+1 from a state of these moments, as `closure.linearised`."""
@@ -441,8 +448,9 @@ def with_own(a: Linearised, f: Field, x: ClosedMoments, each: Sum, push: Value) 
 class Pool(NamedTuple):
     """The mean square of a vector's gradient, and what its fluctuations are made of.
 
-    `mean` is E mean(g²); `each` is the variance that a coordinate's own square has where it is normal, `drifting` the largest variance of a
-    coordinate that the members make, `shared` the variance of the mean that all coordinates have in common.
+    `mean` is E mean(g²); `each` is the variance that a coordinate's own square has where it is normal, `drifting` the
+    largest variance of a coordinate that the members make, `shared` the variance of the mean that all coordinates have
+    in common.
     """
 
     row: Row
@@ -507,8 +515,9 @@ def pooled(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any) -> Linea
     step = SHIFT * usable
     by_second, by_square = moved(1j * step, 0.0)[1], moved(0.0, 1j * step)[1]
     divided = each_entry(lambda entry: -np.imag(entry) / step, by_second)
-    first = np.imag(by_second.gradient[0]) / step
-    bent = (whole.gradient[0] - np.real(by_second.gradient[0])) / (step * step)
+    bending = number(by_second.gradient[0])
+    first = np.imag(bending) / step
+    bent = (number(whole.gradient[0]) - np.real(bending)) / (step * step)
     curve = np.where(first != 0, -bent / np.where(first != 0, first, 1.0), 0.0)
     pushed = at_means(each_entry(lambda entry: np.imag(entry) / step, by_square), p.row, x, g)
     each = taken / own.coordinates
@@ -528,7 +537,10 @@ def pooled(own: VectorStructure, x: ClosedMoments, g: Gradient, c: Any) -> Linea
     return Linearised(
         matrix=(
             *(
-                tuple(total([entry, product(product(push, leaning), slope)]) for entry, slope in zip(row, p.row, strict=True))
+                tuple(
+                    total([entry, product(product(push, leaning), slope)])
+                    for entry, slope in zip(row, p.row, strict=True)
+                )
                 for row, push in zip(with_gradient(whole, p.row), pushed, strict=True)
             ),
             *(((None,) * count) + row for row in g.memory),

@@ -68,12 +68,13 @@ def predict(
     `ReshuffledData` (epochs), the latter two stepped one by one. On the first two, `AdamW` (not cautious) and `Adam` by
     moment closure (Q9): the weight's and the buffer's moments together with the expectation of the second moment, at
     which its root is taken. That is exact as β₂ → 1, and the error is stated. On `ScaleInvariant` the same, in the
-    limit of many coordinates C, where the norm is its own expectation: the error is O(1/C). `Lion` and `SignSGD` on
-    all of them by statistical linearisation: what the sign is taken of is taken for normal, and the sign's correlation
-    with earlier ones is then the arcsine of its argument's. The error is stated; it is small where the gradient's noise
-    is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off. `AdamP` and `Amos` on all of them
-    by mean field: the sums that they take over a vector are their expectations over its coordinates, AdamP's condition
-    is met by the share of runs that a normal sum gives, and the rest is the moment closure.
+    limit of many coordinates C, where the norm is its own expectation: the error is O(1/C). `Lion` and `SignSGD` on all
+    of them by statistical linearisation: what the sign is taken of is taken for normal, and the sign's correlation with
+    earlier ones is then the arcsine of its argument's. The error is stated; it is small where the gradient's noise is
+    normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off.
+    `AdamP` and `Amos` on all of them by mean field: the sums that they take over a vector are their expectations over
+    its coordinates, AdamP's condition is met by the share of runs that a normal sum gives, and the rest is the moment
+    closure.
 
     Parameters
     ----------

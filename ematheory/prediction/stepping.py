@@ -13,8 +13,8 @@ from ..native import check_threads, isas, native_module
 from ..optimizers import (
     SGD,
     Adam,
-    AdamW,
     AdamP,
+    AdamW,
     AdEMAMix,
     Amos,
     Lion,

@@ -37,7 +37,9 @@ def optimizer(kind: Any, rng: np.random.Generator) -> Any:
     if kind is em.AdEMAMix:
         fields.update(beta3=along(rng.choice([0.99, 0.999, 0.9999], POINTS)), lr=fields["lr"] / 5)
     if kind is em.AdamP:
-        fields.update(delta=along(rng.choice([0.1, 0.5, 2.0], POINTS)), wd_ratio=along(rng.choice([0.0, 0.1, 1], POINTS)))
+        fields.update(
+            delta=along(rng.choice([0.1, 0.5, 2.0], POINTS)), wd_ratio=along(rng.choice([0.0, 0.1, 1], POINTS))
+        )
     if kind is em.Amos:
         fields.update(momentum=fields.pop("beta1"), scale=along(10 ** rng.uniform(-1, 0, POINTS)))
         del fields["weight_decay"]
