@@ -420,12 +420,12 @@ def projected(
                 shaken = shaken + (2 if worst else 1) * share * swing * swing * rest * each.lasting(kept, span)
             if each.mixed:
                 push = share * np.where(deviation > 0, swing / np.where(deviation > 0, deviation, 1.0), 0.0)
-                a = with_own(a, own.field, x, each, push * x.means[0])
+                a = with_own(a, x, each, push * x.means[0])
     others = (np.sqrt(np.maximum(shaken, 0.0) * x.mean_square), *(None,) * (len(a.matrix) - 1))
     return a._replace(lost=number(a.lost) - own.weight.parts[0], others=others)
 
 
-def with_own(a: Linearised, f: Field, x: ClosedMoments, each: Sum, push: Value) -> Linearised:
+def with_own(a: Linearised, x: ClosedMoments, each: Sum, push: Value) -> Linearised:
     """The step with what a coordinate's own part of a sum does to its weight, `push` times it.
 
     The sum's mean is in the step before: only the part's fluctuations are added.
@@ -441,7 +441,7 @@ def with_own(a: Linearised, f: Field, x: ClosedMoments, each: Sum, push: Value) 
         offsets=(total([a.offsets[0], -number(combined(moved, x.means))]), *a.offsets[1:]),
         noises=(total([a.noises[0], push * noise]), *a.noises[1:]),
         update=(product(a.update[0], share), *a.update[1:]),
-        lost=-number(moved[0]) + push * by * f.g.slope,
+        lost=number(a.lost) - number(moved[0]),
     )
 
 

@@ -105,6 +105,10 @@ def at_rest(a: Linearised, x: ClosedMoments, left: FloatArray) -> ClosedMoments:
     linear = np.stack([*(noises[i] + lean[i] * taken for i in members), taken], axis=-1)
     squared = np.stack([*lean, np.ones(shape)], axis=-1)
     noise = outer(linear) + np.broadcast_to(a.jitter, shape)[..., None, None] * outer(squared)
+    if a.others:
+        given = number(a.others_second)
+        rest = [number(own) + lean[i] * given for i, own in enumerate(a.others)]
+        noise = noise + outer(np.stack([np.broadcast_to(each, shape) for each in (*rest, given)], axis=-1))
     spread = settled_covariance(d * (scale[..., None, :] / scale[..., :, None]), noise / outer(scale)) * outer(scale)
     centred = ClosedMoments(
         (np.zeros(shape),) * len(members),

@@ -10,6 +10,7 @@ import xarray as xr
 
 import ematheory as em
 from ematheory.prediction.mean_field import Chance, Form, Sum
+from ematheory.prediction.stability import UnstableWarning
 
 C = 256
 EXPECTATIONS = ("risk", "weight_mean_square")
@@ -111,7 +112,7 @@ def test_sweep_axes_are_as_separate_runs() -> None:
 
 
 def test_a_decay_that_is_too_large_either_way_is_warned_of() -> None:
-    with pytest.warns(em.UnstableWarning, match="the decay per step is at least 3"):
+    with pytest.warns(UnstableWarning, match="the decay per step is at least 3"):
         em.predict(quadratic(4), em.AdamP(lr=1.0, weight_decay=3.0, wd_ratio=2.0), steps=2)
 
 
