@@ -69,6 +69,7 @@ class Amos(Optimizer):
 
     State = AmosState
     Coefficients = AmosCoefficients
+    vector_members = ("second_moment", "decayed")
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -48,6 +48,8 @@ class Optimizer(Record):
     Coefficients: ClassVar[type[Any]]
     # Members of the state that depend on time alone.
     known_members: ClassVar[tuple[str, ...]] = ()
+    # Members of the state that are one number for a whole vector.
+    vector_members: ClassVar[tuple[str, ...]] = ()
 
     lr: Any
     weight_decay: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,8 @@ from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .signed_run import SignRun, settled_signs
 from .stability import closed_margins, contraction, peak_updates, restoring, where
-from .stepping import SIGNED
-from .trajectory import ClosedRun, Recorded, Run
+from .stepping import SIGNED, VECTORS
+from .trajectory import ClosedRun, Recorded, Run, VectorRun
 
 # A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
 BLOCK_CELLS, NATIVE_BLOCK_CELLS = 2**13, 2**16
@@ -107,9 +107,9 @@ class Cells:
 
     def blocks(self) -> Iterator[Block]:
         points, columns = self.shape
-        # What one coordinate does to another's noise keeps all of them in one block.
+        # What one coordinate does to another's noise, or to a sum over the vector, keeps all of them in one block.
         cells = NATIVE_BLOCK_CELLS if self.native else BLOCK_CELLS
-        width = columns if self.gradient.coupled else min(columns, cells)
+        width = columns if self.gradient.coupled or self.vector else min(columns, cells)
         height = max(1, cells // columns)
         for top in range(0, points, height):
             for left in range(0, columns, width):
@@ -137,8 +137,11 @@ class Cells:
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)
         elif self.closes:
-            closed = MaskedRun if optimizer.decays_where_aligned else ClosedRun
-            run = closed(**vars(run), pessimism=self.pessimism)
+            given: dict[str, Any] = {**vars(run), "pessimism": self.pessimism}
+            if self.vector:
+                run = VectorRun(**given, coordinates=self.coordinates)
+            else:
+                run = MaskedRun(**given) if optimizer.decays_where_aligned else ClosedRun(**given)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
         elif isinstance(gradient, EpochMap):
@@ -150,17 +153,23 @@ class Cells:
     @property
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
-        return (
-            self.closes
-            and not self.optimizer.decays_where_aligned
-            and type(self.gradient) is ProblemMap
-            and native_module() is not None
-        )
+        plain = self.closes and not self.vector and not self.optimizer.decays_where_aligned
+        return plain and type(self.gradient) is ProblemMap and native_module() is not None
 
     @property
     def signed(self) -> bool:
         """Whether the update is a sign."""
         return isinstance(self.optimizer, SIGNED)
+
+    @property
+    def vector(self) -> bool:
+        """Whether the update takes sums over the vector."""
+        return isinstance(self.optimizer, VECTORS)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether there is one second moment for a whole vector."""
+        return "second_moment" in self.optimizer.vector_members
 
     @property
     def closes(self) -> bool:
@@ -179,7 +188,7 @@ class Cells:
         if not circling.any() and not self.overshooting.any():
             return np.zeros((), dtype=bool)
         moved = self.record > 0 if len(self.record) else np.ones(1, dtype=bool)
-        if per_coordinate:
+        if per_coordinate and not self.vector:
             near = circling[:, None, :] & (self.ways[..., None] > self.apart[:, None, :])
             found = near | (self.overshooting[:, None, :] & moved[:, None])
             found = np.broadcast_to(found, (*found.shape[:2], self.coordinates))
@@ -187,12 +196,17 @@ class Cells:
             nearest = np.where(circling, self.apart, np.inf).min(axis=1)
             any_of = np.asarray(self.overshooting.any(axis=1))
             found = (self.ways > nearest[:, None]) | (any_of[:, None] & moved)
+            if per_coordinate:
+                found = np.broadcast_to(found[..., None], (*found.shape, self.coordinates))
         return found if len(self.record) else np.asarray(found[:, 0])
 
     @property
     def circling(self) -> npt.NDArray[np.bool_]:
         g, peak = self.gradient, np.max(np.abs(self.multipliers), initial=0.0)
-        circling = np.asarray((self.optimizer.lr * peak * g.slope > g.scale) & (g.scale > 0))
+        scale = g.scale
+        if self.pooled:
+            scale = np.sqrt((scale * scale).mean(axis=-1, keepdims=True))
+        circling = np.asarray((self.optimizer.lr * peak * g.slope > scale) & (scale > 0))
         return circling if is_adaptive(self.optimizer) else np.zeros_like(circling)
 
     @property

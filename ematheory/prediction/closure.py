@@ -47,7 +47,7 @@ def starts_large(optimizer: Optimizer) -> bool:
 
     The first steps, where v averages few gradients and the closure is worst, are then also the largest.
     """
-    return "inverse_correction2" not in optimizer.Coefficients._fields
+    return not {"inverse_correction2", "correction"} & set(optimizer.Coefficients._fields)
 
 
 class Followed(Protocol):
@@ -89,7 +89,7 @@ class Gradient(NamedTuple):
     `third` and `excess` are the noise's third moment and its excess kurtosis, and `lasting` is the relative variance of
     g² that no averaging over steps takes away; `few` is 1/C where C coordinates share one noise. `foretold` has an
     entry for each member of the noise's own state: those follow the optimizer's in `ClosedMoments`, and step as
-    `memory` and `memory_noises` say.
+    `memory` and `memory_noises` say. `across` says that g is at right angles to the weights, whatever they are.
     """
 
     slope: Value
@@ -102,6 +102,7 @@ class Gradient(NamedTuple):
     memory: Matrix = ()
     memory_noises: Row = ()
     few: Value = 0
+    across: bool = False
 
     def row(self, point: Row) -> Row:
         """What each member contributes to g, taken at the `point`."""
@@ -200,7 +201,10 @@ class Linearised(NamedTuple):
     `quotient` are the rows of what is divided by √v̂ + ε, `update` its mean. `square_row` and `square_noise` are what
     δx and n contribute to δv', `jitter` the variance that n² adds to v'; `slant` and `curve` are −f'/f and ½f''/f of
     f(v') = 1/(√v̂ + ε). `decaying` is the share of the decay that acts on a weight's fluctuation, and `fresh` the
-    variance that the last member gets from noise of its own (`masked`).
+    variance that the last member gets from noise of its own (`masked`). Where v is one number for a vector, `copies` is
+    how many coordinates each column stands for, and `shared` the variance that they give v together. `others` is what
+    one more noise, of the rest of the vector, gives each member, `others_second` what it gives v', and `lost` what a
+    step takes of the weight directly where its decay does not say (`mean_field`).
     """
 
     matrix: Matrix
@@ -220,6 +224,11 @@ class Linearised(NamedTuple):
     weight_gradient: Value
     decaying: Value = 1
     fresh: Value | None = None
+    copies: Value | None = None
+    shared: Value | None = None
+    others: Row = ()
+    others_second: Value | None = None
+    lost: Value | None = None
 
     @property
     def lean(self) -> Row:
@@ -372,7 +381,8 @@ def advance_closed(x: ClosedMoments, a: Linearised) -> ClosedMoments:
         linear = total([combined(a.matrix[j], moved[i]), product(a.noises[i], a.noises[j])])
         leaning = total([product(lean[i], s.after_with[j]), product(lean[j], s.after_with[i])])
         own = a.fresh if i == j == count - 1 else None
-        return number(total([linear, leaning, product(product(lean[i], lean[j]), s.variance), own]))
+        besides = product(a.others[i], a.others[j]) if a.others else None
+        return number(total([linear, leaning, product(product(lean[i], lean[j]), s.variance), own, besides]))
 
     return ClosedMoments(
         tuple(mean(i) for i in members),
@@ -397,12 +407,15 @@ def after_second(x: ClosedMoments, a: Linearised) -> AfterSecond:
     after_with = [
         number(total([combined(a.matrix[i], crossed), product(a.noises[i], a.square_noise)])) for i in members
     ]
+    if a.others:
+        after_with = [number(total([own, product(a.others[i], a.others_second)])) for i, own in enumerate(after_with)]
     lagging = [crossed[j] + kept * x.with_second[j] for j in members]
-    variance = number(
-        total([
-            combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise, a.jitter
-        ])
-    )  # fmt: skip
+    moved, old, new = combined(a.square_row, lagging), kept * kept * x.second_variance, a.square_noise * a.square_noise
+    if a.copies is None:
+        return AfterSecond(tuple(crossed), tuple(after_with), number(total([moved, old, new, a.jitter])))
+    own = number(total([moved, new, a.jitter]))
+    pooled = a.copies * np.sum(own, axis=-1, keepdims=True)
+    variance = np.broadcast_to(number(total([pooled, old, a.shared])), np.shape(own))
     return AfterSecond(tuple(crossed), tuple(after_with), variance)
 
 

@@ -167,7 +167,7 @@ class RelativeMap(ProblemMap):
         return self.of_size(x.mean_square)
 
     def gradient(self, x: Followed, step: int) -> Gradient:
-        return super().gradient(x, step)._replace(few=self.few)
+        return super().gradient(x, step)._replace(few=self.few, across=True)
 
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))

@@ -231,14 +231,18 @@ class MaskedRun(ClosedRun):
             with_second=(*x.with_second, zero),
         )
 
-    def seen_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> SeenStep:
-        return super().seen_from(x, g, c, known, decay)._replace(everywhere=self.everywhere(x, g, c, known))
+    def seen_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
+    ) -> SeenStep:
+        return super().seen_from(x, g, c, known, decay, step)._replace(everywhere=self.everywhere(x, g, c, known))
 
     def everywhere(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value]) -> Linearised:
         """The step with decay everywhere."""
         return linearised(self.structure, x, g, c, known, self.of_second)
 
-    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
+    def step_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
+    ) -> Linearised:
         return masked(x, self.everywhere(x, g, c, known), decay, self.pessimism - self.of_second)
 
     def moved_still(self, before: ClosedMoments, after: ClosedMoments, share: float) -> npt.NDArray[np.bool_]:

@@ -20,10 +20,37 @@ Row: TypeAlias = tuple[Value | None, ...]
 Matrix: TypeAlias = tuple[Row, ...]
 
 
-class FrozenRoot:
-    """An array namespace in which every square root is the value given: the second moment at its expectation."""
+class Unknown:
+    """What one coordinate alone cannot tell, and what is made of it."""
 
-    where = staticmethod(np.where)
+    __array_ufunc__ = None
+
+    def __add__(self, _: Any) -> Unknown:
+        return self
+
+    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __lt__ = __gt__ = __add__
+
+
+UNKNOWN = Unknown()
+
+
+class OneCoordinate:
+    """What a namespace makes of a vector of which it sees one coordinate."""
+
+    xp: Any = np
+
+    def dot(self, one: Value, other: Value) -> Unknown:
+        return UNKNOWN
+
+    def zeros_like(self, value: Value) -> Value:
+        return 0
+
+    def where(self, condition: Value, one: Value, other: Value) -> Value:
+        return UNKNOWN if condition is UNKNOWN else self.xp.where(condition, one, other)
+
+
+class FrozenRoot(OneCoordinate):
+    """An array namespace in which every square root is the value given: the second moment at its expectation."""
 
     def __init__(self, root: Value) -> None:
         self.root = root
@@ -32,16 +59,17 @@ class FrozenRoot:
         return self.root
 
 
-class SeenRoot:
-    """An array namespace that keeps the last square root that was taken."""
+class SeenRoot(OneCoordinate):
+    """An array namespace that keeps the last square root that was taken, of what is known."""
 
     root: Value
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
-        self.where = xp.where
 
     def sqrt(self, value: Value) -> Value:
+        if value is UNKNOWN:
+            return value
         self.root = self.xp.sqrt(value)
         return self.root
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
+from ..optimizers import SGD, Amos, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -27,10 +27,11 @@ from ..typing import FloatArray
 from .cells import Cells
 from .closure import PESSIMISMS, is_adaptive, starts_large
 from .masked import PESSIMISMS as MASK_PESSIMISMS
+from .mean_field import POOLED, PROJECTED
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
 from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
-from .stepping import CLOSING, LINEAR, SIGNED
+from .stepping import CLOSING, LINEAR, SIGNED, VECTORS
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
@@ -47,6 +48,10 @@ MASKED = (
     "weight and update are taken for jointly normal where cautious decay asks for their signs (statistical "
     "linearisation): the error grows with the share of the weight that decay takes, and with how far both are from "
     "normal"
+)
+FIELD = (
+    "sums over the vector are their expectations (mean field), with what their fluctuations do to each coordinate: the "
+    "error falls with the number of coordinates, and comes to that of the moment closure"
 )
 MANY = "the limit of many coordinates"
 PROBLEMS = (NoisyQuadratic, RandomWalk, ScaleInvariant, LinearRegression, ReshuffledData)
@@ -75,7 +80,9 @@ def predict(
     is normal and large beside what a step does to the gradient, and on the random walk only that of a series cut off.
     Cautious decay asks for the signs of update and weight: within the closure both are taken for jointly normal, and
     what the mask spares of the decay is replaced by its regression on the two and by noise that remembers. Where the
-    mask is certain that is AdamW's own step.
+    mask is certain that is AdamW's own step. `AdamP` and `Amos` on all of them by mean field: the sums that they take
+    over a vector are their expectations over its coordinates, AdamP's condition is met by the share of runs that a
+    normal sum gives, and the rest is the moment closure.
 
     Parameters
     ----------
@@ -136,6 +143,8 @@ def predict(
             )
     if steps is None and isinstance(optimizer, ScheduleFreeSGD | ScheduleFreeAdamW):
         raise ValueError("Schedule-Free averages over all of a run and has no stationary state; give steps=")
+    if steps is None and isinstance(optimizer, Amos):
+        raise ValueError("Amos's steps fall for as long as it runs and it has no stationary state; give steps=")
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         run: dict[str, Any] = {}
@@ -161,14 +170,16 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
     name = type(optimizer).__name__
-    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED)):
+    if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):
         if not optimizer.decays_where_aligned or is_adaptive(optimizer):
             return
         name += " with cautious decay"
-    kinds = [", ".join(kind.__name__ for kind in kinds) for kinds in (LINEAR, CLOSING, SIGNED, PROBLEMS)]
+    groups = (LINEAR, CLOSING, SIGNED, VECTORS, PROBLEMS)
+    kinds = [", ".join(kind.__name__ for kind in group) for group in groups]
     raise ValueError(
         f"predict has no moments for {name} on {type(problem).__name__}; it takes {kinds[0]} (exact), by moment "
-        f"closure {kinds[1]}, and by statistical linearisation {kinds[2]} on {kinds[3]}; use simulate for the rest"
+        f"closure {kinds[1]}, by statistical linearisation {kinds[2]}, and by mean field {kinds[3]} on {kinds[4]}; use "
+        "simulate for the rest"
     )
 
 
@@ -230,6 +241,8 @@ def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
         return SIGNS, SIGN_PESSIMISMS
     if optimizer.decays_where_aligned:
         return f"{CLOSED}; {MASKED}", (*PESSIMISMS, *MASK_PESSIMISMS)
+    if isinstance(optimizer, VECTORS):
+        return FIELD, POOLED if optimizer.vector_members else PROJECTED
     return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
 
 

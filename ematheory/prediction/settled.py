@@ -71,7 +71,8 @@ def lost(a: Linearised, decay: FloatArray, g: Gradient, shape: tuple[int, ...]) 
     for i, row in enumerate(a.matrix):
         for j, entry in enumerate(row):
             left[..., i, j] -= number(entry)
-    left[..., 0, 0] = decay * a.decaying - a.weight_gradient * (g.slope + number(a.square.pull))
+    direct = decay * a.decaying if a.lost is None else a.lost
+    left[..., 0, 0] = direct - a.weight_gradient * (g.slope + number(a.square.pull))
     return left
 
 
@@ -111,7 +112,12 @@ def at_rest(a: Linearised, x: ClosedMoments, left: FloatArray) -> ClosedMoments:
     linear = np.stack([*(noises[i] + lean[i] * taken for i in members), taken], axis=-1)
     squared = np.stack([*lean, np.ones(shape)], axis=-1)
     noise = outer(linear) + np.broadcast_to(a.jitter, shape)[..., None, None] * outer(squared)
-    noise[..., -2, -2] += number(a.fresh)
+    if a.fresh is not None:
+        noise[..., -2, -2] += a.fresh
+    if a.others:
+        given = number(a.others_second)
+        rest = [number(own) + lean[i] * given for i, own in enumerate(a.others)]
+        noise = noise + outer(np.stack([np.broadcast_to(each, shape) for each in (*rest, given)], axis=-1))
     spread = settled_covariance(d * (scale[..., None, :] / scale[..., :, None]), noise / outer(scale)) * outer(scale)
     centred = ClosedMoments(
         (np.zeros(shape),) * len(members),

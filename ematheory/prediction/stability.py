@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from ..optimizers import SGD, AdamW, Optimizer
+from ..optimizers import SGD, AdamP, AdamW, Optimizer
 from ..problems import Problem
 from ..records import Grid, flattened, grid
 from ..typing import FloatArray
@@ -54,7 +54,7 @@ def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
 
     For SGD one step decides: stable where lr·(h+λ) < 2 without momentum, < 2(1+μ) with momentum and L2, and so on for
     each variant, read off the update itself. For AdamW, Lion and SignSGD only the decay per step does, which must be
-    below 2. Adam on a quadratic has no bound of this kind.
+    below 2, and for AdamP the smaller of its two decays. Adam on a quadratic has no bound of this kind, nor has Amos.
 
     Warns
     -----
@@ -75,6 +75,8 @@ def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
         text = unstable_sgd(problem, flat, over)
     elif isinstance(optimizer, (AdamW, *SIGNED)):
         text = unstable_adamw(flat, over)
+    elif isinstance(optimizer, AdamP):
+        text = unstable_adamp(flat, over)
     else:
         text = None
     if text:
@@ -123,6 +125,17 @@ def unstable_adamw(flat: Optimizer, over: Grid) -> str | None:
         return None
     i = int(unstable[0])
     return f"{where(over, flat, i)}: the decay per step is {alpha[i, 0]:.4g}; it must be below 2"
+
+
+def unstable_adamp(flat: Optimizer, over: Grid) -> str | None:
+    """Where the decay is too large both on detected vectors and on others."""
+    given = flat.coefficients(np, clock(flat, 1.0, 1.0, 1.0))
+    least = np.broadcast_to(np.minimum(given.decay, given.detected_decay), (over.points, 1))
+    unstable = np.flatnonzero(least >= 2)
+    if not len(unstable):
+        return None
+    i = int(unstable[0])
+    return f"{where(over, flat, i)}: the decay per step is at least {least[i, 0]:.4g}; it must be below 2"
 
 
 def where(over: Grid, flat: Optimizer, point: int) -> str:

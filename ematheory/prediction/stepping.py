@@ -13,8 +13,10 @@ from ..native import check_threads, isas, native_module
 from ..optimizers import (
     SGD,
     Adam,
+    AdamP,
     AdamW,
     AdEMAMix,
+    Amos,
     Lion,
     NAdam,
     Optimizer,
@@ -32,6 +34,8 @@ LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
 AVERAGED: tuple[type[Optimizer], ...] = (SGD,)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
+# Those whose update takes sums over the vector: by mean field, in NumPy alone.
+VECTORS: tuple[type[Optimizer], ...] = (AdamP, Amos)
 PESSIMISTIC = (0, *PESSIMISMS)
 
 

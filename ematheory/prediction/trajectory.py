@@ -14,6 +14,7 @@ from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray, Value
 from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
 from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
+from .mean_field import VectorStructure, mean_field
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
 from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
@@ -316,13 +317,15 @@ class ClosedRun(Run):
         return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
 
     def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
-        return self.step_from(*self.situation(x, block, j), block.decay[:, j, None])
+        return self.step_from(*self.situation(x, block, j), block.decay[:, j, None], block.start + j)
 
     def seen_step(self, x: ClosedMoments, block: Timed, j: int) -> SeenStep:
-        return self.seen_from(*self.situation(x, block, j), block.decay[:, j, None])
+        return self.seen_from(*self.situation(x, block, j), block.decay[:, j, None], block.start + j)
 
-    def seen_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> SeenStep:
-        return SeenStep(self.step_from(x, g, c, known, decay), decay)
+    def seen_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
+    ) -> SeenStep:
+        return SeenStep(self.step_from(x, g, c, known, decay, step), decay)
 
     def situation(self, x: ClosedMoments, block: Timed, j: int) -> tuple[ClosedMoments, Gradient, Any, Sequence[Value]]:
         """What a step is made from: the moments, the gradient, the coefficients and the members known from time."""
@@ -343,8 +346,10 @@ class ClosedRun(Run):
         """The gradient, told of members that it takes nothing of."""
         return g
 
-    def step_from(self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray) -> Linearised:
-        """The step from these moments; `decay` is α."""
+    def step_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
+    ) -> Linearised:
+        """Update step+1 from these moments, with the gradient there; `decay` is α."""
         return linearised(self.structure, x, g, c, known, self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
@@ -370,6 +375,26 @@ class ClosedRun(Run):
         last = np.moveaxis(np.reshape(np.asarray(carried, dtype=np.float64), shape), -1, 0)
         known = tuple(np.reshape(np.asarray(value, dtype=np.float64), (-1, 1)) for value in now)
         return Timed(np.concatenate([given, last], axis=-1), decay, steps.start), known
+
+
+@dataclass(frozen=True)
+class VectorRun(ClosedRun):
+    """A run of an optimizer whose step takes sums over the vector of `coordinates`, all of which are here."""
+
+    coordinates: int = 1
+
+    @cached_property
+    def structure(self) -> VectorStructure:
+        return VectorStructure(self.optimizer, self.coordinates)
+
+    @cached_property
+    def native(self) -> Stepper | None:
+        return None
+
+    def step_from(
+        self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
+    ) -> Linearised:
+        return mean_field(self.structure, x, g, c, known, self.pessimism, step)
 
 
 def stretches(multipliers: FloatArray, decay_multipliers: FloatArray) -> list[Stretch]:

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import ematheory as em
-from ematheory.prediction.stepping import CLOSING, SIGNED
+from ematheory.prediction.stepping import CLOSING, SIGNED, VECTORS
 
 EXPECTATIONS = ("risk", "weight_mean", "weight_variance", "weight_mean_square")
 # Standard errors that a true prediction may be off by, over some 10^5 comparisons.
@@ -36,6 +36,13 @@ def optimizer(kind: Any, rng: np.random.Generator) -> Any:
         del fields["beta2"]
     if kind is em.AdEMAMix:
         fields.update(beta3=along(rng.choice([0.99, 0.999, 0.9999], POINTS)), lr=fields["lr"] / 5)
+    if kind is em.AdamP:
+        fields.update(
+            delta=along(rng.choice([0.1, 0.5, 2.0], POINTS)), wd_ratio=along(rng.choice([0.0, 0.1, 1], POINTS))
+        )
+    if kind is em.Amos:
+        fields.update(momentum=fields.pop("beta1"), scale=along(10 ** rng.uniform(-1, 0, POINTS)))
+        del fields["weight_decay"]
     if kind is em.NAdam:
         fields["decay"] = str(rng.choice(["l2", "per_lr"]))
     return kind(**fields)
@@ -45,7 +52,7 @@ def CautiousAdamW(**fields: Any) -> em.AdamW:
     return em.AdamW(**fields, decay="cautious")
 
 
-KINDS = (*CLOSING, CautiousAdamW, *SIGNED)
+KINDS = (*CLOSING, CautiousAdamW, *SIGNED, *VECTORS)
 
 
 def scattered(rng: np.random.Generator) -> dict[str, Any]:
