@@ -27,7 +27,7 @@ from .lemmas import STABLE, SUM_LINEARITY
 from .limits import Limit, Removable, Series
 from .numeric import quotient
 from .orders import EitherOrder
-from .random_walk import C_t, M_t, W_AT_REST, W_t, expected, recursion, sigma
+from .random_walk import W_AT_REST, C_t, M_t, W_t, expected, recursion, sigma
 
 a, b1, eta, lam, t, i, j = x.a, x.beta1, x.eta, x.lam, x.t, x.i, x.j
 start = sp.Symbol("r_0", positive=True)  # the first weight
@@ -140,8 +140,8 @@ def rest_steps(whole: Expression) -> tuple[Step, ...]:
         Step(
             "buffer at rest",
             Equation(whole.subs(settled), one_rate),
-            "a buffer at rest, in itself and with the weight, leaves one rate: r_∞² + (r_0² − r_∞²)a^{2t}, the published "
-            "form, is exact from such a start at any momentum",
+            "a buffer at rest, in itself and with the weight, leaves one rate: r_∞² + (r_0² − r_∞²)a^{2t}, the "
+            "published form, is exact from such a start at any momentum",
             Identity(),
             shown=replaced(whole, settled),
         ),
@@ -221,8 +221,8 @@ def fading_steps() -> tuple[Step, ...]:
         Step(
             "at least the settled coefficient",
             Equation(total(own / (1 - b1 ** (j + age)) - own), total(less)),
-            "s steps after gradient j, over (1 − a)(1 − β₁): the corrected coefficient less the settled one is a sum of "
-            "positive terms",
+            "s steps after gradient j, over (1 − a)(1 − β₁): the corrected coefficient less the settled one is a sum "
+            "of positive terms",
             Identity(),
         ),
         Step(
@@ -294,7 +294,9 @@ def adamw_transient() -> Derivation:
         },
         source="R3; the equilibrium: adamw-random-walk",
         arguments={rate: "decay_per_step", forget: "one_minus_beta1", t: "steps"},
-        corrects="r_t² = r_∞² + (r_0² − r_∞²)a^{2t} for AdamW with momentum from an empty buffer: exact only for β₁ = 0",
+        corrects=(
+            "r_t² = r_∞² + (r_0² − r_∞²)a^{2t} for AdamW with momentum from an empty buffer: exact only for β₁ = 0"
+        ),
     )  # fmt: skip
 
 

@@ -62,7 +62,8 @@ def run(
 ) -> list[Any]:
     """The states after 0 … `steps` updates of AdamW itself in mpmath numbers, √v̂ + ε being `denominator`.
 
-    `weight` and `buffer` are w and m at the start. The point gives η, r = ηλ and b = 1 − β₁; β₂ and ε do not matter and are 1/2 and 0.
+    `weight` and `buffer` are w and m at the start. The point gives η, r = ηλ and b = 1 − β₁; β₂ and ε do not matter
+    and are 1/2 and 0.
     """
     eta, decay = as_real(point[x.eta]), as_real(point[rate]) / as_real(point[x.eta])
     beta1, beta2 = 1 - as_real(point[forget]), as_real(1) / 2
