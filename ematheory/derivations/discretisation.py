@@ -106,8 +106,8 @@ def any_schedule_steps() -> tuple[Step, ...]:
                 (continuous - own) * left + (1 - continuous) * (left - right),
             ),
             "a coefficient (1 − a)P less the density's share (1 − b)Q of its cell: summed over the steps, with "
-            "Σ(1 − b) ≤ 1/τ, no more than 1 + 1/τ times that. T Σc² beside TΣ of the squared shares is off by no more than 2/τ "
-            "times the same again: both are O(1/T) at a given τ",
+            "Σ(1 − b) ≤ 1/τ, no more than 1 + 1/τ times that. T Σc² beside TΣ of the squared shares is off by no more "
+            "than 2/τ times the same again: both are O(1/T) at a given τ",
             Identity(),
         ),
     )
