@@ -102,7 +102,7 @@ def as_json(derivation: Derivation) -> dict[str, Any]:
             {
                 "number": number,
                 "label": step.label,
-                "equation": equation_latex(step.equation),
+                "equation": equation_latex(step.displayed),
                 "reason": step.reason,
                 "check": step.check.words(),
                 "checked": bool(line.outcome),

@@ -61,7 +61,10 @@ def kernel_figure(recipe: Recipe, path: Path) -> None:
 
 
 def recipes_figure(rows: Sequence[tuple[Published, float]], path: Path) -> None:
-    """Each recipe's timescale at the peak rate, as a share of the run, over tokens per parameter, and the power law."""
+    """Each recipe's timescale at the peak rate, as a share of the run, over tokens per parameter, and the power law.
+
+    The band is `PowerLaw.run_fraction_interval`: what the error of the law's exponent makes of it.
+    """
     from ..power_laws import POWER_LINES
 
     tokens = np.array([entry.tokens_per_parameter for entry, _ in rows])
@@ -70,6 +73,8 @@ def recipes_figure(rows: Sequence[tuple[Published, float]], path: Path) -> None:
     def draw(axes: Any) -> None:
         law = f"{POWER_LINES.coefficient}·TPP^{POWER_LINES.exponent} (arXiv 2505.13738)".replace("-", "−")
         axes.plot(line, POWER_LINES.run_fraction(line), color="0.3", lw=1.2, label=law)
+        error = f"its exponent ± {POWER_LINES.exponent_error():.2g}, a standard error at most"
+        axes.fill_between(line, *POWER_LINES.run_fraction_interval(line), color="0.3", alpha=0.15, lw=0, label=error)
         for source, marker in (("release", "o"), ("paper", "s"), ("memory", "^")):
             chosen = [(entry, value) for entry, value in rows if entry.source == source]
             if chosen:

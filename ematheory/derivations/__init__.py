@@ -24,6 +24,7 @@ TOPICS: dict[str, str] = {
     "adamw-random-walk": "random_walk",
     "orthogonal-updates": "orthogonal_updates",
     "adamw-transient": "adamw_transient",
+    "adamw-transient-corrected": "adamw_transient",
     "weight-rms": "weight_rms",
     "lion-random-walk": "lion_random_walk",
     "cautious-random-walk": "cautious_walk",

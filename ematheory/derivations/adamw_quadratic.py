@@ -156,6 +156,7 @@ def gradient_steps() -> tuple[Step, ...]:
             Equation(square.subs(eta, 0), spread + curvature**2 * bias**2),
             "as η → 0 the bias remains: v = σ² + (hλsθ*/(h + λs))², which decay alone raises",
             Identity(),
+            shown=sp.Subs(square, eta, 0),
         ),
     )  # fmt: skip
 

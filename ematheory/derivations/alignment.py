@@ -46,6 +46,10 @@ def steps() -> tuple[Step, ...]:
     }
     at_start = {of_weight: 1 / sp.sqrt(inputs), of_update: sp.Integer(1), **norms}
     mean_update = forget / (2 - forget)  # (1 − β₁)/(1 + β₁)
+    moves = {
+        letter: (first_weight(sign * slope) - weight).subs(x.lam, 0)
+        for letter, sign in zip(sp.symbols("Delta_+ Delta_-", real=True), ALL_SIGNS, strict=True)
+    }
     return (
         Step(
             "linear",
@@ -78,12 +82,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "first update",
-            Equation(
-                sp.Tuple(*((first_weight(sign * slope) - weight).subs(x.lam, 0) for sign in ALL_SIGNS)),
-                sp.Tuple(-eta, eta),
-            ),
+            Equation(sp.Tuple(*moves), sp.Tuple(-eta, eta)),
             "AdamW's own first update without decay moves each weight by η against its gradient, for one sample δᵢxⱼ",
-            Identity(),
+            Identity(where=moves),
         ),
         Step(
             "alignment of the first update",

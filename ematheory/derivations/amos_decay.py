@@ -68,7 +68,7 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "late count",
-            Equation(sp.diff(square, elapsed), 2 * rate * sp.sqrt(square)),
+            Equation(sp.Derivative(square, elapsed), 2 * rate * sp.sqrt(square)),
             "so that b goes as (ξ^{7/4}t)²",
             Identity(),
         ),

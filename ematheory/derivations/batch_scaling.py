@@ -12,7 +12,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 from . import exponents
 from .checks import Identity
 from .derivation import Step
-from .equations import Equation, Expression
+from .equations import Equation, Expression, replaced
 from .evaluation import Number, as_real
 from .limits import Solve
 
@@ -30,7 +30,12 @@ def powers(monomial: Expression) -> exponents.Powers:
 
 def moved(e: Expression, by: Mapping[sp.Symbol, Expression], factor: sp.Symbol, axis: sp.Symbol) -> Expression:
     """The expression with each symbol times the factor to its power, and the axis times the factor."""
-    return e.subs({symbol: symbol * factor**power for symbol, power in (*by.items(), (axis, 1))}, simultaneous=True)
+    return e.subs(changes(by, factor, axis), simultaneous=True)
+
+
+def changes(by: Mapping[sp.Symbol, Expression], factor: sp.Symbol, axis: sp.Symbol) -> dict[sp.Symbol, Expression]:
+    """What stands for the axis and for each symbol that changes with it."""
+    return {symbol: symbol * factor**power for symbol, power in ((axis, 1), *by.items()) if power != 0}
 
 
 def rule(
@@ -67,6 +72,7 @@ def rule(
             Equation(sp.Tuple(*(moved(e, values, scale, axis) for e in kept.values())), sp.Tuple(*kept.values())),
             "and all of them are kept",
             Identity(),
+            shown=sp.Tuple(*(replaced(e, changes(values, scale, axis)) for e in kept.values())),
         ),
     )
 

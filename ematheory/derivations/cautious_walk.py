@@ -51,7 +51,8 @@ def closed(share: Expression) -> Expression:
 
 
 def steps() -> tuple[Step, ...]:
-    both = ((moved(1), -eta * update + (1 - rate) * size), (moved(-1), size + eta * update))
+    along, against = sp.symbols("w_+ w_-", real=True)  # the next weight where u points along the weight, and against
+    both = {along: -eta * update + (1 - rate) * size, against: size + eta * update}
     gaussian = sp.exp(-rate * place**2 / (2 * eta**2))
     normal_size = sp.sqrt(2) / sp.sqrt(sp.pi)  # E|z| of a standard normal
     by_size = pull + sp.sqrt(pull**2 + 2)
@@ -59,9 +60,9 @@ def steps() -> tuple[Step, ...]:
     return (
         Step(
             "update",
-            Equation(sp.Tuple(*(left for left, _ in both)), sp.Tuple(*(right for _, right in both))),
+            Equation(sp.Tuple(*both), sp.Tuple(*both.values())),
             "AdamW's own cautious update, β₁ = 0 and √v held: it decays only where u points along the weight",
-            Identity(),
+            Identity(where={along: moved(1), against: moved(-1)}),
         ),
         Step(
             "next mean square",
@@ -84,7 +85,7 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "diffusion",
-            Equation(eta**2 / 2 * sp.diff(gaussian, place), -rate / 2 * place * gaussian),
+            Equation(eta**2 / 2 * sp.Derivative(gaussian, place), -rate / 2 * place * gaussian),
             "for small steps the weight drifts by −ηλw/2, half of AdamW's, and spreads by η²: in this density, a "
             "Gaussian, the two flows of probability cancel",
             Identity(),

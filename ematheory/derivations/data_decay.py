@@ -18,6 +18,7 @@ from .limits import Solve
 
 eta, lam = x.eta, x.lam
 data, epochs, tokens, parameters, weight = sp.symbols("N E D P w", positive=True)
+epoch, run = sp.symbols("M T", positive=True)  # steps
 level, power = sp.symbols("C p", positive=True)  # of the power law τ_run = C·TPP^(−p)
 RECORD = AdamW(lr=1.0, weight_decay=0.1)
 KEPT = {"epochs": batch / (eta * lam * data), "share of the run": batch / (eta * lam * data * epochs)}
@@ -41,11 +42,11 @@ def steps() -> tuple[Step, ...]:
         Step(
             "timescales",
             Equation(
-                sp.Tuple(1 / (eta * lam) / (data / batch), 1 / (eta * lam) / (data * epochs / batch)),
+                sp.Tuple(1 / (eta * lam * epoch), 1 / (eta * lam * run)),
                 sp.Tuple(*KEPT.values()),
             ),
-            "in epochs of N/B steps, and as a share of a run of NE/B",
-            Identity(),
+            "in epochs of M = N/B steps, and as a share of a run of T = NE/B",
+            Identity(where={epoch: data / batch, run: data * epochs / batch}),
         ),
         *(
             step

@@ -12,7 +12,7 @@ import mpmath
 
 from ..records import check_choice
 from .assumptions import Assumptions
-from .checks import Check, Context, Outcome
+from .checks import Check, Context, Identity, Outcome
 from .equations import Definitions, Equation, Expression, as_equation, substitute
 from .evaluation import DIGITS, EvaluationError, Number, Point, agree, evaluate
 from .numeric import NumericFunction
@@ -22,15 +22,34 @@ BRUTE_FORCE_POINTS = 5
 
 @dataclass(frozen=True)
 class Step:
-    """An equation, why it holds, and the check that decides whether it does. Other steps refer to it by `label`."""
+    """An equation, why it holds, and the check that decides whether it does. Other steps refer to it by `label`.
+
+    `shown` is the left-hand side as a reader should see it where SymPy has evaluated it on construction: a form such as
+    `sp.Subs` whose `doit()` is the left-hand side, which the verification checks too.
+    """
 
     label: str
     equation: Equation
     reason: str
     check: Check
+    shown: Expression | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "equation", as_equation(self.equation))
+
+    @property
+    def displayed(self) -> Equation:
+        """The equation with its left-hand side as shown."""
+        return self.equation if self.shown is None else Equation(self.shown, self.equation.rhs)
+
+    def run(self, context: Context) -> Outcome:
+        """The check's outcome; a form shown that is not the left-hand side fails as well."""
+        outcome = self.check.run(self.equation, context)
+        if not outcome or self.shown is None:
+            return outcome
+        evaluated = Equation(self.shown.doit(), self.equation.lhs)
+        same = Identity(where=self.check.where).run(evaluated, context)
+        return outcome if same else replace(same, detail=f"the form shown is not the left-hand side: {same.detail}")
 
 
 @dataclass(frozen=True)
@@ -167,7 +186,7 @@ class Derivation:
         """Run the check of step `number` (from 0) alone."""
         step = self.steps[number]
         earlier = {before.label: before.equation for before in self.steps[:number]}
-        return step.check.run(step.equation, Context(self.known(), self.definitions, earlier))
+        return step.run(Context(self.known(), self.definitions, earlier))
 
     def known(self) -> Assumptions:
         """The assumptions with domains for every symbol and sequence that occurs."""

@@ -72,9 +72,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "published form",
-            Equation((eta * other**2 / norm**2) / exact, 1 - rate),
+            Equation((eta * other**2 / norm**2) / matched, 1 - rate),
             "the published η/‖w‖² is too small by the factor 1 − ηλ",
-            Identity(),
+            Identity(uses=("matched rate",)),
         ),
         Step(
             "published turn",

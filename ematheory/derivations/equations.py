@@ -60,6 +60,18 @@ def as_equation(value: Equation | Expression) -> Equation:
     raise TypeError(f"an equation must be an Equation, a sympy.Eq that does not evaluate, or a pair, got {value!r}")
 
 
+def replaced(expression: Expression, by: Definitions) -> Expression:
+    """The expression with symbols replaced as a reader sees it; `doit()` puts in what `at` would.
+
+    Symbols that do not occur are left out, unless none does.
+
+    >>> replaced(sp.Symbol("x") ** 2, {sp.Symbol("x"): sp.Symbol("y"), sp.Symbol("z"): 1})
+    Subs(x**2, x, y)
+    """
+    occurring = {symbol: value for symbol, value in by.items() if expression.has(symbol)} or by
+    return sp.Subs(expression, tuple(occurring), tuple(occurring.values()))
+
+
 def defines_function(key: Expression) -> bool:
     """Whether a definition's key f(i, t) defines f at every argument: its arguments are distinct symbols."""
     return isinstance(key, AppliedUndef) and all(x.is_Symbol for x in key.args) and len(set(key.args)) == len(key.args)

@@ -37,6 +37,7 @@ def one_step(
 def steps() -> tuple[Step, ...]:
     shrink = 1 - lam * eta(t + 1)
     new_rate = eta(t + 1) / (scale(t) ** 2 * shrink)
+    following = eta(t + 2) / ((scale(t) * shrink) ** 2 * (1 - lam * eta(t + 2)))
     decayed = one_step(DECAYED, eta(t + 1), lam, w(t), g(t + 1))
     # The loss does not depend on the scale, so at w/P the gradient is P times that at w.
     plain = one_step(PLAIN, raised(t + 1), sp.Integer(0), w(t) / scale(t), scale(t) * g(t + 1))
@@ -58,12 +59,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "next rate",
-            Equation(
-                (eta(t + 2) / ((scale(t) * shrink) ** 2 * (1 - lam * eta(t + 2)))) / new_rate,
-                FACTOR,
-            ),
+            Equation(raised(t + 2) / raised(t + 1), FACTOR),
             "from step to step the rate grows by this factor: an exponential schedule",
-            Identity(),
+            Identity(where={raised(t + 1): new_rate, raised(t + 2): following}),
         ),
         Step(
             "growth",

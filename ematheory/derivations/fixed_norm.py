@@ -30,8 +30,10 @@ published = 2 * rate * forget / (2 - forget)
 half_tangent = rate * forget / ((2 - rate) * (2 - forget))  # the squared tangent of half AdamW's rotation
 
 
-def root_of_kept(e: Expression, _: object) -> Expression:
+def root_of_kept(e: Expression, given: Assumptions) -> Expression:
     """√(1/(1 − r)²) = 1/(1 − r) for 0 < r < 1."""
+    if not given.is_positive(1 - rate):
+        return e
     return e.replace(lambda p: p == sp.sqrt(1 / (1 - rate) ** 2), lambda p: 1 / (1 - rate))
 
 

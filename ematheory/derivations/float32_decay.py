@@ -15,6 +15,7 @@ from .evaluation import Point
 from .limits import Solve
 
 ULP = sp.Rational(1, 2**24)  # from one float32 to the next between ½ and 1
+spacing = sp.Symbol("ulp", positive=True)  # that number as a letter
 n = sp.Symbol("n", integer=True, positive=True)  # spacings below 1 of the multiplier that is used
 off = sp.Symbol("f", real=True)  # by how many spacings ηλ is off that, at most ½ either way
 rate = sp.Symbol("r", positive=True)  # ηλ
@@ -41,12 +42,13 @@ def steps() -> tuple[Step, ...]:
             Equation((-off * ULP / rate).subs(off, -half), sp.Rational(1, 2**25) / rate),
             "at most 2⁻²⁵/(ηλ), attained half way between two multipliers",
             Identity(),
+            shown=sp.Subs(-off * ULP / rate, off, -half),
         ),
         Step(
             "nothing decays",
-            Equation(half * ULP, sp.Rational(1, 2**25)),
+            Equation(half * spacing, sp.Rational(1, 2**25)),
             "up to ηλ = 2⁻²⁵ the nearest multiplier is 1 (a tie goes to the even one, which is 1)",
-            Identity(),
+            Identity(where={spacing: ULP}),
         ),
     )
 

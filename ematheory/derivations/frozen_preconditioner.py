@@ -56,18 +56,20 @@ def run(
     steps: int,
     *,
     weight: Number = 0,
+    buffer: Number = 0,
     denominator: Number = 1,
     time: type[SymbolicTime] = SettledTime,
 ) -> list[Any]:
     """The states after 0 … `steps` updates of AdamW itself in mpmath numbers, √v̂ + ε being `denominator`.
 
-    The point gives η, r = ηλ and b = 1 − β₁; β₂ and ε do not matter and are 1/2 and 0.
+    `weight` and `buffer` are w and m at the start. The point gives η, r = ηλ and b = 1 − β₁; β₂ and ε do not matter
+    and are 1/2 and 0.
     """
     eta, decay = as_real(point[x.eta]), as_real(point[rate]) / as_real(point[x.eta])
     beta1, beta2 = 1 - as_real(point[forget]), as_real(1) / 2
     record = AdamW(lr=1.0, weight_decay=0.1).substituted(beta1=beta1, beta2=beta2, eps=as_real(0))
     held = namespace(x.numbers, as_real(denominator))
-    states = [record.initial(held, as_real(weight))]
+    states = [record.initial(held, as_real(weight))._replace(first_moment=as_real(buffer))]
     for k in range(1, steps + 1):
         clock = time(step=as_real(k), lr=eta, weight_decay=decay, multiplier=as_real(1))
         states.append(record.update(held, states[-1], as_real(gradient(k)), record.coefficients(held, clock)))

@@ -102,17 +102,18 @@ def stability_step(decay: str) -> Step:
     """The conditions under which both eigenvalues of the update lie within the unit circle (Jury's)."""
     new = after(decay, sp.Integer(0), sp.Integer(0))
     matrix = sp.Matrix([[sp.diff(e, letter) for letter in (weight, buffer)] for e in new])
-    product, ridge = matrix.det(), lam if decay == "l2" else lam * (1 - mu)
+    trace, product = sp.symbols("Tr Det", real=True)
+    ridge = lam if decay == "l2" else lam * (1 - mu)
     forgotten = 1 - mu if decay == "l2" else 1 - mu + eta * lam * mu
     return Step(
         "stability",
         Equation(
-            sp.Tuple(1 - matrix.trace() + product, 1 + matrix.trace() + product, 1 - product),
+            sp.Tuple(1 - trace + product, 1 + trace + product, 1 - product),
             sp.Tuple(eta * (h + ridge), 2 * (1 + mu) - BOUNDS[decay], forgotten),
         ),
         "the update's matrix has both eigenvalues within the unit circle if and only if these three are positive: its "
         "characteristic polynomial at 1 and at −1, and one less its determinant",
-        Identity(),
+        Identity(where={trace: matrix.trace(), product: matrix.det()}),
     )
 
 

@@ -1,4 +1,4 @@
-"""The regularised incomplete gamma function P(3/2, z), which keeps the digits that erf and exp lose at small z."""
+"""The regularised incomplete gamma function P(a, z), which keeps the digits that erf and exp lose at small z."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def by_error_function(e: Any, _: object) -> Any:
     )
 
 
+def by_exponentials(e: Any, _: object) -> Any:
+    return e.replace(
+        lambda p: isinstance(p, gammainc) and p.args[0] == 2, lambda p: 1 - sp.exp(-p.args[1]) * (1 + p.args[1])
+    )
+
+
 GAMMA_OF_THREE_HALVES = Lemma("P(3/2, z)", "P(3/2, z) = erf(√z) − 2√(z/π) e^{−z}", by_error_function)
+GAMMA_OF_TWO = Lemma("P(2, z)", "P(2, z) = 1 − (1 + z)e^{−z}", by_exponentials)
 
 TRANSCENDENTAL[gammainc] = gammainc_of

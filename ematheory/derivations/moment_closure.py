@@ -131,6 +131,7 @@ def drift_steps() -> tuple[Step, ...]:
             "how the update m/√v answers to a small mean gradient μ, in units of the 1/σ of a frozen v: through m, and "
             "through v, which holds the same gradients",
             Identity(),
+            shown=sp.Subs(sp.Derivative(shifted, drift_of), drift_of, 0),
         ),
         Step(
             "sensitivity, expanded",

@@ -28,6 +28,7 @@ def matrix(new: Any) -> sp.Matrix:
 
 def steps() -> tuple[Step, ...]:
     new = x.symbolic_update(x.with_symbols(RECORD), x.clock(constant=True))
+    slow = sp.Symbol("s", positive=True)  # 1 − the slow pole of L2
     return (
         Step(
             "update",
@@ -46,9 +47,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "decay of L2",
-            Equation(gap / rate, ratio),
+            Equation(slow / rate, ratio),
             "the slow rate of SGD with L2 (derivation momentum-l2) over ηλ, the rate of per-LR decay",
-            Identity(),
+            Identity(where={slow: gap}),
         ),
         Step(
             "small decay",

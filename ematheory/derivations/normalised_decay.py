@@ -13,7 +13,7 @@ from .assumptions import Assumptions, integer, positive
 from .batch_scaling import batch, rule, slope
 from .checks import Identity
 from .derivation import Derivation, Step
-from .equations import Equation
+from .equations import Equation, replaced
 from .evaluation import Number, Point, as_real
 from .lemmas import STABLE
 from .limits import Limit, Series, Solve
@@ -65,6 +65,7 @@ def steps() -> tuple[Step, ...]:
             Equation(epochs * share.subs(by_run), sp.sqrt(batch * epochs / data) / normalised),
             "and in epochs √(BE/N)/λ_norm: neither share of the run nor epochs stay when the data grow",
             Identity(lemmas=(ROOT_OF_PRODUCT,)),
+            shown=epochs * replaced(share, by_run),
         ),
         *rule("share of the run: ", {"share": lam * T}, (lam,), "the timescale as a share of the run", axis=T),
         Step(

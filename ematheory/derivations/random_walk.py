@@ -80,11 +80,12 @@ def expected(product: Expression) -> Expression:
     return sp.Add(*(coefficient * means[powers] for powers, coefficient in quadratic.terms()))
 
 
-def recursion() -> Equation:
-    """E m², E wm and E w² after step t + 1."""
+def recursion(correction: Expression = 1) -> Equation:
+    """E m², E wm and E w² after step t + 1, whose update divides m by `correction`."""
+    push = eta / sigma / correction
     moment = b1**2 * M_t(t) + (1 - b1) ** 2 * sigma**2
-    cross = a * b1 * C_t(t) - eta / sigma * moment
-    square = a**2 * W_t(t) - 2 * a * b1 * eta / sigma * C_t(t) + (eta / sigma) ** 2 * moment
+    cross = a * b1 * C_t(t) - push * moment
+    square = a**2 * W_t(t) - 2 * a * b1 * push * C_t(t) + push**2 * moment
     return Equation(sp.Tuple(M_t(t + 1), C_t(t + 1), W_t(t + 1)), sp.Tuple(moment, cross, square))
 
 

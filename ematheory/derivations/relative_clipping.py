@@ -64,9 +64,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "largest turn",
-            Equation(sp.sqrt(2 * over * rate) / a, sp.sqrt(over) * sp.sqrt(2 * rate) / (1 - rate)),
+            Equation(-new_across / new_along, sp.sqrt(over) * sp.sqrt(2 * rate) / (1 - rate)),
             "the tangent of the angle that a clipped step turns the weight by, the largest of all",
-            Identity(lemmas=(ROOT_OF_PRODUCT,)),
+            Identity(uses=("clipped step",), lemmas=(ROOT_OF_PRODUCT,)),
         ),
         Step(
             "beside rest",

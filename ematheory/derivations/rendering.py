@@ -39,7 +39,7 @@ def equation_latex(equation: Equation, join: str = "=") -> str:
 
 def latex(derivation: Derivation) -> str:
     lines = [
-        rf"{equation_latex(step.equation, '&=')} \tag{{{number}}}".replace(r" \\ ", rf" \notag \\{chr(10)}")
+        rf"{equation_latex(step.displayed, '&=')} \tag{{{number}}}".replace(r" \\ ", rf" \notag \\{chr(10)}")
         for number, step in enumerate(derivation.steps, 1)
     ]
     return "\\begin{align}\n" + " \\\\\n".join(lines) + "\n\\end{align}"
@@ -54,7 +54,7 @@ def markdown(derivation: Derivation) -> str:
             "where " + ", ".join(f"${in_latex(k)} = {in_latex(v)}$" for k, v in derivation.definitions.items())
         )
     for number, (step, line) in enumerate(zip(derivation.steps, found.steps, strict=True), 1):
-        equation = equation_latex(step.equation).replace(r" \\ ", r",\quad ")
+        equation = equation_latex(step.displayed).replace(r" \\ ", r",\quad ")
         parts.append(
             f"**{number}. {step.label}.** {step.reason}\n\n$$ {equation} $$\n\n"
             f"*{verdict(line.outcome)}*: {step.check.words()}"
@@ -74,7 +74,7 @@ def text(derivation: Derivation) -> str:
         lines += [block(Equation(key, value)) for key, value in derivation.definitions.items()]
     for number, (step, line) in enumerate(zip(derivation.steps, found.steps, strict=True), 1):
         lines += ["", *textwrap.wrap(f"{number}. {step.label}: {step.reason}", WIDTH, subsequent_indent="   ")]
-        lines += [block(step.equation), f"   {verdict(line.outcome)}: {step.check.words()}"]
+        lines += [block(step.displayed), f"   {verdict(line.outcome)}: {step.check.words()}"]
         if not line.outcome:
             lines.append(f"   {line.outcome.detail}; residual {line.outcome.residual}")
     lines += ["", f"Results: {results(derivation)}", f"Source: {derivation.source}"]

@@ -15,8 +15,8 @@ from .checks import Identity, Induction
 from .derivation import Derivation, Step
 from .equations import Equation, Expression
 from .evaluation import Number, Point, as_real
-from .incomplete_gamma import gammainc
-from .lemmas import EXP_LOG, LOG1P, Lemma
+from .incomplete_gamma import GAMMA_OF_TWO, gammainc
+from .lemmas import EXP_LOG, LOG1P
 from .limits import Limit, Series, Solve
 from .sgd_quadratic import kept, rate, risk_steps, variance, weights
 
@@ -36,16 +36,6 @@ none = {lam: sp.Integer(0)}
 CLOSED = {letter: letter for letter in (k, p, left, built, built_square, missing, missing_square)}
 BY_KEPT = {**CLOSED, lam: p - h, eta: (1 - k) / p}
 WITHOUT = {**CLOSED, eta: (1 - k) / h}
-
-
-def by_exponentials(e: Expression, _: object) -> Expression:
-    return e.replace(
-        lambda found: isinstance(found, gammainc) and found.args[0] == 2,
-        lambda found: 1 - sp.exp(-found.args[1]) * (1 + found.args[1]),
-    )
-
-
-GAMMA_OF_TWO = Lemma("P(2, z)", "P(2, z) = 1 − (1 + z)e^{−z}", by_exponentials)
 STABLE = (GAMMA_OF_TWO, LOG1P, EXP_LOG)
 
 

@@ -27,6 +27,7 @@ w, m, g = sp.symbols("w m g", real=True)
 moments = sp.symbols("A B C", real=True)  # E of w·w, w·m and m·m
 square = sp.Symbol("R", positive=True)  # ‖w‖²
 noise = sp.Symbol("S", positive=True)  # ‖g‖²
+versine = sp.Symbol("V", positive=True)  # 1 − cos of the rotation
 root, relaxation = sp.symbols("x z", positive=True)
 SQUARES = {
     "l2": eta * noise * (2 - loss) / (lam * loss * (2 * (2 - loss) - rate)),
@@ -63,6 +64,7 @@ def steps(decay: str) -> tuple[Step, ...]:
     at_rest = SQUARES[decay].subs(lam, rate / eta)
     turned = sp.factor(1 - expectation(new[0] * w).subs(found) / found[moments[0]])
     fourth, rotation = PUBLISHED[decay]
+    over_published = sp.collect(sp.expand(sp.series(2 * turned / rotation, rate, 0, 2).removeO()), rate, sp.factor)
     power = sp.factor(SQUARES[decay] * G / noise)
     buffered = (1 - loss) * m + g + (lam * w if decay == "l2" else 0)
     kept = w if decay == "l2" else (1 - eta * lam) * w
@@ -88,9 +90,9 @@ def steps(decay: str) -> tuple[Step, ...]:
         ),
         Step(
             "versine",
-            Equation(1 - expectation(new[0] * w) / moments[0], turned),
+            Equation(versine, turned),
             "1 − cos of the angle between w and the next w",
-            Identity(uses=("second moments",)),
+            Identity(uses=("second moments",), where={versine: 1 - expectation(new[0] * w) / moments[0]}),
         ),
         Step(
             "published norm",
@@ -103,9 +105,9 @@ def steps(decay: str) -> tuple[Step, ...]:
         ),
         Step(
             "published rotation",
-            Equation(2 * turned / rotation, sp.series(2 * turned / rotation, rate, 0, 2).removeO()),
+            Equation(2 * versine / rotation, over_published),
             "2(1 − cos) over the square of the published rotation is 1 as ηλ → 0",
-            Series(variable=rate, order=2),
+            Series(variable=rate, order=2, where={versine: turned}),
         ),
         *transient_steps(conditions, at_rest / noise, 4 / loss if decay == "l2" else sp.Integer(4)),
     )

@@ -27,6 +27,7 @@ G = sp.Symbol("G", positive=True)  # ‖g̃‖², of the gradient at unit norm
 push = sp.Symbol("p", positive=True)  # η²‖g̃‖²
 along, across = sp.Symbol("w", positive=True), sp.Symbol("g", positive=True)  # ‖w‖, and ‖g‖ = √G/‖w‖
 norm4 = sp.Symbol("R", positive=True)  # ‖w‖⁴
+ratio_square = sp.Symbol("Q", positive=True)  # ‖g‖²/‖w‖²
 first, elapsed = sp.symbols("w_0 t", positive=True)  # the norm at the start, and the time since in steps
 FEWEST, RUNS = 24, 26  # steps of the shortest run towards small steps, and how many runs
 a = 1 - rate
@@ -68,9 +69,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "norm",
-            Equation(equilibrium ** sp.Rational(1, 4), sp.sqrt(eta) * (G / (rate * (2 - rate))) ** sp.Rational(1, 4)),
+            Equation(norm4 ** sp.Rational(1, 4), sp.sqrt(eta) * (G / (rate * (2 - rate))) ** sp.Rational(1, 4)),
             "the norm at equilibrium",
-            Identity(lemmas=(ROOT_OF_PRODUCT,)),
+            Identity(uses=("equilibrium",), lemmas=(ROOT_OF_PRODUCT,)),
         ),
         Step(
             "cosine",
@@ -104,6 +105,7 @@ def steps() -> tuple[Step, ...]:
             ),
             "r_t⁴ = r_∞⁴ + (r_0⁴ − r_∞⁴) e^{−4ηλt} solves the equation of that drift, from r_0⁴",
             Identity(),
+            shown=sp.Tuple(sp.Derivative(transient, elapsed), sp.Subs(transient, elapsed, 0)),
         ),
         Step(
             "norm over time",
@@ -129,9 +131,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "published ratio",
-            Equation((rate * (2 - rate) / eta**2) / (2 * rate / eta**2), 1 - rate / 2),
+            Equation(ratio_square / (2 * rate / eta**2), 1 - rate / 2),
             "the squared ratio over the published 2λ/η is 1 as ηλ → 0",
-            Series(variable=rate, order=2),
+            Series(variable=rate, order=2, where={ratio_square: rate * (2 - rate) / eta**2}),
         ),
     )
 

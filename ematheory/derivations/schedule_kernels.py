@@ -31,6 +31,7 @@ from .sine import SINE_DEFECT, sine_defect
 x, z = sp.symbols("x z", positive=True)  # the share of the run that has passed
 y = sp.Symbol("y", positive=True)  # the share that is left, 1 − x
 tau = sp.Symbol("tau", positive=True)  # 1/(ηλT) at the peak rate
+rest = sp.Symbol("p_0", positive=True)  # the share of the initial weight
 delta = sp.Symbol("delta", positive=True)  # 1/T, one step
 final = sp.Symbol("r", positive=True)
 decay, flat = sp.symbols("d x_0", positive=True)
@@ -206,9 +207,9 @@ def density_steps(subject: Subject, pieces: tuple[Piece, ...]) -> tuple[Step, ..
     gained = sp.Add(*(step.equation.rhs for step in totals))
     initial = Step(
         "initial weight left",
-        Equation(1 - gained, after),
-        "the share of the initial weight is the rest, e^{−S(0)/τ}: the shares sum to one",
-        Identity(),
+        Equation(rest, after),
+        "the share p₀ of the initial weight is the rest, e^{−S(0)/τ}: the shares sum to one",
+        Identity(where={rest: 1 - gained}),
     )
     return (density, *totals, initial)
 
@@ -216,28 +217,28 @@ def density_steps(subject: Subject, pieces: tuple[Piece, ...]) -> tuple[Step, ..
 def discrete_steps(pieces: tuple[Piece, ...]) -> tuple[Step, ...]:
     """The first order in δ by which the discrete product differs from e^{−S(0)/τ}."""
     steps = [one_step(piece) for piece in pieces]
-    squares = []
+    squares, values = [], []
     for piece in pieces:
         certificate = sp.integrate(sp.expand(piece.shape**2), x)
-        value = sp.simplify(certificate.subs(x, piece.high) - certificate.subs(x, piece.low))
+        values.append(sp.simplify(certificate.subs(x, piece.high) - certificate.subs(x, piece.low)))
         square = sp.Integral(piece.shape**2, (x, piece.low, piece.high))
-        squares.append(value)
+        squares.append(square)
         steps.append(
             Step(
                 "mean square" + piece.name,
-                Equation(square, value),
+                Equation(square, values[-1]),
                 "∫s², which the second order of log(1 − α) needs",
                 Antiderivative(certificate=certificate, lemmas=(PYTHAGORAS,)),
             )
         )
     ends = pieces[-1].shape.subs(x, 1) - pieces[0].shape.subs(x, 0)
-    plain = ends / (2 * tau) - sp.Add(*squares) / (2 * tau**2)
+    plain = ends / (2 * tau) - sp.Add(*values) / (2 * tau**2)
     steps.append(
         Step(
             "initial weight error",
-            Equation(plain, sp.factor(sp.together(plain))),
+            Equation(ends / (2 * tau) - sp.Add(*squares) / (2 * tau**2), sp.factor(sp.together(plain))),
             "summed over T steps that is δ·[(s(1) − s(0))/(2τ) − ∫s²/(2τ²)]: e^{−S(0)/τ}'s relative error, times T",
-            Identity(),
+            Identity(uses=tuple("mean square" + piece.name for piece in pieces)),
         )
     )
     return tuple(steps)
@@ -283,6 +284,7 @@ def rayleigh_steps(density: Expression) -> tuple[Step, ...]:
             Equation(density.subs(x, 1 - y), rayleigh),
             "in y = 1 − x it is Rayleigh's density with scale² = τ",
             Identity(),
+            shown=sp.Subs(density, x, 1 - y),
         ),
         Step(
             "mode",

@@ -116,6 +116,7 @@ def closed_steps() -> tuple[Step, ...]:
             Equation(signal * sp.exp(-y) + (late + early).subs(d, 1), signal * sp.exp(-y) + of_linear),
             "a linear decay to zero is WSD that decays all the time",
             Identity(),
+            shown=signal * sp.exp(-y) + sp.Subs(late + early, d, 1),
         ),
         Step(
             "constant",

@@ -22,6 +22,7 @@ peak, multiplier = sp.symbols("eta_max s", positive=True)
 G, size = sp.symbols("G C", positive=True)  # ‖g̃‖² of SGD, and the number of coordinates of AdamW
 square, fourth = sp.symbols("R Q", positive=True)  # ‖w‖² and ‖w‖⁴
 taken, power = sp.Symbol("alpha", positive=True), sp.Symbol("x_alpha", real=True)
+length, steepness = sp.symbols("w_norm g_norm", positive=True)  # ‖w‖ and ‖g‖
 w, m, v, g = sp.symbols("w m v g", real=True)
 # ‖w‖² at rest for small ηλ: SGD's from derivation scale-invariant-sgd, AdamW's from adamw-random-walk.
 SQUARES = {"sgd": sp.sqrt(eta * G / (2 * lam)), "adamw": eta * size / (2 * lam)}
@@ -73,21 +74,22 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "ratio",
-            Equation(gradients["sgd"] / norms["sgd"], ratio),
+            Equation(steepness / length, ratio),
             "for SGD their ratio is √(2λ/η): it grows without bound as η → 0",
-            Identity(),
+            Identity(where={steepness: gradients["sgd"], length: norms["sgd"]}),
         ),
         Step(
             "corrected decay",
-            Equation(decay_share(), multiplier**2 * peak * lam),
+            Equation(taken, multiplier**2 * peak * lam),
             "AdamC's own update takes away λη_t²/η_max: its decay per LR is λη_t/η_max",
-            Identity(),
+            Identity(where={taken: decay_share()}),
         ),
         Step(
             "ratio with corrected decay",
             Equation(ratio.subs(lam, corrected), sp.sqrt(2 * lam / peak)),
             "with λη_t/η_max for λ the ratio keeps its value at the peak",
             Identity(),
+            shown=sp.Subs(ratio, lam, corrected),
         ),
         Step(
             "norms with corrected decay",
@@ -97,6 +99,7 @@ def steps() -> tuple[Step, ...]:
             ),
             "and so do both norms",
             Identity(),
+            shown=sp.Tuple(*(sp.Subs(value, lam, corrected) for value in SQUARES.values())),
         ),
         Step(
             "any optimizer",

@@ -13,7 +13,7 @@ from . import symbols as x
 from .assumptions import Assumptions, between, integer, positive, real
 from .checks import Identity, Induction
 from .derivation import Brute, Derivation, Step
-from .equations import Equation, Expression
+from .equations import Equation, Expression, replaced
 from .evaluation import Number, Point, as_real, evaluate
 from .limits import Solve
 from .roots import ROOT
@@ -165,15 +165,15 @@ def failure_steps() -> tuple[Step, ...]:
 
 def invariants_step() -> Step:
     start = x.w0
-    lr, decay, epsilon, weight = c * x.eta, x.lam / c, eps / c, c * start
+    rescaled = {x.eta: c * x.eta, x.lam: x.lam / c, eps: eps / c, start: c * start}
+    kept = (x.eta * x.lam, x.eta / start, eps * start)
     return Step(
         "invariants",
-        Equation(
-            sp.Tuple(lr * decay, lr / weight, epsilon * weight), sp.Tuple(x.eta * x.lam, x.eta / start, eps * start)
-        ),
+        Equation(sp.Tuple(*(e.subs(rescaled, simultaneous=True) for e in kept)), sp.Tuple(*kept)),
         "what the rescaling leaves alone: ηλ = 1/τ, η over the scale of the initial weights, ε times it; with the "
         "betas that is all that matters",
         Identity(),
+        shown=sp.Tuple(*(replaced(e, rescaled) for e in kept)),
     )
 
 

@@ -75,9 +75,9 @@ def steps() -> tuple[Step, ...]:
         ),
         Step(
             "squared bound",
-            Equation(closed / (1 - b1**t) ** 2 / (1 / (1 - b2**t)), early),
+            Equation(K(t) * (1 - b2**t) / (1 - b1**t) ** 2, early),
             "m̂²/v̂ ≤ K_t(1 − β₂^t)/(1 − β₁^t)², with both bias corrections",
-            Identity(),
+            Identity(uses=("unrolled",)),
         ),
         Step(
             "with correction no larger",

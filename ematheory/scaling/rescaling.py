@@ -98,13 +98,18 @@ class Rescaling:
         return "\n".join([*order, f"so {found}", *free, *self.uncertainty])
 
     def latex(self) -> str:
-        """The equations of exponents and their solution as a LaTeX align environment."""
+        """The equations of exponents and their solution as a LaTeX align environment, with a fitted law's intervals."""
         rows = [
             rf"{latex_monomial(each.powers)} &= \mathrm{{const}} && \text{{{each.name.replace('_', ' ')}}}"
             for each in self.keep
         ]
         rows += [
             rf"{LATEX[name]} &\propto {latex_monomial(powers)}" for name, powers in self.exponents.items() if powers
+        ]
+        fitted = rf"\text{{by the law's exponent, }} {POWER_LINES.exponent:g} \pm {POWER_LINES.exponent_error():.2g}"
+        rows += [
+            rf"{LATEX[name]} &\in [{latex_number(low)}, {latex_number(high)}] && {fitted}"
+            for name, (low, high) in self.intervals.items()
         ]
         return "\\begin{align}\n" + " \\\\\n".join(rows) + "\n\\end{align}"
 
@@ -114,6 +119,12 @@ class Rescaling:
 
 def latex_monomial(powers: Powers) -> str:
     return r"\,".join(f"{LATEX[name]}^{{{power}}}" if power != 1 else LATEX[name] for name, power in powers.items())
+
+
+def latex_number(value: float) -> str:
+    """``0.05``, ``1.2 \\times 10^{-5}``."""
+    digits, _, power = f"{value:.4g}".partition("e")
+    return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
 
 
 def in_letters(exponents: Exponents) -> str:

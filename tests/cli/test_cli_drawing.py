@@ -45,7 +45,10 @@ def test_a_kernel_is_drawn_to_a_file(tmp_path, suffix):
 def test_published_recipes_are_drawn_beside_the_power_law(tmp_path):
     path = tmp_path / "recipes.svg"
     assert run("recipes", "--figure", str(path)).exit_code == 0
-    assert path.read_text().count("<!-- OLMo-2 7B -->") == 1
+    drawn = path.read_text()
+    assert drawn.count("<!-- OLMo-2 7B -->") == 1
+    assert "<!-- its exponent ± 0.084, a standard error at most -->" in drawn
+    assert "FillBetween" in drawn
 
 
 def test_a_figure_of_an_unknown_kind_is_refused(tmp_path):

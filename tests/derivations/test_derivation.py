@@ -140,6 +140,19 @@ def test_markdown_and_latex():
     assert one._repr_latex_() == one.latex()
 
 
+def test_a_left_side_is_shown_as_it_was_written():
+    """SymPy makes a of a³/a² as it is typed; a reader sees where it came from, and a false form fails."""
+    typed = Step("third", Equation(a, a), "one less", Identity(), shown=sp.Subs(a ** (n - 2), n, 3))
+    derivation = small(steps=(*small().steps, typed))
+    assert derivation.verify()
+    assert r"\right|_{\substack{ n=3 }} = a" in derivation.markdown()
+    assert "a = a" not in derivation.text()
+    false = replace(typed, shown=sp.Subs(a ** (n - 2), n, 4))
+    report = small(steps=(*small().steps, false)).verify()
+    assert not report
+    assert "step 3 (third): the form shown is not the left-hand side" in "\n".join(report.problems())
+
+
 def test_equations_are_taken_from_sympy_and_pairs():
     assert as_equation(sp.Eq(f(n), a)) == as_equation((f(n), a)) == Equation(f(n), a)
     with pytest.raises(TypeError, match="Equation"):

@@ -4,7 +4,15 @@ import pytest
 import sympy as sp
 from sympy.codegen.cfunctions import expm1, log1p
 
-from ematheory.derivations import lemmas
+from ematheory.derivations import (
+    fixed_norm,
+    heavy_ball_mean,
+    lemmas,
+    momentum_oscillation,
+    noise_response,
+    reshuffling,
+    schedule_risk,
+)
 from ematheory.derivations.assumptions import Assumptions, between, integer, positive, real
 from ematheory.derivations.evaluation import agree, evaluate
 
@@ -48,6 +56,30 @@ UNJUSTIFIED = [
     (lemmas.EXP_LOG, sp.exp(2 * sp.log(y) * c)),
     (lemmas.LOG_PRODUCT, sp.log(b * y)),
 ]
+# Lemmas that a derivation keeps to itself, at points of the domains that it declares.
+r_kept, phi = fixed_norm.rate, momentum_oscillation.loss
+root_of_momentum = momentum_oscillation.root_of_momentum
+APART = Assumptions(
+    (between(r_kept, 0, 1), between(momentum_oscillation.rate, 0, 1), between(phi, 0, 1), between(a, 0, 1), positive(b),
+     real(y), integer(n, 1))
+)  # fmt: skip
+REWRITTEN_APART = [
+    (fixed_norm.KEPT, 1 + sp.sqrt(1 / (1 - r_kept) ** 2)),
+    (heavy_ball_mean.LOG_QUOTIENT, log1p((a - b) / (1 + b))),
+    (heavy_ball_mean.LOG_QUOTIENT, log1p(-b / (a - 1))),
+    (momentum_oscillation.QUOTIENTS, sp.sqrt(momentum_oscillation.rate + (phi / (1 + root_of_momentum)) ** 2)),
+    (momentum_oscillation.ANGLE_SUMS, sp.sin(y + 2 * b) * sp.cos(3 * y - b)),
+    (noise_response.SQUARE, sp.sqrt(1 - 2 * a + a**2)),
+    (noise_response.SQUARE, sp.sqrt(y**2 + 2 * y * b + b**2)),
+    (reshuffling.TANH, sp.tanh(y)),
+    (schedule_risk.CONSTANT_SUM, sp.Sum(b, (i, 1, n))),
+]
+UNJUSTIFIED_APART = [
+    (fixed_norm.KEPT, sp.sqrt(1 / (1 - r_kept) ** 2), Assumptions((positive(r_kept),))),
+    (noise_response.SQUARE, sp.sqrt(y * b**2 + b**3), APART),
+    (schedule_risk.CONSTANT_SUM, sp.Sum(b, (i, 3, n)), APART),  # may run backwards
+    (schedule_risk.CONSTANT_SUM, sp.Sum(b * i, (i, 1, n)), APART),
+]
 
 
 def case_name(part):
@@ -76,3 +108,17 @@ def test_constant_factors_of_a_denominator_leave_the_sum():
     term = f(i) / sp.expand((1 - b) * (1 - a**i))
     found = lemmas.SUM_LINEARITY.rewrite(sp.Sum(term, (i, 1, n)), GIVEN)
     assert not any(total.has(b) for total in found.atoms(sp.Sum))
+
+
+@pytest.mark.parametrize(("lemma", "expression"), REWRITTEN_APART, ids=case_name)
+def test_a_derivations_own_rewriting_is_an_equality(lemma, expression):
+    found = lemma.rewrite(expression, APART)
+    assert found != expression
+    points = list(APART.points(4))
+    assert len(points) == 4
+    assert all(agree(evaluate(found, point), evaluate(expression, point)) for point in points)
+
+
+@pytest.mark.parametrize(("lemma", "expression", "given"), UNJUSTIFIED_APART, ids=case_name)
+def test_a_derivations_own_lemma_leaves_alone_what_it_cannot_justify(lemma, expression, given):
+    assert lemma.rewrite(expression, given) == expression

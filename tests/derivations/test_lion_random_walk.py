@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -9,7 +10,16 @@ import sympy as sp
 from ematheory.derivations import derive
 from ematheory.derivations.assumptions import Assumptions
 from ematheory.derivations.evaluation import evaluate
-from ematheory.derivations.lion_random_walk import FORWARD, of_signs
+from ematheory.derivations.lion_random_walk import (
+    FORWARD,
+    eta,
+    forget,
+    forget2,
+    lion_mean_square,
+    of_signs,
+    rate,
+    settled_square,
+)
 
 
 def over_published(one_minus_beta1: float, one_minus_beta2: float) -> float:
@@ -59,3 +69,33 @@ def test_the_exact_series_is_a_checked_equation_and_a_result() -> None:
         sums = derivation.result_equation(name).rhs.atoms(sp.Sum)
         assert len(sums) == 1
         assert next(iter(sums)).has(sp.asin)
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [(1e-4, 0.1, 0.01), (0.5, 0.1, 0.01), (1e-12, 0.1, 0.02), (1e-3, 0.01, 0.05), (0.1, 0.9, 0.5), (1e-6, 0.02, 0.01),
+     (0.3, 1e-6, 0.9)],
+)  # fmt: skip
+def test_the_number_is_the_series_to_12_digits(rates) -> None:
+    """Mehler's series with powers of Lion's own correlations, in 60 digits."""
+    with mpmath.workdps(60):
+        exact = settled_square({rate: rates[0], forget: rates[1], forget2: rates[2], eta: 0.5})
+    words = ("decay_per_step", "one_minus_beta1", "one_minus_beta2")
+    found = lion_mean_square(lr=0.5, **dict(zip(words, rates, strict=True)))
+    assert found == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_the_number_where_signs_hardly_change() -> None:
+    """1 − β₁ ≪ 1 − β₂ → 0: (π/2) ln 2 times the published one, though 0.7/(1 − β₂) arcsines are near 1."""
+    known = {"decay_per_step": 1e-11, "one_minus_beta1": 1e-6, "one_minus_beta2": 1e-3}
+    published = math.pi * (1e-12 + (1 - 1e-6) ** 2 * 1e-3 / (2 - 1e-3)) * 1e-11
+    assert lion_mean_square(lr=1.0, **known) * published == pytest.approx(math.pi / 2 * math.log(2), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("word", "wrong"), [("decay_per_step", 1.0), ("one_minus_beta1", 0.0), ("one_minus_beta2", 1e-9)]
+)
+def test_rates_beyond_the_number_are_refused_by_name(word, wrong) -> None:
+    known = {"decay_per_step": 0.1, "one_minus_beta1": 0.1, "one_minus_beta2": 0.1} | {word: wrong}
+    with pytest.raises(ValueError, match=word):
+        lion_mean_square(lr=1.0, **known)

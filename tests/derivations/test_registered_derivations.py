@@ -10,6 +10,7 @@ import pytest
 
 from ematheory.derivations import derive, names
 from ematheory.derivations.mutation import counted, mutated_equations, survivors
+from ematheory.derivations.rendering import in_latex
 
 # How many mutants each derivation has, as tests/derivations/record_mutants.py counted them.
 RECORDED = json.loads(Path(__file__).with_name("mutants.json").read_text(encoding="utf-8"))
@@ -99,6 +100,13 @@ SETTINGS = {
 def test_it_verifies(name):
     report = derive(name).verify()
     assert report, str(report)
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_step_is_shown_as_x_equals_x(name):
+    """SymPy evaluates what is typed; `Step.shown`, or a letter with a definition, says what was meant."""
+    for step in derive(name).steps:
+        assert all(in_latex(lhs) != in_latex(rhs) for lhs, rhs in step.displayed.pairs()), step.label
 
 
 @pytest.mark.parametrize("name", names())

@@ -14,7 +14,7 @@ from ematheory.derivations import names
 from ematheory.derivations.exponents import Solution, solve
 from ematheory.scaling import INVARIANTS, PRESETS
 from ematheory.scaling.invariants import AXES, UNKNOWNS
-from ematheory.scaling.rescaling import exactly_kept
+from ematheory.scaling.rescaling import exactly_kept, latex_number
 
 HALF = Fraction(1, 2)
 BASE = em.Recipe(
@@ -239,9 +239,18 @@ def test_a_fitted_power_law_gives_an_interval():
     low, high = found.intervals["weight_decay"]
     assert (low, high) == pytest.approx(sorted(ends), rel=1e-3)
     assert low < found.recipe.weight_decay < high
+    shown = rf"\lambda &\in [{low:.4g}, {high:.4g}] && \text{{by the law's exponent, }} -0.527 \pm 0.084"
+    assert shown in found.latex()
+    assert r"\in" not in em.rescale(BASE, dataset_size=1e8, preset="wang2025").latex()
     assert set(found.intervals) == {"weight_decay"}
     assert "λ from" in found.derivation
     assert "0.527 ± 0.084, one standard error at most" in found.derivation
+
+
+def test_numbers_in_latex():
+    assert [latex_number(value) for value in (0.05, 123456.0, 1.25e-5)] == [
+        "0.05", r"1.235 \times 10^{5}", r"1.25 \times 10^{-5}",
+    ]  # fmt: skip
 
 
 def test_no_interval_without_a_fitted_exponent_that_acts():

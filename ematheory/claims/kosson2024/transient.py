@@ -10,11 +10,11 @@ CLAIM = Claim(
     paper="kosson2024",
     statement=(
         "From a known weight and an empty buffer AdamW's E w² on white gradients is r_∞² plus multiples of a^{2t}, "
-        "(aβ₁)^t and β₁^{2t}; r_t² = r_∞² + (r_0² − r_∞²)a^{2t} is exact for β₁ = 0 and off by O(ηλ/(1 − β₁)) with "
-        "momentum."
+        "(aβ₁)^t and β₁^{2t} once its bias corrections are spent, and finite sums with them; "
+        "r_t² = r_∞² + (r_0² − r_∞²)a^{2t} is exact for β₁ = 0 and off by O(ηλ/(1 − β₁)) with momentum."
     ),
     source="the approach to the equilibrium of arXiv 2305.17212; THEORY.md R3",
-    assumptions=("white gradients of constant variance, h = 0", "v constant, no bias correction", "a ≠ β₁"),
+    assumptions=("white gradients of constant variance, h = 0", "v constant"),
     kinds=("exact",),
-    levels={"symbolic": Level(proof("adamw-transient", "weight-rms"))},
+    levels={"symbolic": Level(proof("adamw-transient", "adamw-transient-corrected", "weight-rms"))},
 )
