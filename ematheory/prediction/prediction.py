@@ -144,7 +144,9 @@ def predict(
     if steps is None and isinstance(optimizer, ScheduleFreeSGD | ScheduleFreeAdamW):
         raise ValueError("Schedule-Free averages over all of a run and has no stationary state; give steps=")
     if steps is None and isinstance(optimizer, Amos):
-        raise ValueError("Amos's steps fall for as long as it runs and it has no stationary state; give steps=")
+        raise ValueError(
+            "Amos's steps fall for as long as it runs, so it has no stationary state; give steps= for the transient"
+        )
     if steps is None:
         refuse_without_steps(schedule=schedule, decay_schedule=decay_schedule, record=record)
         run: dict[str, Any] = {}

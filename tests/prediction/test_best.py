@@ -191,8 +191,8 @@ def test_no_certificate_at_a_bound_or_on_a_plateau() -> None:
 def test_what_has_no_stationary_state_says_so() -> None:
     with pytest.raises(ValueError, match="Schedule-Free averages over all of a run"):
         em.best_hyperparameters(NOISY, em.ScheduleFreeSGD(lr=0.1))
-    with pytest.raises(ValueError, match="predict has no moments for AdamP"):
-        em.best_hyperparameters(NOISY, em.AdamP(lr=0.1), steps=3)
+    with pytest.raises(ValueError, match="Amos's steps fall for as long as it runs"):
+        em.best_hyperparameters(NOISY, em.Amos(lr=0.1))
 
 
 def test_a_sweep_has_no_one_best() -> None:

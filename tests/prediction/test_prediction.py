@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pytest
 
 import ematheory as em
+from ematheory.optimizers import Optimizer
 from ematheory.prediction import UnstableWarning, cells, trajectory, warn_if_unstable
 from ematheory.prediction.linear import StepMap
 from ematheory.prediction.moments import Moments, advance_with_memory, advance_without_memory
@@ -266,11 +268,19 @@ def test_a_billion_steps_and_a_million_equal_coordinates_cost_nothing() -> None:
     assert float(found.weight_mean_square[-1]) == pytest.approx(r1(1e-3, 1e-7, 0.9)["weight_mean_square"], rel=1e-7)
 
 
+@dataclass(frozen=True)
+class Own(Optimizer):
+    """A user's record, of which nothing is known."""
+
+    lr: float = 0.1
+    weight_decay: float = 0.0
+
+
 @pytest.mark.parametrize(
     ("problem", "optimizer", "arguments", "message"),
     [
-        (em.NoisyQuadratic(1.0), em.AdamP(lr=0.1), {}, "no moments for AdamP on NoisyQuadratic; it takes SGD"),
-        (em.RandomWalk(), em.Amos(lr=0.1), {}, "no moments for Amos on RandomWalk"),
+        (em.NoisyQuadratic(1.0), Own(), {}, "no moments for Own on NoisyQuadratic; it takes SGD"),
+        (em.RandomWalk(), em.Amos(lr=0.1), {}, "Amos's steps fall for as long as it runs"),
         (em.NoisyQuadratic(1.0, noise=0.0), em.AdamW(lr=0.1, weight_decay=0), {}, "no stationary state at lr=0.1"),
         (em.RandomWalk(), em.AdamW(lr=0.1), {"observables": "risk"}, "must be one of 'weight_mean_square'"),
         (em.NoisyQuadratic(1.0), em.SGD(lr=0.1), {"schedule": em.Linear()}, r"schedule needs steps=T"),
