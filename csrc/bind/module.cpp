@@ -181,7 +181,7 @@ void moments(const std::string &isa, const std::string &program, py::array state
   const py::dtype dtype = py::dtype::of<double>();
   const py::ssize_t points = state.shape(1), columns = state.shape(2), steps = coefficients.shape(1);
   check_array("state", state, dtype, {traced.state, points, columns});
-  check_array("gradient", gradient, dtype, {3, points, columns});
+  check_array("gradient", gradient, dtype, {traced.gradient, points, columns});
   check_array("coefficients", coefficients, dtype, {points, steps, traced.coefficients});
   check_array("snapshots_at", snapshots_at, py::dtype::of<int64_t>(), {snapshots_at.size()});
   check_array("snapshots", snapshots, dtype, {snapshots_at.size(), traced.state, points, columns});

@@ -30,6 +30,8 @@ from .closure import PESSIMISMS
 # update is the sign of something linear: for nearly normal arguments, in NumPy alone.
 LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
 AVERAGED: tuple[type[Optimizer], ...] = (SGD,)
+# Those of the closing ones that are linear where the gradient is pure noise.
+FROZEN: tuple[type[Optimizer], ...] = (AdamW,)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
 PESSIMISTIC = (0, *PESSIMISMS)
@@ -58,6 +60,11 @@ def averaged_name(record: Optimizer, memoryless: bool = False) -> str:
 def linear_name(record: Optimizer, memoryless: bool = False) -> str:
     """The program that steps the moments of the weight and one buffer, which nothing old goes into if `memoryless`."""
     return f"{record.variant}_memoryless" if memoryless else record.variant
+
+
+def frozen_name(record: Optimizer) -> str:
+    """The program that steps the moments with √v̂ given."""
+    return f"{record.variant}_frozen"
 
 
 # With fewer columns than this, and more points, NumPy over all points is no slower than the native module.

@@ -16,7 +16,7 @@ from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed,
 from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
-from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
+from .stepping import CLOSING, FROZEN, LINEAR, Stepper, calls, closed_name, frozen_name, linear_name, stepper
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -91,7 +91,8 @@ class Run:
         """The problem's map where the gradient of a step from this state is taken."""
         return self.problem.at(x.at_point(updates.point_weight, updates.point_buffer))
 
-    def moved(self, x: State, step: StepMap) -> State:
+    def moved(self, x: State, step: StepMap, number: int) -> State:
+        """The moments after update number+1."""
         return advance(x, step)
 
     def many(self, step: StepMap) -> Any:
@@ -138,7 +139,7 @@ class Run:
             for k in range(start, stop):
                 own = updates.at(k - start)
                 step = composed(own, self.gradient(x, own))
-                before, x = x, self.moved(x, step)
+                before, x = x, self.moved(x, step, k)
                 if len(wanted) and wanted[0] == k + 1:
                     yield self.seen(index, x, before, step)
                     wanted, index = wanted[1:], index + 1
@@ -148,10 +149,13 @@ class Run:
     @cached_property
     def native(self) -> Stepper | None:
         """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
-        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, LINEAR):
+        if not self.problem.native:
             return None
-        problem = self.problem
-        return stepper(self.program, (problem.slope, problem.offset, problem.scale), self.init.shape)
+        if is_traced(self.optimizer, LINEAR):
+            return stepper(self.program + self.problem.suffix, self.problem.rows, self.init.shape)
+        if is_traced(self.optimizer, FROZEN) and type(self.problem) is ProblemMap:
+            return stepper(frozen_name(self.optimizer), (*self.problem.rows, self.root), self.init.shape)
+        return None
 
     @property
     def program(self) -> str:
@@ -172,7 +176,7 @@ class Run:
         for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), *self.sizes):
             ends = [k - steps.start for k in inside]
             places = sorted({place for end in ends for place in (end - 1, end)})
-            end, seen = native.across(x, self.coefficients(steps), places)
+            end, seen = native.across(x, self.columns(self.coefficients(steps), steps), places)
             states = dict(zip(places, seen, strict=True))
             for k in ends:
                 step = self.step(steps.start + k - 1) if self.stepwise else None
@@ -180,6 +184,10 @@ class Run:
                 index += 1
             x = self.state(end)
         return x
+
+    def columns(self, given: FloatArray, steps: range) -> FloatArray:
+        """Coefficients of updates start+1 … stop, then what the problem's gradient takes of time."""
+        return np.concatenate([given, self.problem.timing(steps)], axis=-1)
 
     def coefficients(self, steps: range) -> FloatArray:
         """The optimizer's coefficients at updates start+1 … stop, shape (points, steps, C)."""
@@ -197,7 +205,7 @@ class Run:
         many = self.many(step)
         for k in wanted.tolist():
             before = many.after(x, k - 1 - start)
-            x, start = self.moved(before, step), k
+            x, start = self.moved(before, step, k - 1), k
             yield self.seen(index, x, before, step)
             index += 1
         return many.after(x, stop - start)
@@ -231,11 +239,10 @@ class ClosedRun(Run):
 
     @cached_property
     def native(self) -> Stepper | None:
-        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, CLOSING):
+        if not self.problem.native or not is_traced(self.optimizer, CLOSING):
             return None
-        return stepper(
-            closed_name(self.optimizer, self.pessimism), self.problem.gradient(self.start(), 0)[:3], self.init.shape
-        )
+        program = closed_name(self.optimizer, self.pessimism) + self.problem.suffix
+        return stepper(program, self.problem.rows, self.init.shape)
 
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         x, index = self.start(), 0
@@ -296,7 +303,8 @@ class ClosedRun(Run):
     def native_block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int]) -> Walked:
         assert self.native is not None
         places = sorted({place for end in wanted for place in (end - 1, end)})
-        end, found = self.native.across(x.flat(), block.columns, places)
+        steps = range(block.start, block.start + block.columns.shape[1])
+        end, found = self.native.across(x.flat(), self.columns(block.columns, steps), places)
         count = len(x.means)
         states = {place: ClosedMoments.of(state, count) for place, state in zip(places, found, strict=True)}
         return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]

@@ -15,12 +15,14 @@ from ematheory import native
 from ematheory.prediction import stepping
 from ematheory.prediction.stepping import (
     CLOSING,
+    FROZEN,
     LINEAR,
     PESSIMISTIC,
     averaged_name,
     calls,
     closed_name,
     closed_variants,
+    frozen_name,
     linear_name,
     memoryless_variants,
 )
@@ -34,13 +36,13 @@ needs_native = pytest.mark.skipif(module is None, reason="the native module was 
 RECORDS = [record for kind in LINEAR for record in kind.variants().values()] + list(closed_variants())
 
 
-def result(record: Any, **settings: Any) -> Any:
-    problem = em.NoisyQuadratic(
+def result(kind: Any, problem: Any = None, **settings: Any) -> Any:
+    quadratic = em.NoisyQuadratic(
         curvature=1 / np.arange(1.0, 131.0), noise="curvature", batch_size=4, optimum=0.3, init=1.5
     )
-    optimizer = record.substituted(lr=em.AdamW(lr=[0.01, 0.2]).lr, weight_decay=0.03)
+    optimizer = kind.substituted(lr=em.AdamW(lr=[0.01, 0.2]).lr, weight_decay=0.03)
     run = dict(steps=150, schedule=em.Cosine(final=0.1, warmup=0.1), record=[0, 1, 2, 77, 150], observables=OBSERVABLES)
-    return em.predict(problem, optimizer, **{**run, **settings})
+    return em.predict(problem or quadratic, optimizer, **{**run, **settings})
 
 
 @needs_native
@@ -66,6 +68,34 @@ def test_averaged_iterates_have_numpys_bits(record: Any, monkeypatch: pytest.Mon
 
 
 @needs_native
+@pytest.mark.parametrize("sampling", ["reshuffled", "replaced"])
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
+def test_epochs_have_numpys_bits(record: Any, sampling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of several sizes, the last of them the whole data: each has steps per epoch of its own."""
+    problem = em.ReshuffledData(
+        1 / np.arange(1.0, 131.0), size=24, batch_size=[2, 4, 24], optimum=0.3, init=1.5, sampling=sampling
+    )
+    settings: dict[str, Any] = dict(
+        problem=problem, steps=40, record=[0, 1, 13, 40], observables=("risk", "weight_mean", "weight_variance")
+    )
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130), init=0.3)
+    found = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
 @pytest.mark.parametrize("isa", em.isas())
 @pytest.mark.parametrize("threads", [1, 3])
 def test_no_instruction_set_and_no_thread_changes_a_bit(
@@ -82,10 +112,14 @@ def test_no_instruction_set_and_no_thread_changes_a_bit(
 
 @needs_native
 def test_every_program_has_a_record() -> None:
-    names = [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)]
-    names += [averaged_name(record) for record in em.SGD.variants().values()]
-    names += [make(record, True) for record in memoryless_variants() for make in (linear_name, averaged_name)]
-    names += [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    linear = [(record, False) for record in RECORDS if isinstance(record, LINEAR)]
+    plain = [(record, True) for record in memoryless_variants()]
+    closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    names = [linear_name(*one) for one in (*linear, *plain)]
+    names += [averaged_name(*one) for one in (*linear, *plain) if isinstance(one[0], em.SGD)]
+    names += [f"{linear_name(*one)}_epochs" for one in (*linear, *plain)]
+    names += [frozen_name(kind(lr=1.0)) for kind in FROZEN]  # type: ignore[call-arg]
+    names += [*closed, *(f"{name}_epochs" for name in closed)]
     assert module is not None
     assert module.moment_programs() == names
 
