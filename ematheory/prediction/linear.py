@@ -165,6 +165,18 @@ class ProblemMap:
         return replace(self, scale=self.scale * factor)
 
 
+class SizedRows(NamedTuple):
+    """What is known of each coordinate of a `RelativeMap`, on arrays or traced."""
+
+    slope: Value
+    offset: Value
+    scale: Value
+    few: Value
+
+    def gradient(self, mean_square: Value, xp: Any = np) -> Gradient:
+        return Gradient(self.slope, self.offset, self.scale / xp.sqrt(mean_square), few=self.few)
+
+
 @dataclass(frozen=True)
 class RelativeMap(ProblemMap):
     """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates.
@@ -174,13 +186,18 @@ class RelativeMap(ProblemMap):
 
     few: FloatArray
 
-    moving, native, caution = True, False, 2
+    moving, caution = True, 2
+    suffix = "_sized"
+
+    @property
+    def rows(self) -> SizedRows:
+        return SizedRows(self.slope, self.offset, self.scale, self.few)
 
     def at(self, x: Followed) -> ProblemMap:
         return self.of_size(x.mean_square)
 
     def gradient(self, x: Followed, step: int) -> Gradient:
-        return super().gradient(x, step)._replace(few=self.few)
+        return self.rows.gradient(x.mean_square)
 
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))

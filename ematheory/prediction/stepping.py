@@ -24,17 +24,18 @@ from ..optimizers import (
     SignSGD,
 )
 from ..typing import FloatArray
+from . import signs
 from .closure import PESSIMISMS
 
 # Those whose moments are followed exactly, those whose moments close where √v̂ is nearly constant, and those whose
-# update is the sign of something linear: for nearly normal arguments, in NumPy alone.
+# update is the sign of something linear: for nearly normal arguments.
 LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
 AVERAGED: tuple[type[Optimizer], ...] = (SGD,)
 # Those of the closing ones that are linear where the gradient is pure noise.
 FROZEN: tuple[type[Optimizer], ...] = (AdamW,)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
-PESSIMISTIC = (0, *PESSIMISMS)
+PESSIMISTIC, SIGN_PESSIMISTIC = (0, *PESSIMISMS), (0, *signs.PESSIMISMS)
 
 
 def closed_variants() -> Iterator[Optimizer]:
@@ -45,6 +46,16 @@ def closed_variants() -> Iterator[Optimizer]:
 def closed_name(record: Optimizer, pessimism: int) -> str:
     """The program that steps an adaptive optimizer's moments."""
     return f"{record.variant}_{('expected', 'slower', 'noisier')[pessimism]}"
+
+
+def signed_name(record: Optimizer, pessimism: int) -> str:
+    """The program that steps the moments of an optimizer that takes signs."""
+    return f"{record.variant}_{('expected', 'blunter', 'sharper', 'lasting')[pessimism]}"
+
+
+def signed_variants() -> Iterator[Optimizer]:
+    for kind in SIGNED:
+        yield from kind.variants().values()
 
 
 def memoryless_variants() -> Iterator[SGD]:

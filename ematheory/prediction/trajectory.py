@@ -149,7 +149,7 @@ class Run:
     @cached_property
     def native(self) -> Stepper | None:
         """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
-        if not self.problem.native:
+        if not self.problem.native or isinstance(self.problem, RelativeMap):
             return None
         if is_traced(self.optimizer, LINEAR):
             return stepper(self.program + self.problem.suffix, self.problem.rows, self.init.shape)
@@ -194,6 +194,16 @@ class Run:
         given = self.optimizer.coefficients(np, self.clock(steps.start, steps.stop))
         shape = (len(self.init), len(steps))
         return np.stack([np.broadcast_to(value, shape) for value in given], axis=-1)
+
+    def rests(self, steps: range, given: FloatArray, before: Sequence[FloatArray], after: Sequence[FloatArray]) -> bool:
+        """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
+        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
+        return (
+            not self.problem.timed
+            and all(each.strides == (0,) for each in later)
+            and bool((given == given[:, :1]).all())
+            and all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+        )
 
     def same_step(self, first: int, last: int) -> bool:
         """Whether updates first+1 and last+1 are equal: under level multipliers so are all those between."""
@@ -254,7 +264,7 @@ class ClosedRun(Run):
             block, known = self.timed(steps, known)
             before, x = x, (yield from self.block(x, block, [k - steps.start for k in inside], index))
             index += len(inside)
-            if self.rests(steps, block, before, x):
+            if self.rests(steps, block.columns, before.flat(), x.flat()):
                 last = self.linearised(x, block, -1)
                 yield from (Recorded(k, x, x, last, block.decay[:, -1, None]) for k in range(index, len(wanted)))
                 return
@@ -269,16 +279,6 @@ class ClosedRun(Run):
         kept, noise = number(first.weight_row[0]), 2 * np.abs(first.weight_noise)
         over = (2 * kept < 1) | (noise > np.abs(self.init)) if isinstance(self.problem, RelativeMap) else kept < 0
         return np.asarray(np.broadcast_to(over, self.init.shape))
-
-    def rests(self, steps: range, block: Timed, before: ClosedMoments, after: ClosedMoments) -> bool:
-        """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
-        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
-        return (
-            not self.problem.timed
-            and all(each.strides == (0,) for each in later)
-            and bool((block.columns == block.columns[:, :1]).all())
-            and all(np.array_equal(one, other) for one, other in zip(before.flat(), after.flat(), strict=True))
-        )
 
     def block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int], index: int) -> Walk:
         """The moments at the wanted numbers of the block's steps, each of which is one of its updates."""

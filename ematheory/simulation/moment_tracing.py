@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..optimizers import Optimizer
 from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
 from ..prediction.epochs import Epochs, advance_epoch
-from ..prediction.linear import EpochMap, EpochRows, EpochTime, ProblemMap, StepMap, UpdateMap, images, put_in
+from ..prediction.linear import (
+    EpochMap,
+    EpochRows,
+    EpochTime,
+    ProblemMap,
+    RelativeMap,
+    SizedRows,
+    StepMap,
+    UpdateMap,
+    images,
+    put_in,
+)
 from ..prediction.members import Structure
 from ..prediction.moments import Moments, advance_with_memory, advance_without_memory
+from ..prediction.signs import SignMoments, advance_signed, sign_images, signed_step
 from ..prediction.stepping import (
     AVERAGED,
     FROZEN,
     LINEAR,
     PESSIMISTIC,
+    SIGN_PESSIMISTIC,
     averaged_name,
     closed_name,
     closed_variants,
     frozen_name,
     linear_name,
     memoryless_variants,
+    signed_name,
+    signed_variants,
 )
 from .tracing import (
     FOOTER,
@@ -46,6 +61,7 @@ from .tracing import (
 
 GRADIENT = Members("gradient", Gradient._fields[:3])
 EPOCHS = Members("gradient", EpochRows._fields)
+SIZED = Members("gradient", SizedRows._fields)
 
 
 def members_of(record: Optimizer, *more: str) -> Members:
@@ -67,29 +83,81 @@ def program_struct(
     return struct(name, sizes, [step])
 
 
-def epoch_members(record: Optimizer) -> Members:
-    return members_of(record, *EpochTime._fields)
+class Numbers(Namespace):
+    """The namespace of `prediction.gaussian`, whose functions take powers of two apart."""
+
+    @staticmethod
+    def two_to(whole: Traced) -> Traced:
+        return Traced(whole.program, whole.program.record(f"two_to({whole.name})"))
+
+    @staticmethod
+    def exponent(x: Traced) -> Traced:
+        return Traced(x.program, x.program.record(f"exponent({x.name})"))
 
 
 def epoch_time(program: Program) -> EpochTime:
     return EpochTime(*(Traced(program, f"c_{name}") for name in EpochTime._fields))
 
 
-def closed_struct(record: Optimizer, pessimism: int, epochs: bool = False) -> str:
+def plain_gradient(program: Program, _: Any) -> Gradient:
+    return Gradient(*traced(program, GRADIENT))
+
+
+def epoch_gradient(program: Program, _: Any) -> Gradient:
+    return EpochRows(*traced(program, EPOCHS)).gradient(epoch_time(program))
+
+
+def sized_gradient(program: Program, x: Any) -> Gradient:
+    return SizedRows(*traced(program, SIZED)).gradient(x.mean_square, Numbers())
+
+
+class Kind(NamedTuple):
+    """A kind of problem: what a program's name ends in, what it is given of a cell and of time, and its gradient."""
+
+    suffix: str
+    rows: Members
+    time: tuple[str, ...]
+    gradient: Callable[[Program, Any], Gradient]
+    remembered: int  # members of the noise's own state
+
+
+KINDS = (
+    Kind(ProblemMap.suffix, GRADIENT, (), plain_gradient, 0),
+    Kind(EpochMap.suffix, EPOCHS, EpochTime._fields, epoch_gradient, 2),
+    Kind(RelativeMap.suffix, SIZED, (), sized_gradient, 0),
+)
+
+
+def numbered(count: int) -> Members:
+    return Members("state", tuple(f"x{place}" for place in range(count)))
+
+
+def closed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
     """The moments of an adaptive optimizer's members, of the noise's own state, and of its second moment."""
     program, structure = Program(free=True), Structure(record)
-    c, rows = (epoch_members(record), EPOCHS) if epochs else (members_of(record), GRADIENT)
-    given: Any = traced(program, rows)
-    gradient = EpochRows(*given).gradient(epoch_time(program)) if epochs else Gradient(*given)
-    count = len(structure.members) + len(gradient.memory)
-    state = Members("state", tuple(f"x{place}" for place in range(ClosedMoments.size(count))))
+    count = len(structure.members) + kind.remembered
+    state = numbered(ClosedMoments.size(count))
     x = ClosedMoments.of(traced(program, state), count)
-    own = traced(program, members_of(record))
-    sizes = len(record.Coefficients._fields)
-    coefficients = record.Coefficients(*own[:sizes])
-    found = linearised(structure, x, gradient, coefficients, own[sizes:], pessimism, Namespace())
-    name = closed_name(record, pessimism) + (EpochMap.suffix if epochs else "")
-    return program_struct(name, program, state, c, advance_closed(x, found).flat(), rows)
+    own, sizes = traced(program, members_of(record)), len(record.Coefficients._fields)
+    c = record.Coefficients(*own[:sizes])
+    gradient = kind.gradient(program, x.at_point(structure.point_row(c)))
+    found = linearised(structure, x, gradient, c, own[sizes:], pessimism, Numbers())
+    name, after = closed_name(record, pessimism) + kind.suffix, advance_closed(x, found).flat()
+    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
+
+
+def signed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
+    """The moments of the members of an optimizer that takes signs, and of the noise's own state."""
+    program, structure = Program(free=True), Structure(record)
+    count = len(structure.members) + kind.remembered
+    state = numbered(SignMoments.size(count, pessimism))
+    x = SignMoments.of(traced(program, state), count, pessimism)
+    c = record.Coefficients(*traced(program, members_of(record)))
+    gradient = kind.gradient(program, x)
+    a = signed_step(sign_images(structure, c), structure.point_row(c), gradient)
+    after = advance_signed(x, a, gradient, pessimism, Numbers())[0].flat()
+    name = signed_name(record, pessimism) + kind.suffix
+    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
 
 
 def linear_step(program: Program, record: Optimizer, root: Any = 1) -> StepMap:
@@ -129,7 +197,7 @@ def epoch_struct(record: Optimizer, memoryless: bool = False) -> str:
     rows = EpochRows(*traced(program, EPOCHS))
     after = advance_epoch(x, linear_step(program, record), rows, epoch_time(program), advanced(memoryless))
     name = linear_name(record, memoryless) + EpochMap.suffix
-    return program_struct(name, program, state, epoch_members(record), after, EPOCHS)
+    return program_struct(name, program, state, members_of(record, *EpochTime._fields), after, EPOCHS)
 
 
 def averaged_struct(record: Optimizer, memoryless: bool = False) -> str:
@@ -147,12 +215,14 @@ def programs() -> list[str]:
     averaged = [(record, False) for _, record in variants(AVERAGED)]
     plain = [(record, True) for record in memoryless_variants()]
     closed = [(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    signed = [(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
     return [
         *(linear_struct(*one) for one in (*linear, *plain)),
         *(averaged_struct(*one) for one in (*averaged, *plain)),
         *(epoch_struct(*one) for one in (*linear, *plain)),
         *(frozen_struct(record) for _, record in variants(FROZEN) if not record.decays_where_aligned),
-        *(closed_struct(*one, epochs) for epochs in (False, True) for one in closed),
+        *(closed_struct(*one, kind) for kind in KINDS for one in closed),
+        *(signed_struct(*one, kind) for kind in KINDS for one in signed),
     ]
 
 

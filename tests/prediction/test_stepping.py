@@ -18,6 +18,8 @@ from ematheory.prediction.stepping import (
     FROZEN,
     LINEAR,
     PESSIMISTIC,
+    SIGN_PESSIMISTIC,
+    SIGNED,
     averaged_name,
     calls,
     closed_name,
@@ -25,6 +27,8 @@ from ematheory.prediction.stepping import (
     frozen_name,
     linear_name,
     memoryless_variants,
+    signed_name,
+    signed_variants,
 )
 from ematheory.prediction.trajectory import Run
 from ematheory.simulation import moment_tracing
@@ -33,7 +37,9 @@ OBSERVABLES = ("risk", "weight_mean", "weight_variance", "rotation", "update_cos
 GENERATED = Path(__file__).parents[2] / "csrc" / "core" / "moments.h"
 module = native.native_module()
 needs_native = pytest.mark.skipif(module is None, reason="the native module was not built (no compiler)")
-RECORDS = [record for kind in LINEAR for record in kind.variants().values()] + list(closed_variants())
+LINEAR_RECORDS = [record for kind in LINEAR for record in kind.variants().values()]
+STEPWISE = [*closed_variants(), *signed_variants()]
+RECORDS = [*LINEAR_RECORDS, *STEPWISE]
 
 
 def result(kind: Any, problem: Any = None, **settings: Any) -> Any:
@@ -86,6 +92,17 @@ def test_epochs_have_numpys_bits(record: Any, sampling: Any, monkeypatch: pytest
 
 
 @needs_native
+@pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
+def test_a_gradient_that_falls_with_the_weights_has_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = dict(problem=em.ScaleInvariant(size=64, noise=[0.5, 2.0]), observables=OBSERVABLES[1:])
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
 def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130), init=0.3)
     found = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
@@ -101,25 +118,30 @@ def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.Monke
 def test_no_instruction_set_and_no_thread_changes_a_bit(
     isa: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = em.AdEMAMix.variants()["ademamix"]
-    expected = result(record)
-    monkeypatch.setattr(stepping, "isas", lambda: [isa])
-    monkeypatch.setattr(stepping, "check_threads", lambda _: threads)
-    found = result(record)
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+    data = em.ReshuffledData(1 / np.arange(1.0, 131.0), size=24, batch_size=4, optimum=0.3, init=1.5)
+    for record in (em.AdEMAMix(lr=1.0), em.ScheduleFreeAdamW(lr=1.0), em.Lion(lr=1.0)):
+        for problem in (None, data):
+            settings: dict[str, Any] = dict(problem=problem, observables=("risk", "weight_mean", "weight_variance"))
+            expected = result(record, **settings)
+            with monkeypatch.context() as patched:
+                patched.setattr(stepping, "isas", lambda: [isa])
+                patched.setattr(stepping, "check_threads", lambda _: threads)
+                found = result(record, **settings)
+            for name in expected.data_vars:
+                np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
 
 
 @needs_native
 def test_every_program_has_a_record() -> None:
-    linear = [(record, False) for record in RECORDS if isinstance(record, LINEAR)]
+    linear = [(record, False) for record in LINEAR_RECORDS]
     plain = [(record, True) for record in memoryless_variants()]
     closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
     names = [linear_name(*one) for one in (*linear, *plain)]
     names += [averaged_name(*one) for one in (*linear, *plain) if isinstance(one[0], em.SGD)]
     names += [f"{linear_name(*one)}_epochs" for one in (*linear, *plain)]
     names += [frozen_name(kind(lr=1.0)) for kind in FROZEN]  # type: ignore[call-arg]
-    names += [*closed, *(f"{name}_epochs" for name in closed)]
+    signed = [signed_name(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
+    names += [f"{name}{kind}" for each in (closed, signed) for kind in ("", "_epochs", "_sized") for name in each]
     assert module is not None
     assert module.moment_programs() == names
 
@@ -217,3 +239,4 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
 
 def test_the_kinds_share_no_record() -> None:
     assert not set(LINEAR) & set(CLOSING)
+    assert not set(SIGNED) & {*LINEAR, *CLOSING}
