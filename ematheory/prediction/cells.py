@@ -147,7 +147,7 @@ class Cells:
     @property
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
-        return self.closes and self.gradient.native and native_module() is not None
+        return (self.closes or self.signed) and native_module() is not None
 
     @property
     def signed(self) -> bool:

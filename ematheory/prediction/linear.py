@@ -124,8 +124,7 @@ class ProblemMap:
     moving: ClassVar[bool] = False
     timed: ClassVar[bool] = False
     coupled: ClassVar[bool] = False
-    # Whether there are native programs for it, and what their names end in.
-    native: ClassVar[bool] = True
+    # What the names of its native programs end in.
     suffix: ClassVar[str] = ""
     # How often a stated error counts: once where the noise is Gaussian and its size does not follow the weights'.
     caution: ClassVar[int] = 1
@@ -203,6 +202,24 @@ class RelativeMap(ProblemMap):
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
 
 
+class SampledRows(NamedTuple):
+    """What a step on a `SampledMap` is given of each coordinate, on arrays or traced: most of it anew each time."""
+
+    slope: Value
+    offset: Value
+    scale: Value
+    third: Value
+    excess: Value
+    lasting: Value
+
+    def gradient(self) -> Gradient:
+        return Gradient(self.slope, self.offset, self.scale, self.third, self.excess, self.lasting)
+
+    @classmethod
+    def of(cls, g: Gradient) -> SampledRows:
+        return cls(*(getattr(g, name) for name in cls._fields))
+
+
 @dataclass(frozen=True)
 class SampledMap(ProblemMap):
     """Least squares on samples of Gaussian features: the residuals, and so the noise, grow with every miss w − θ*.
@@ -216,7 +233,13 @@ class SampledMap(ProblemMap):
     batch_size: FloatArray
 
     moving = coupled = True
-    native, caution = False, 2
+    suffix, caution = "_sampled", 2
+
+    @property
+    def rows(self) -> SampledRows:
+        """Those at the optimum."""
+        zero = np.zeros_like(self.slope)
+        return SampledRows(self.slope, self.offset, self.scale, zero, 12 / self.batch_size, zero)
 
     def at(self, x: Followed) -> ProblemMap:
         miss = x.weight_mean - self.optimum
@@ -228,16 +251,25 @@ class SampledMap(ProblemMap):
         Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
         square is that of the loss.
         """
-        miss = x.weight_mean - self.optimum
-        own = self.slope * x.weight_variance
-        loss = (own + self.slope * miss * miss).sum(axis=-1, keepdims=True) + self.label_noise
-        h, centre = self.slope, x.weight_mean - self.optimum
-        rest = loss - own - h * centre * centre
-        cubes = centre * (centre * centre + 3 * x.weight_variance)
-        third = (8 * h * h * h * cubes + 6 * h * h * centre * rest) / (self.batch_size * self.batch_size)
-        spread = (own * (2 * own + 4 * self.slope * miss * miss)).sum(axis=-1, keepdims=True)
+        h, miss = self.slope, x.weight_mean - self.optimum
+        own = h * x.weight_variance
+        signal = own + h * (miss * miss)
+        loss = signal.sum(axis=-1, keepdims=True) + self.label_noise
+        third = self.third_unit * miss * (2 * signal + 16 * own + 6 * loss)
+        # The variance of Σ h δ², δ normal about its mean.
+        spread = (own * (4 * signal - 2 * own)).sum(axis=-1, keepdims=True)
         lasting = spread / np.where(loss > 0, loss * loss, 1.0)
-        return super().gradient(x, step)._replace(third=third, excess=12 / self.batch_size, lasting=lasting)
+        scale = np.sqrt(self.per_sample * (signal + loss))
+        return Gradient(h, self.offset, scale, third=third, excess=12 / self.batch_size, lasting=lasting)
+
+    @cached_property
+    def third_unit(self) -> FloatArray:
+        """h²/B². Of one sample the noise's third moment is h² E δ (8 h (E δ² + 2 Var δ) + 6 Σ h E δ² of the others)."""
+        return self.slope * self.slope / (self.batch_size * self.batch_size)
+
+    @cached_property
+    def per_sample(self) -> FloatArray:
+        return self.slope / self.batch_size
 
     def variance(self, squared_miss: FloatArray) -> FloatArray:
         """The noise's variance per coordinate where E (w − θ*)² is this."""

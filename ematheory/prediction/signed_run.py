@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from ..optimizers import is_traced
-from ..typing import FloatArray, Value
+from ..typing import FloatArray
 from .closure import Gradient
 from .linear import PeakClock
 from .members import Row, Structure, number
@@ -63,7 +63,7 @@ class SignRun(Run):
 
     @cached_property
     def native(self) -> Stepper | None:
-        if not self.problem.native or not is_traced(self.optimizer, SIGNED):
+        if not is_traced(self.optimizer, SIGNED):
             return None
         program = signed_name(self.optimizer, self.pessimism) + self.problem.suffix
         return stepper(program, self.problem.rows, self.init.shape)
@@ -120,16 +120,17 @@ class SignRun(Run):
     def native_block(self, x: SignMoments, given: FloatArray, steps: range, wanted: Sequence[int]) -> Walked:
         assert self.native is not None
         places = sorted({place for end in wanted for place in (end - 1, end)})
-        end, found = self.native.across(x.flat(), self.columns(given, steps), places)
+        end, found = self.stepped(self.native, x, given, steps, places)
         states = {place: self.state(state) for place, state in zip(places, found, strict=True)}
         return self.state(end), [(states[k - 1], states[k]) for k in wanted]
 
     def state(self, flat: Sequence[FloatArray] | FloatArray) -> SignMoments:
-        return SignMoments.of(flat, len(self.start_members), self.pessimism)
+        return SignMoments.of(flat, self.members, self.pessimism)
 
     @cached_property
-    def start_members(self) -> tuple[Value, ...]:
-        return self.start().means
+    def members(self) -> int:
+        """How many there are, with those of the noise's own state."""
+        return len(self.start().means)
 
 
 class AtRest(NamedTuple):

@@ -12,8 +12,19 @@ import numpy.typing as npt
 
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray
-from .closure import ClosedMoments, Followed, Linearised, Taken, advance_closed, linearised
-from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
+from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
+from .linear import (
+    Clock,
+    ProblemMap,
+    RelativeMap,
+    SampledMap,
+    SampledRows,
+    StepMap,
+    UpdateMap,
+    clock,
+    composed,
+    update_map,
+)
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
 from .stepping import CLOSING, FROZEN, LINEAR, Stepper, calls, closed_name, frozen_name, linear_name, stepper
@@ -149,7 +160,7 @@ class Run:
     @cached_property
     def native(self) -> Stepper | None:
         """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
-        if not self.problem.native or isinstance(self.problem, RelativeMap):
+        if isinstance(self.problem, RelativeMap | SampledMap):
             return None
         if is_traced(self.optimizer, LINEAR):
             return stepper(self.program + self.problem.suffix, self.problem.rows, self.init.shape)
@@ -184,6 +195,22 @@ class Run:
                 index += 1
             x = self.state(end)
         return x
+
+    def stepped(
+        self, native: Stepper, x: Any, given: FloatArray, steps: range, places: Sequence[int]
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """The entries of the moments after these steps, and after so many of them as `places` says."""
+        if not self.problem.coupled:
+            return native.across(x.flat(), self.columns(given, steps), places)
+
+        def gradient(state: FloatArray, j: int) -> SampledRows:
+            return SampledRows.of(self.gradient_at(self.state(state), given[:, j], steps.start + j))
+
+        return native.one_by_one(x.flat(), given, places, gradient)
+
+    def gradient_at(self, x: Any, given: FloatArray, number: int) -> Gradient:
+        """The gradient of update number+1 from these moments, with these coefficients of each point."""
+        return self.problem.gradient(x, number)
 
     def columns(self, given: FloatArray, steps: range) -> FloatArray:
         """Coefficients of updates start+1 … stop, then what the problem's gradient takes of time."""
@@ -249,7 +276,7 @@ class ClosedRun(Run):
 
     @cached_property
     def native(self) -> Stepper | None:
-        if not self.problem.native or not is_traced(self.optimizer, CLOSING):
+        if not is_traced(self.optimizer, CLOSING):
             return None
         program = closed_name(self.optimizer, self.pessimism) + self.problem.suffix
         return stepper(program, self.problem.rows, self.init.shape)
@@ -304,20 +331,28 @@ class ClosedRun(Run):
         assert self.native is not None
         places = sorted({place for end in wanted for place in (end - 1, end)})
         steps = range(block.start, block.start + block.columns.shape[1])
-        end, found = self.native.across(x.flat(), self.columns(block.columns, steps), places)
-        count = len(x.means)
-        states = {place: ClosedMoments.of(state, count) for place, state in zip(places, found, strict=True)}
-        return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
+        end, found = self.stepped(self.native, x, block.columns, steps, places)
+        states = {place: self.state(state) for place, state in zip(places, found, strict=True)}
+        return self.state(end), [(states[k - 1], states[k]) for k in wanted]
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> ClosedMoments:
+        return ClosedMoments.of(flat, self.members)
+
+    @cached_property
+    def members(self) -> int:
+        """How many there are, with those of the noise's own state."""
+        return len(self.start().means)
+
+    def gradient_at(self, x: ClosedMoments, given: FloatArray, number: int) -> Gradient:
+        kind = self.optimizer.Coefficients
+        c = kind(*given.T[: len(kind._fields), :, None])
+        return self.problem.gradient(x.at_point(self.structure.point_row(c)), number)
 
     def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
-        kind, columns = (
-            self.optimizer.Coefficients,
-            [column[:, j, None] for column in np.moveaxis(block.columns, -1, 0)],
-        )
-        count = len(kind._fields)
-        c, known = kind(*columns[:count]), columns[count:]
-        seen = x.at_point(self.structure.point_row(c))
-        return linearised(self.structure, x, self.problem.gradient(seen, block.start + j), c, known, self.pessimism)
+        given = block.columns[:, j]
+        kind, columns = self.optimizer.Coefficients, list(given.T[..., None])
+        count, gradient = len(kind._fields), self.gradient_at(x, given, block.start + j % block.columns.shape[1])
+        return linearised(self.structure, x, gradient, kind(*columns[:count]), columns[count:], self.pessimism)
 
     def known_first(self) -> tuple[FloatArray, ...]:
         first = self.optimizer.initial(np, np.zeros((len(self.init), 1)))

@@ -20,6 +20,8 @@ from ..prediction.linear import (
     EpochTime,
     ProblemMap,
     RelativeMap,
+    SampledMap,
+    SampledRows,
     SizedRows,
     StepMap,
     UpdateMap,
@@ -62,6 +64,7 @@ from .tracing import (
 GRADIENT = Members("gradient", Gradient._fields[:3])
 EPOCHS = Members("gradient", EpochRows._fields)
 SIZED = Members("gradient", SizedRows._fields)
+SAMPLED = Members("gradient", SampledRows._fields)
 
 
 def members_of(record: Optimizer, *more: str) -> Members:
@@ -111,6 +114,10 @@ def sized_gradient(program: Program, x: Any) -> Gradient:
     return SizedRows(*traced(program, SIZED)).gradient(x.mean_square, Numbers())
 
 
+def sampled_gradient(program: Program, _: Any) -> Gradient:
+    return SampledRows(*traced(program, SAMPLED)).gradient()
+
+
 class Kind(NamedTuple):
     """A kind of problem: what a program's name ends in, what it is given of a cell and of time, and its gradient."""
 
@@ -125,6 +132,7 @@ KINDS = (
     Kind(ProblemMap.suffix, GRADIENT, (), plain_gradient, 0),
     Kind(EpochMap.suffix, EPOCHS, EpochTime._fields, epoch_gradient, 2),
     Kind(RelativeMap.suffix, SIZED, (), sized_gradient, 0),
+    Kind(SampledMap.suffix, SAMPLED, (), sampled_gradient, 0),
 )
 
 

@@ -103,6 +103,19 @@ def test_a_gradient_that_falls_with_the_weights_has_numpys_bits(record: Any, mon
 
 
 @needs_native
+@pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
+def test_sampled_features_have_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The noise of a step follows from all coordinates: the native module is called for each."""
+    problem = em.LinearRegression(1 / np.arange(1.0, 131.0), batch_size=[4, 64], optimum=0.3, init=1.5)
+    settings: dict[str, Any] = dict(problem=problem, steps=60, record=[0, 1, 2, 37, 60], observables=OBSERVABLES)
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
 def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130), init=0.3)
     found = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
@@ -141,7 +154,9 @@ def test_every_program_has_a_record() -> None:
     names += [f"{linear_name(*one)}_epochs" for one in (*linear, *plain)]
     names += [frozen_name(kind(lr=1.0)) for kind in FROZEN]  # type: ignore[call-arg]
     signed = [signed_name(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
-    names += [f"{name}{kind}" for each in (closed, signed) for kind in ("", "_epochs", "_sized") for name in each]
+    names += [
+        f"{name}{kind}" for each in (closed, signed) for kind in ("", "_epochs", "_sized", "_sampled") for name in each
+    ]
     assert module is not None
     assert module.moment_programs() == names
 
