@@ -74,8 +74,8 @@ def moments(
     Parameters
     ----------
     state : (S, points, columns), updated in place; S as the program has them.
-    gradient : (3, points, columns), the slope, the offset and the scale of the noise.
-    coefficients : (points, steps, C), the optimizer's Coefficients, then what is known from time alone.
+    gradient : (G, points, columns), the slope, the offset and the scale of the noise, then what else the program takes.
+    coefficients : (points, steps, C), the optimizer's Coefficients, then what else is known from time alone.
     snapshots_at, snapshots : as for `advance`, of the whole state: (n, S, points, columns).
 
     Raises

@@ -39,11 +39,12 @@ void check(const bool is_right, const std::string &message) {
 
 std::string dtype_name(const py::dtype &dtype) { return py::str(dtype).cast<std::string>(); }
 
+// Words are made when they are wanted: a dtype's name takes Python longer than a short call's work.
 void check_array(const char *name, const py::array &array, const py::dtype &dtype, const Shape &shape) {
-  check(array.dtype().is(dtype) || array.dtype().equal(dtype),
-        std::string(name) + " must be " + dtype_name(dtype) + ", got " + dtype_name(array.dtype()));
-  check(shape_of(array) == shape,
-        std::string(name) + " must have shape " + text(shape) + ", got " + text(shape_of(array)));
+  if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
+    throw py::value_error(std::string(name) + " must be " + dtype_name(dtype) + ", got " + dtype_name(array.dtype()));
+  if (shape_of(array) != shape)
+    throw py::value_error(std::string(name) + " must have shape " + text(shape) + ", got " + text(shape_of(array)));
   check(array.flags() & py::array::c_style, std::string(name) + " must be C-contiguous");
 }
 
@@ -67,11 +68,10 @@ const Level &level_named(const std::string &isa) {
 }
 
 int place_of(const char *kind, const std::vector<Traced> &all, const std::string &name) {
-  std::string known;
-  for (size_t place = 0; place < all.size(); ++place) {
+  for (size_t place = 0; place < all.size(); ++place)
     if (all[place].name == name) return static_cast<int>(place);
-    known += (place ? ", '" : "'") + all[place].name + "'";
-  }
+  std::string known;
+  for (const Traced &one : all) known += (known.empty() ? "'" : ", '") + one.name + "'";
   throw py::value_error(std::string(kind) + " must be one of " + known + ", got '" + name + "'");
 }
 
@@ -181,7 +181,7 @@ void moments(const std::string &isa, const std::string &program, py::array state
   const py::dtype dtype = py::dtype::of<double>();
   const py::ssize_t points = state.shape(1), columns = state.shape(2), steps = coefficients.shape(1);
   check_array("state", state, dtype, {traced.state, points, columns});
-  check_array("gradient", gradient, dtype, {3, points, columns});
+  check_array("gradient", gradient, dtype, {traced.gradient, points, columns});
   check_array("coefficients", coefficients, dtype, {points, steps, traced.coefficients});
   check_array("snapshots_at", snapshots_at, py::dtype::of<int64_t>(), {snapshots_at.size()});
   check_array("snapshots", snapshots, dtype, {snapshots_at.size(), traced.state, points, columns});

@@ -52,5 +52,35 @@ EMATHEORY_FUNCTION float float_of(const uint32_t bits) {
 #endif
 }
 
+EMATHEORY_FUNCTION uint64_t bits_of(const double x) {
+#if defined(__CUDA_ARCH__)
+  return static_cast<uint64_t>(__double_as_longlong(x));
+#else
+  uint64_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits;
+#endif
+}
+
+EMATHEORY_FUNCTION double double_of(const uint64_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __longlong_as_double(static_cast<long long>(bits));
+#else
+  double x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+#endif
+}
+
+// 2^whole for whole numbers in −1022…1023: the sum holds the number in its lowest bits.
+EMATHEORY_FUNCTION double two_to(const double whole) {
+  return double_of((bits_of(whole + 0x1.8p52) << 52) + (uint64_t{1023} << 52));
+}
+
+// The whole number e with 2^e ≤ x < 2^(e+1) for normal x > 0; 2^52 with a number's bits below it is their sum.
+EMATHEORY_FUNCTION double exponent(const double x) {
+  return double_of((bits_of(x) >> 52) | (uint64_t{0x433} << 52)) - (0x1p52 + 1023.0);
+}
+
 }  // namespace
 }  // namespace ematheory

@@ -72,7 +72,7 @@ const std::vector<Traced> &traced_optimizers() {
 }
 
 const std::vector<Traced> &traced_moments() {
-#define EMATHEORY_ENTRY(name) {#name, moments::name::STATE, moments::name::COEFFICIENTS},
+#define EMATHEORY_ENTRY(name) {#name, moments::name::STATE, moments::name::COEFFICIENTS, moments::name::GRADIENT},
   static const std::vector<Traced> all = {EMATHEORY_MOMENTS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
   return all;

@@ -39,6 +39,7 @@ std::vector<const Level *> supported_levels();
 struct Traced {
   std::string name;
   int64_t state, coefficients;
+  int64_t gradient = 0;  // what a step of moments is given of each cell
 };
 const std::vector<Traced> &traced_problems();
 const std::vector<Traced> &traced_optimizers();

@@ -14,20 +14,19 @@ namespace ematheory {
 namespace {
 
 constexpr int LANES = 64;
-constexpr int GRADIENT = 3;  // slope, offset, scale
 
 // A tile of one point's columns under one program.
 template <class Program>
 struct Tile {
   alignas(64) double state[Program::STATE][LANES];
-  alignas(64) double gradient[GRADIENT][LANES];
+  alignas(64) double gradient[Program::GRADIENT][LANES];
   const ematheory_moments_job &job;
   int64_t point, column, size;
 
   Tile(const ematheory_moments_job &job, const int64_t point, const int64_t tile)
       : job(job), point(point), column(tile * LANES) {
     size = job.columns - column < LANES ? job.columns - column : LANES;
-    for (int member = 0; member < GRADIENT; ++member) load(gradient[member], job.gradient, member);
+    for (int member = 0; member < Program::GRADIENT; ++member) load(gradient[member], job.gradient, member);
     for (int member = 0; member < Program::STATE; ++member) load(state[member], job.state, member);
   }
 
@@ -49,11 +48,15 @@ struct Tile {
     double c[Program::COEFFICIENTS];
     for (int place = 0; place < Program::COEFFICIENTS; ++place)
       c[place] = job.coefficients[(point * job.steps + step) * Program::COEFFICIENTS + place];
+    // Loops within the loop over lanes are unrolled, or it is no loop over vectors.
     for (int lane = 0; lane < LANES; ++lane) {
-      double own[Program::STATE], of[GRADIENT];
+      double own[Program::STATE], of[Program::GRADIENT];
+#pragma GCC unroll 128
       for (int member = 0; member < Program::STATE; ++member) own[member] = state[member][lane];
-      for (int member = 0; member < GRADIENT; ++member) of[member] = gradient[member][lane];
+#pragma GCC unroll 128
+      for (int member = 0; member < Program::GRADIENT; ++member) of[member] = gradient[member][lane];
       Program::step(own, of, c);
+#pragma GCC unroll 128
       for (int member = 0; member < Program::STATE; ++member) state[member][lane] = own[member];
     }
   }

@@ -90,7 +90,7 @@ class AveragedRun(Run):
     def gradient(self, x: Averaged, updates: UpdateMap) -> ProblemMap:
         return super().gradient(x.weights, updates)
 
-    def moved(self, x: Averaged, step: StepMap) -> Averaged:
+    def moved(self, x: Averaged, step: StepMap, number: int) -> Averaged:
         return advance_averaged(x, step, self.taken)
 
     @property

@@ -16,7 +16,7 @@ from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
 from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
 from .epochs import EpochRun, settled_epochs
-from .linear import EpochMap, ProblemMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .masked import MaskedRun
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
@@ -154,7 +154,7 @@ class Cells:
     def native(self) -> bool:
         """Whether a moment closure is stepped in the native module."""
         plain = self.closes and not self.vector and not self.optimizer.decays_where_aligned
-        return plain and type(self.gradient) is ProblemMap and native_module() is not None
+        return (plain or self.signed) and native_module() is not None
 
     @property
     def signed(self) -> bool:

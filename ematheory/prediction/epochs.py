@@ -8,26 +8,34 @@ the weights' response to it is followed as a mean is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import EpochMap, ProblemMap, StepMap, UpdateMap
+from .linear import EpochMap, EpochRows, EpochTime, ProblemMap, StepMap, UpdateMap
 from .moments import Moments, advance, stationary
 from .trajectory import Recorded, Run
 
 
 class Epochs(NamedTuple):
-    """Of (w, m): the moments without the data's mean, covariances with R, responses to the data's mean, the step."""
+    """Of (w, m): the moments without the data's mean, covariances with R, and responses to the data's mean."""
 
-    weights: Moments
+    weight_mean: FloatArray
+    buffer_mean: FloatArray
+    weight_variance: FloatArray
+    covariance: FloatArray
+    buffer_variance: FloatArray
     with_weight: FloatArray
     with_buffer: FloatArray
     pull_weight: FloatArray
     pull_buffer: FloatArray
-    step: int
+
+    @property
+    def weights(self) -> Moments:
+        return Moments(self.weight_mean, self.buffer_mean, self.weight_variance, self.covariance, self.buffer_variance)
 
 
 @dataclass(frozen=True)
@@ -35,14 +43,17 @@ class EpochRun(Run):
     """A run on an `EpochMap`, stepped one by one: within an epoch no two steps are alike."""
 
     def start(self) -> Epochs:
-        return Epochs(super().start(), *(np.zeros_like(self.init),) * 4, 0)
+        return Epochs._make([*super().start(), *(np.zeros_like(self.init),) * 4])
 
     def gradient(self, x: Epochs, updates: UpdateMap) -> ProblemMap:
         return self.problem
 
-    def moved(self, x: Epochs, step: StepMap) -> Epochs:
+    def moved(self, x: Epochs, step: StepMap, number: int) -> Epochs:
         assert isinstance(self.problem, EpochMap)
-        return advance_epoch(x, step, self.problem)
+        return advance_epoch(x, step, self.problem.rows, self.problem.times(float(number)))
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> Epochs:
+        return Epochs(*flat)
 
     def seen(self, place: int, x: Epochs, before: Epochs, step: StepMap | None) -> Recorded:
         return Recorded(place, with_pull(x.weights, x.pull_weight, x.pull_buffer))
@@ -57,31 +68,25 @@ def with_pull(x: Moments, weight: FloatArray, buffer: FloatArray) -> Moments:
     )
 
 
-def advance_epoch(x: Epochs, a: StepMap, problem: EpochMap) -> Epochs:
-    """The moments after step `x.step` + 1, whose noise is R/k and something new."""
-    m = problem.steps_per_epoch
-    left = m - np.mod(x.step, m)
-    foretold = 1 / left
-    own = a._replace(
-        weight_noise=a.weight_noise * np.sqrt(problem.within), buffer_noise=a.buffer_noise * np.sqrt(problem.within)
-    )
-    after = advance(x.weights, own)
+def advance_epoch(
+    x: Epochs, a: StepMap, rows: EpochRows, t: EpochTime, moved: Callable[[Moments, StepMap], Moments] = advance
+) -> Epochs:
+    """The moments after a step whose noise is R/k and something new."""
+    own = a._replace(weight_noise=a.weight_noise * rows.within_root, buffer_noise=a.buffer_noise * rows.within_root)
+    after = moved(x.weights, own)
     rest_weight = a.weight_weight * x.with_weight + a.weight_buffer * x.with_buffer
     rest_buffer = a.buffer_weight * x.with_weight + a.buffer_buffer * x.with_buffer
-    with np.errstate(invalid="ignore"):
-        # Cov(n, R') of one batch with the later ones; a single one is the whole data, and has none.
-        later = np.where(np.isfinite(m), -problem.within * (left - 1) / np.maximum(m - 1, 1), 0.0)
+    later = rows.within * t.later  # the covariance of the batch with the sum of the later ones
     return Epochs(
-        after._replace(
-            weight_variance=after.weight_variance + 2 * a.weight_noise * foretold * rest_weight,
-            covariance=after.covariance + foretold * (a.weight_noise * rest_buffer + a.buffer_noise * rest_weight),
-            buffer_variance=after.buffer_variance + 2 * a.buffer_noise * foretold * rest_buffer,
-        ),
-        (1 - foretold) * rest_weight + a.weight_noise * later,
-        (1 - foretold) * rest_buffer + a.buffer_noise * later,
-        a.weight_weight * x.pull_weight + a.weight_buffer * x.pull_buffer + a.weight_noise * problem.shared,
-        a.buffer_weight * x.pull_weight + a.buffer_buffer * x.pull_buffer + a.buffer_noise * problem.shared,
-        x.step + 1,
+        after.weight_mean,
+        after.buffer_mean,
+        after.weight_variance + 2 * a.weight_noise * t.foretold * rest_weight,
+        after.covariance + t.foretold * (a.weight_noise * rest_buffer + a.buffer_noise * rest_weight),
+        after.buffer_variance + 2 * a.buffer_noise * t.foretold * rest_buffer,
+        t.kept * rest_weight + a.weight_noise * later,
+        t.kept * rest_buffer + a.buffer_noise * later,
+        a.weight_weight * x.pull_weight + a.weight_buffer * x.pull_buffer + a.weight_noise * rows.shared,
+        a.buffer_weight * x.pull_weight + a.buffer_buffer * x.pull_buffer + a.buffer_noise * rows.shared,
     )
 
 

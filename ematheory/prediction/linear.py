@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -123,8 +124,19 @@ class ProblemMap:
     moving: ClassVar[bool] = False
     timed: ClassVar[bool] = False
     coupled: ClassVar[bool] = False
+    # What the names of its native programs end in.
+    suffix: ClassVar[str] = ""
     # How often a stated error counts: once where the noise is Gaussian and its size does not follow the weights'.
     caution: ClassVar[int] = 1
+
+    @property
+    def rows(self) -> tuple[FloatArray, ...]:
+        """What a native program is given of each coordinate."""
+        return self.slope, self.offset, self.scale
+
+    def timing(self, steps: range) -> FloatArray:
+        """What it is given of updates start+1 … stop, shape (points, steps, C)."""
+        return np.empty((len(self.slope), len(steps), 0))
 
     def at(self, x: Followed) -> ProblemMap:
         """The map where the weights have these moments."""
@@ -152,6 +164,18 @@ class ProblemMap:
         return replace(self, scale=self.scale * factor)
 
 
+class SizedRows(NamedTuple):
+    """What is known of each coordinate of a `RelativeMap`, on arrays or traced."""
+
+    slope: Value
+    offset: Value
+    scale: Value
+    few: Value
+
+    def gradient(self, mean_square: Value, xp: Any = np) -> Gradient:
+        return Gradient(self.slope, self.offset, self.scale / xp.sqrt(mean_square), few=self.few)
+
+
 @dataclass(frozen=True)
 class RelativeMap(ProblemMap):
     """A gradient whose scale is that at a mean square of 1: it falls as 1/‖w‖, in the limit of many coordinates.
@@ -162,15 +186,38 @@ class RelativeMap(ProblemMap):
     few: FloatArray
 
     moving, caution = True, 2
+    suffix = "_sized"
+
+    @property
+    def rows(self) -> SizedRows:
+        return SizedRows(self.slope, self.offset, self.scale, self.few)
 
     def at(self, x: Followed) -> ProblemMap:
         return self.of_size(x.mean_square)
 
     def gradient(self, x: Followed, step: int) -> Gradient:
-        return super().gradient(x, step)._replace(few=self.few, across=True)
+        return self.rows.gradient(x.mean_square)._replace(across=True)
 
     def of_size(self, mean_square: FloatArray) -> ProblemMap:
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
+
+
+class SampledRows(NamedTuple):
+    """What a step on a `SampledMap` is given of each coordinate, on arrays or traced: most of it anew each time."""
+
+    slope: Value
+    offset: Value
+    scale: Value
+    third: Value
+    excess: Value
+    lasting: Value
+
+    def gradient(self) -> Gradient:
+        return Gradient(self.slope, self.offset, self.scale, self.third, self.excess, self.lasting)
+
+    @classmethod
+    def of(cls, g: Gradient) -> SampledRows:
+        return cls(*(getattr(g, name) for name in cls._fields))
 
 
 @dataclass(frozen=True)
@@ -186,7 +233,13 @@ class SampledMap(ProblemMap):
     batch_size: FloatArray
 
     moving = coupled = True
-    caution = 2
+    suffix, caution = "_sampled", 2
+
+    @property
+    def rows(self) -> SampledRows:
+        """Those at the optimum."""
+        zero = np.zeros_like(self.slope)
+        return SampledRows(self.slope, self.offset, self.scale, zero, 12 / self.batch_size, zero)
 
     def at(self, x: Followed) -> ProblemMap:
         miss = x.weight_mean - self.optimum
@@ -198,22 +251,69 @@ class SampledMap(ProblemMap):
         Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
         square is that of the loss.
         """
-        miss = x.weight_mean - self.optimum
-        own = self.slope * x.weight_variance
-        loss = (own + self.slope * miss * miss).sum(axis=-1, keepdims=True) + self.label_noise
-        h, centre = self.slope, x.weight_mean - self.optimum
-        rest = loss - own - h * centre * centre
-        cubes = centre * (centre * centre + 3 * x.weight_variance)
-        third = (8 * h * h * h * cubes + 6 * h * h * centre * rest) / (self.batch_size * self.batch_size)
-        spread = (own * (2 * own + 4 * self.slope * miss * miss)).sum(axis=-1, keepdims=True)
+        h, miss = self.slope, x.weight_mean - self.optimum
+        own = h * x.weight_variance
+        signal = own + h * (miss * miss)
+        loss = signal.sum(axis=-1, keepdims=True) + self.label_noise
+        third = self.third_unit * miss * (2 * signal + 16 * own + 6 * loss)
+        # The variance of Σ h δ², δ normal about its mean.
+        spread = (own * (4 * signal - 2 * own)).sum(axis=-1, keepdims=True)
         lasting = spread / np.where(loss > 0, loss * loss, 1.0)
-        return super().gradient(x, step)._replace(third=third, excess=12 / self.batch_size, lasting=lasting)
+        scale = np.sqrt(self.per_sample * (signal + loss))
+        return Gradient(h, self.offset, scale, third=third, excess=12 / self.batch_size, lasting=lasting)
+
+    @cached_property
+    def third_unit(self) -> FloatArray:
+        """h²/B². Of one sample the noise's third moment is h² E δ (8 h (E δ² + 2 Var δ) + 6 Σ h E δ² of the others)."""
+        return self.slope * self.slope / (self.batch_size * self.batch_size)
+
+    @cached_property
+    def per_sample(self) -> FloatArray:
+        return self.slope / self.batch_size
 
     def variance(self, squared_miss: FloatArray) -> FloatArray:
         """The noise's variance per coordinate where E (w − θ*)² is this."""
         loss = (self.slope * squared_miss).sum(axis=-1, keepdims=True)
         own = self.slope * self.slope * squared_miss
         return np.asarray((own + self.slope * (loss + self.label_noise)) / self.batch_size)
+
+
+class EpochTime(NamedTuple):
+    """What an update's number in its epoch says, the same at all coordinates: k batches are to come with this one.
+
+    `foretold` is 1/k, `kept` the share 1 − 1/k of the sum R of the batches to come that a step leaves, `new` the
+    deviation of what is new in a unit batch, and `later` its covariance with the sum of the later ones.
+    """
+
+    foretold: Value
+    kept: Value
+    new: Value
+    later: Value
+
+
+class EpochRows(NamedTuple):
+    """What is known of each coordinate of an `EpochMap`, on arrays or traced; `within_root` is √within."""
+
+    slope: Value
+    offset: Value
+    scale: Value
+    within: Value
+    within_root: Value
+    shared: Value
+    lasting: Value
+
+    def gradient(self, t: EpochTime) -> Gradient:
+        """The gradient of a step, whose noise is R/k and something new; the noise's state is R and the data's mean."""
+        scale = self.scale * self.within_root
+        return Gradient(
+            self.slope,
+            self.offset,
+            scale * t.new,
+            lasting=self.lasting,
+            foretold=(scale * t.foretold, self.scale * self.shared),
+            memory=((t.kept, None), (None, 1)),
+            memory_noises=(-t.new, None),
+        )
 
 
 @dataclass(frozen=True)
@@ -230,32 +330,34 @@ class EpochMap(ProblemMap):
     items: FloatArray
 
     moving = timed = True
+    suffix = "_epochs"
 
-    def left(self, step: int) -> FloatArray:
-        """Batches to come in the epoch, this one with them, at update step+1."""
-        return self.steps_per_epoch - np.mod(step, self.steps_per_epoch)
+    @cached_property
+    def rows(self) -> EpochRows:
+        """The variance of the data themselves differs from their law's for good, by 2/N relative."""
+        return EpochRows(
+            self.slope, self.offset, self.scale, self.within, np.sqrt(self.within), self.shared, 2 / self.items
+        )
 
-    def gradient(self, x: Followed, step: int) -> Gradient:
-        """The noise's state is R, the sum of the epoch's batches to come, and the data's own mean.
+    def times(self, steps: Value) -> EpochTime:
+        """Of updates steps+1, shape (points, steps). M is the same at all coordinates.
 
         Unit batches sum to 0 over M: with k of them to come Var R = k(M − k)/(M − 1), and n = R/k and something new.
-        The variance of the data themselves differs from their law's for good, by 2/N relative.
         """
-        left, scale = self.left(step), self.scale * np.sqrt(self.within)
+        m = self.steps_per_epoch[:, :1]
+        left, others = m - np.mod(steps, m), np.maximum(m - 1, 1)
         with np.errstate(invalid="ignore"):
-            known = np.where(
-                np.isfinite(left), (self.steps_per_epoch - left) / (left * np.maximum(self.steps_per_epoch - 1, 1)), 0.0
-            )
-            new = np.sqrt(np.maximum(1 - known, 0.0)) * (self.steps_per_epoch > 1)
-        return Gradient(
-            self.slope,
-            self.offset,
-            scale * new,
-            lasting=2 / self.items,
-            foretold=(scale / left, self.scale * self.shared),
-            memory=((1 - 1 / left, None), (None, np.ones_like(left))),
-            memory_noises=(-new, None),
-        )
+            known = np.where(np.isfinite(left), (m - left) / (left * others), 0.0)
+            # A single batch is the whole data: nothing is new in it, and it has no later ones.
+            later = np.where(np.isfinite(left), (1 - left) / others, 0.0)
+        new = np.sqrt(np.maximum(1 - known, 0.0)) * (m > 1)
+        return EpochTime(1 / left, 1 - 1 / left, new, later)
+
+    def timing(self, steps: range) -> FloatArray:
+        return np.stack(self.times(np.arange(steps.start, steps.stop, dtype=np.float64)), axis=-1)
+
+    def gradient(self, x: Followed, step: int) -> Gradient:
+        return self.rows.gradient(self.times(float(step)))
 
     def remembered(self, means: Sequence[FloatArray]) -> ClosedMoments:
         zero = np.zeros_like(means[0])

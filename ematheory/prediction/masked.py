@@ -21,8 +21,8 @@ from scipy.special import erf, owens_t
 
 from ..typing import FloatArray, Value
 from .closure import AfterSecond, ClosedMoments, Gradient, Linearised, after_second, linearised, update_beyond
-from .members import combined, number, product, total
-from .signs import ORDERS, hermite, ratio
+from .members import combined, number, product, ratio, total
+from .signs import ORDERS, hermite
 from .stepping import Stepper
 from .trajectory import ClosedRun, SeenStep
 
@@ -175,7 +175,8 @@ def persistence(x: ClosedMoments, a: Linearised) -> FloatArray:
 
 def remembered(p: Pair, rho: FloatArray) -> FloatArray:
     """What of the part that is left stays from one step to the next: as much as gives it its sum over all lags."""
-    squares = hermite(standardised(p.update, np.sqrt(np.maximum(p.update_variance, 0.0))))[2] ** 2
+    centre = standardised(p.update, np.sqrt(np.maximum(p.update_variance, 0.0)))
+    squares = np.stack(hermite(centre, 2 * density(centre)), axis=-1) ** 2
     powers = rho[..., None] ** np.array(ORDERS)
     lasting = ratio((squares * (1 + powers) / (1 - powers)).sum(axis=-1), squares.sum(axis=-1))
     return np.asarray(np.maximum(lasting - 1, 0.0) / (lasting + 1))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..optimizers import Optimizer
-from ..typing import Value
+from ..typing import FloatArray, Value
 
 # None is an entry that is zero for this optimizer at every value of its coefficients.
 Row: TypeAlias = tuple[Value | None, ...]
@@ -242,6 +242,11 @@ def combined(row: Row, column: Sequence[Value | None]) -> Value | None:
 
 def number(value: Value | None) -> Value:
     return 0.0 if value is None else value
+
+
+def ratio(one: FloatArray, other: FloatArray) -> FloatArray:
+    """one/other, 0 where there is no other."""
+    return np.asarray(np.where(other > 0, one / np.where(other > 0, other, 1.0), 0.0))
 
 
 def each_pair(count: int, make: Callable[[int, int], Value]) -> tuple[Value, ...]:

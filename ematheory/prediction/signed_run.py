@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..optimizers import is_traced
 from ..typing import FloatArray
+from .closure import Gradient
 from .linear import PeakClock
-from .members import Structure
+from .members import Row, Structure, number, ratio
 from .moments import settled_covariance, solved
 from .signs import (
     LASTING,
@@ -23,21 +25,25 @@ from .signs import (
     buffers_alone,
     linearisation,
     of_weights,
-    outer,
-    ratio,
     remembered,
     sign_images,
     signed_step,
     split,
     swung,
+    symmetric,
 )
-from .trajectory import LONGEST_BLOCK, IntArray, Recorded, Run
+from .stepping import SIGNED, Stepper, calls, signed_name, stepper
+from .trajectory import IntArray, Recorded, Run, Walk
 
 # Of the new moments so much is taken, of variances as a power: that damps what would oscillate.
 TAKEN = 1 / 3
 ITERATIONS, ENOUGH, STILL = 300, 1e-12, 1e-8
 # Where the iteration goes round in circles the run itself may still come to rest: where a step changes next to nothing.
 LAST_STEPS, AT_ONCE = 3000, 1e-13
+
+
+# The moments at the end of some steps, and before and after each of those wanted.
+Walked: TypeAlias = tuple[SignMoments, list[tuple[SignMoments, SignMoments]]]
 
 
 @dataclass(frozen=True)
@@ -52,45 +58,79 @@ class SignRun(Run):
 
     def start(self) -> SignMoments:
         first = self.optimizer.initial(np, self.init)
-        return SignMoments.of(self.problem.remembered([getattr(first, name) for name in self.structure.members]))
+        x = self.problem.remembered([getattr(first, name) for name in self.structure.members])
+        return SignMoments.at_start(x, self.pessimism)
+
+    @cached_property
+    def native(self) -> Stepper | None:
+        if not is_traced(self.optimizer, SIGNED):
+            return None
+        program = signed_name(self.optimizer, self.pessimism) + self.problem.suffix
+        return stepper(program, self.problem.rows, self.init.shape)
 
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
-        x, place, last = self.start(), 0, int(wanted[-1])
+        x, index = self.start(), 0
         if wanted[0] == 0:
             yield Recorded(0, x)
-            place = 1
-        for start in range(0, last, LONGEST_BLOCK):
-            steps, began = range(start, min(start + LONGEST_BLOCK, last)), x
+            index = 1
+        for steps, inside in calls(range(int(wanted[-1])), wanted[index:].tolist(), *self.sizes):
             given = self.coefficients(steps)
-            clock = self.clock(steps.start, steps.stop)
-            alpha = np.broadcast_to(self.optimizer.decay_per_step(clock), given.shape[:2])
-            c = self.optimizer.Coefficients(*np.moveaxis(given, -1, 0))
-            images, point = sign_images(self.structure, c, given.shape[:2]), self.structure.point_row(c)  # of no time
-            for k in steps:
-                gradient = self.problem.gradient(x, k)
-                a = signed_step(images.at(k - start), point, gradient, self.init.shape)
-                x, row, before = advance_signed(x, a, gradient, self.pessimism)
-                if wanted[place] == k + 1:
-                    yield Recorded(place, self.shown(x, a), before, row, alpha[:, k - start, None])
-                    place += 1
-            if place < len(wanted) and self.rests(steps, given, began, x):
-                seen = Recorded(place, self.shown(x, a), before, row, alpha[:, -1, None])
-                yield from (seen._replace(place=later) for later in range(place, len(wanted)))
+            before, x = x, (yield from self.block(x, given, steps, [k - steps.start for k in inside], index))
+            index += len(inside)
+            if index < len(wanted) and self.rests(steps, given, before.flat(), x.flat()):
+                seen = self.seen_step(index, x, x, given, steps, len(steps))
+                yield from (seen._replace(place=later) for later in range(index, len(wanted)))
                 return
 
-    def shown(self, x: SignMoments, a: SignedStep) -> SignMoments:
-        """The moments to be recorded: where signs are taken to last, with what may swing for good."""
-        return swung(x, of_weights(x, a)) if self.pessimism == LASTING else x
+    def block(self, x: SignMoments, given: FloatArray, steps: range, wanted: Sequence[int], index: int) -> Walk:
+        """The moments at the wanted numbers of the block's steps, each of which is one of its updates."""
+        moved = self.native_block if self.native is not None else self.numpy_block
+        end, seen = moved(x, given, steps, wanted)
+        for k, (before, after) in zip(wanted, seen, strict=True):
+            yield self.seen_step(index, before, after, given, steps, k)
+            index += 1
+        return end
 
-    def rests(self, steps: range, given: FloatArray, before: SignMoments, after: SignMoments) -> bool:
-        """Whether a block of equal steps changed no bit, and those to come are equal."""
-        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
-        return (
-            not self.problem.timed
-            and all(each.strides == (0,) for each in later)
-            and bool((given == given[:, :1]).all())
-            and all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
-        )
+    def seen_step(
+        self, place: int, before: SignMoments, after: SignMoments, given: FloatArray, steps: range, k: int
+    ) -> Recorded:
+        """What is recorded of the block's k-th step: where signs are taken to last, with what may swing for good."""
+        if not self.stepwise and self.pessimism != LASTING:
+            return Recorded(place, after)
+        a, gradient = self.signed_step(before, given, steps, k - 1)
+        shown = swung(after, of_weights(after, a)) if self.pessimism == LASTING else after
+        _, row, whole = advance_signed(before, a, gradient, self.pessimism)
+        time = self.clock(steps.start + k - 1, steps.start + k)
+        decay = np.broadcast_to(self.optimizer.decay_per_step(time), (len(self.init), 1))
+        return Recorded(place, shown, whole, row, decay)
+
+    def signed_step(self, x: SignMoments, given: FloatArray, steps: range, j: int) -> tuple[SignedStep, Gradient]:
+        c = self.optimizer.Coefficients(*(column[:, j, None] for column in np.moveaxis(given, -1, 0)))
+        gradient = self.problem.gradient(x, steps.start + j)
+        return signed_step(sign_images(self.structure, c), self.structure.point_row(c), gradient), gradient
+
+    def numpy_block(self, x: SignMoments, given: FloatArray, steps: range, wanted: Sequence[int]) -> Walked:
+        seen = []
+        for j in range(len(steps)):
+            before, x = x, advance_signed(x, *self.signed_step(x, given, steps, j), self.pessimism)[0]
+            if j + 1 in wanted:
+                seen.append((before, x))
+        return x, seen
+
+    def native_block(self, x: SignMoments, given: FloatArray, steps: range, wanted: Sequence[int]) -> Walked:
+        assert self.native is not None
+        places = sorted({place for end in wanted for place in (end - 1, end)})
+        end, found = self.stepped(self.native, x, given, steps, places)
+        states = {place: self.state(state) for place, state in zip(places, found, strict=True)}
+        return self.state(end), [(states[k - 1], states[k]) for k in wanted]
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> SignMoments:
+        return SignMoments.of(flat, self.members, self.pessimism)
+
+    @cached_property
+    def members(self) -> int:
+        """How many there are, with those of the noise's own state."""
+        return len(self.start().means)
 
 
 class AtRest(NamedTuple):
@@ -106,56 +146,58 @@ def settled_signs(run: SignRun) -> tuple[AtRest, Recorded]:
     time = PeakClock(np.inf, np.ones((1, 1)), own.lr, own.weight_decay)
     c = own.Coefficients(*(np.broadcast_to(value, (len(run.init), 1)) for value in own.coefficients(np, time)))
     decay = np.broadcast_to(own.decay_per_step(time), shape)
-    images, point = sign_images(run.structure, c, (len(run.init), 1)), run.structure.point_row(c)
+    images, point = sign_images(run.structure, c), run.structure.point_row(c)
+
+    def step_at(x: SignMoments) -> tuple[SignedStep, Gradient]:
+        gradient = run.problem.gradient(x, 0)
+        return signed_step(images, point, gradient), gradient
+
     x, share = wide_start(run), AT_ONCE
     for _ in range(ITERATIONS):
-        gradient, before = run.problem.gradient(x, 0), x
-        a = signed_step(images, point, gradient, shape)
+        before, (a, gradient) = x, step_at(x)
         s = split(x, a, gradient, run.pessimism)
-        step = linearisation(a, s, x.mean)
-        left = np.eye(x.mean.shape[-1]) - step.matrix
-        left[..., 0, 0] = decay - a.signed[..., 0] * s.gain * a.row[..., 0]  # free of cancellation
+        step = linearisation(a, s, x.means)
+        left = np.eye(len(x.means)) - filled(step.matrix, shape)
+        left[..., 0, 0] = decay - number(a.signed[0]) * s.gain * number(a.row[0])  # free of cancellation
         with np.errstate(all="ignore"):
             try:
-                x = once_more(run, x, a, s, step, left)
+                x = once_more(run, x, a, s, gradient, step, left)
             except np.linalg.LinAlgError:
                 break
-        if not np.isfinite(x.covariance).all():
+        if not all(np.isfinite(each).all() for each in x.covariances):
             break
         if close(before, x, ENOUGH).all():
             share = STILL
             break
-    gradient = run.problem.gradient(x, 0)
-    a = signed_step(images, point, gradient, shape)
+    a, gradient = step_at(x)
     after, row, whole = advance_signed(x, a, gradient, run.pessimism)
     for _ in range(LAST_STEPS):
-        if close(x, after, share).all() or not np.isfinite(after.covariance).all():
+        if close(x, after, share).all() or not all(np.isfinite(each).all() for each in after.covariances):
             break
         x = after
-        gradient = run.problem.gradient(x, 0)
-        a = signed_step(images, point, gradient, shape)
+        a, gradient = step_at(x)
         after, row, whole = advance_signed(x, a, gradient, run.pessimism)
     still = close(x, after, share)
     if run.pessimism and not still.all():
         # The worst that may be is not always a bounded state.
-        x = x._replace(covariance=np.where(still[..., None, None], x.covariance, np.inf))
+        x = x._replace(covariances=tuple(np.where(still, each, np.inf) for each in x.covariances))
         still = np.ones_like(still)
         left = np.broadcast_to(np.eye(left.shape[-1]), left.shape)
-    return AtRest(left, np.where(still, 1.0, -1.0)), Recorded(0, run.shown(x, a), whole, row, decay)
+    shown = swung(x, of_weights(x, a)) if run.pessimism == LASTING else x
+    return AtRest(left, np.where(still, 1.0, -1.0)), Recorded(0, shown, whole, row, decay)
 
 
 def wide_start(run: SignRun) -> SignMoments:
     """Weights that no slope moves by much, at the optimum where there is one."""
     zero = np.zeros(run.init.shape)
-    x = SignMoments.of(run.problem.remembered([zero] * len(run.structure.members)))
-    covariance = x.covariance.copy()
-    covariance[..., 0, 0] = 1.0
-    g = run.problem.gradient(x._replace(covariance=covariance), 0)
+    x = run.problem.remembered([zero] * len(run.structure.members))
+    wide = x._replace(covariances=(zero + 1.0, *x.covariances[1:]))
+    g = run.problem.gradient(wide, 0)
     slope = np.broadcast_to(g.slope, zero.shape)
-    mean = x.mean.copy()
-    mean[..., 0] = np.where(slope != 0, -g.offset / np.where(slope != 0, slope, 1.0), 0.0)
-    covariance[..., 0, 0] = 100 * own_square(run, g.scale, slope)
-    return x._replace(mean=mean, covariance=covariance)
+    mean = np.where(slope != 0, -g.offset / np.where(slope != 0, slope, 1.0), 0.0)
+    variance = 100 * own_square(run, g.scale, slope) + zero
+    wide = x._replace(means=(mean, *x.means[1:]), covariances=(variance, *x.covariances[1:]))
+    return SignMoments.at_start(wide, run.pessimism)
 
 
 def own_square(run: SignRun, scale: FloatArray, slope: FloatArray) -> FloatArray:
@@ -165,21 +207,54 @@ def own_square(run: SignRun, scale: FloatArray, slope: FloatArray) -> FloatArray
 
 
 def once_more(
-    run: SignRun, x: SignMoments, a: SignedStep, s: Split, step: Linearisation, left: FloatArray
+    run: SignRun, x: SignMoments, a: SignedStep, s: Split, g: Gradient, step: Linearisation, left: FloatArray
 ) -> SignMoments:
     """The moments that the step linearised at these leaves as they are; `left` is I − A."""
-    count = x.mean.shape[-1]
-    unit = np.ones_like(x.mean)
+    count, shape = len(x.means), run.init.shape
+    unit = np.ones((*shape, count))
     unit[..., 0] = run.optimizer.lr
     scaled = left * (unit[..., None, :] / unit[..., :, None])
-    covariance = settled_covariance(scaled, step.own / outer(unit, unit)) * outer(unit, unit)
-    mean = x.mean + TAKEN * (solved(scaled, step.offsets / unit) * unit - x.mean)
-    covariance = damped(x.covariance, covariance)
-    kept, new = remembered(x, a, s, step, covariance)
-    orders = np.eye(count) - kept[..., None, None] * step.matrix[..., None, :, :]
-    buffers, free = buffers_alone(a)
-    apart = settled_covariance(np.eye(count) - buffers, free)
-    return SignMoments(mean, covariance, solved(orders, new), apart)
+    own = step.own(a, s)
+    added = filled([tuple(own(max(i, j), min(i, j)) for j in range(count)) for i in range(count)], shape)
+    covariance = settled_covariance(scaled, added / outer(unit, unit)) * outer(unit, unit)
+    mean = row_of(x.means, shape)
+    mean = mean + TAKEN * (solved(scaled, row_of(step.offsets, shape) / unit) * unit - mean)
+    covariance = damped(filled(x.columns, shape), covariance)
+    columns = symmetric(triangle(covariance), count)
+    kept, new = remembered(x, a, s, g, step, columns)
+    matrix = filled(step.matrix, shape)
+    higher = [
+        entries(solved(np.eye(count) - each[..., None, None] * matrix, row_of(fresh, shape)))
+        for each, fresh in zip(kept, new, strict=True)
+    ]
+    buffers, noises = buffers_alone(a)
+    noise = row_of(noises, shape)
+    apart = settled_covariance(np.eye(count - 1) - filled(buffers, shape), outer(noise, noise))
+    return SignMoments(entries(mean), triangle(covariance), tuple(higher), triangle(apart))
+
+
+def row_of(row: Row, shape: tuple[int, ...]) -> FloatArray:
+    """The entries along a last axis."""
+    return np.stack([np.broadcast_to(number(each), shape) for each in row], axis=-1).astype(np.float64)
+
+
+def filled(matrix: Sequence[Row], shape: tuple[int, ...]) -> FloatArray:
+    """The matrix on two last axes."""
+    return np.stack([row_of(row, shape) for row in matrix], axis=-2)
+
+
+def entries(row: FloatArray) -> tuple[FloatArray, ...]:
+    return tuple(np.moveaxis(row, -1, 0))
+
+
+def triangle(covariance: FloatArray) -> tuple[FloatArray, ...]:
+    """The lower triangle, row by row."""
+    return tuple(covariance[..., i, j] for i in range(covariance.shape[-1]) for j in range(i + 1))
+
+
+def outer(one: FloatArray, other: FloatArray) -> FloatArray:
+    """one_i·other_j of the members."""
+    return one[..., :, None] * other[..., None, :]
 
 
 def damped(old: FloatArray, new: FloatArray) -> FloatArray:
@@ -197,8 +272,10 @@ def damped(old: FloatArray, new: FloatArray) -> FloatArray:
 
 def close(one: SignMoments, other: SignMoments, share: float) -> FloatArray:
     """Whether the moments of each cell are the same but for a share of them."""
-    spread = np.sqrt(np.maximum(np.diagonal(other.covariance, axis1=-2, axis2=-1), 0.0))
-    size = np.abs(other.mean) + spread
-    same = (np.abs(one.mean - other.mean) <= share * size).all(axis=-1)
-    apart = np.abs(one.covariance - other.covariance) <= share * outer(spread, spread)
-    return np.asarray(same & apart.all(axis=(-1, -2)))
+    count = len(one.means)
+    spread = [np.sqrt(np.maximum(other.columns[i][i], 0.0)) for i in range(count)]
+    same = [np.abs(one.means[i] - other.means[i]) <= share * (np.abs(other.means[i]) + spread[i]) for i in range(count)]
+    for i in range(count):
+        for j in range(i + 1):
+            same.append(np.abs(one.columns[i][j] - other.columns[i][j]) <= share * (spread[i] * spread[j]))
+    return np.asarray(np.logical_and.reduce(np.broadcast_arrays(*same)))

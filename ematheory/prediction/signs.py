@@ -5,22 +5,27 @@ gradient. For a normal a Hermite's polynomials split sign(a) into its mean, a pa
 higher order that are uncorrelated with a. The first two close the moments as those of a linear step. The others are
 noise that remembers: where a's correlation with a later one is ρ, theirs is ρ^j, which is the arcsine law (R4) term by
 term. So their covariances with the members are followed too, along the part of the argument that the members make.
-No formula of an optimizer stands here: its own `update` says what it takes the sign of.
+No formula of an optimizer stands here: its own `update` says what it takes the sign of. Everything is + − × ÷ √ and
+`gaussian` on whatever numbers it is given: arrays, or values that are traced into the native engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..typing import FloatArray, Value
-from .closure import ClosedMoments, Gradient
-from .members import Row, Structure
+from .closure import ClosedMoments, Gradient, with_gradient
+from .gaussian import Numbers, at_least, at_most, bounded, mean_sign, root_of
+from .members import Images, Matrix, Row, Structure, combined, each_pair, number, product, total
 
 # The orders of Hermite's polynomials that are followed; what is beyond them is white at first.
 ORDERS = tuple(range(2, 12))
+LAST = ORDERS[-1] + 1
 # Three ways of expecting the worst of an argument that is not quite normal: its density at 0 lower or higher, and what
 # is not linear in it remembered for longer, or for good.
 BLUNTER, SHARPER, LASTING = 1, 2, 3
@@ -49,123 +54,122 @@ class SeenSign:
         return self.given
 
 
-class SignedStep(NamedTuple):
-    """x' = matrix·x + offsets + noises·n + signed·sign(a) with a = row·x + offset + noise·n.
-
-    Shapes (points, d, K, K), (points, d, K) and (points, d): the gradient is put in.
-    """
-
-    matrix: FloatArray
-    offsets: FloatArray
-    noises: FloatArray
-    signed: FloatArray
-    row: FloatArray
-    offset: FloatArray
-    noise: FloatArray
-
-
-def stacked(entries: Sequence[Value], shape: tuple[int, ...]) -> FloatArray:
-    parts = [np.broadcast_to(0.0 if each is None else each, shape) for each in entries]
-    return np.stack(parts, axis=-1).astype(np.float64)
-
-
 class SignImages(NamedTuple):
-    """What the update makes of each member, of the gradient and of the sign, and what its argument takes of each.
+    """What the update makes of each member, of the gradient and of the sign, and what its argument takes of each."""
 
-    Shapes (…, K, K), (…, K), (…, K), (…, K) and (…): with other entries for each step of a block.
-    """
-
-    members: FloatArray
-    gradient: FloatArray
-    signed: FloatArray
-    row: FloatArray
-    of_gradient: FloatArray
-
-    def at(self, step: int) -> SignImages:
-        """The images of one step, from those with the shape (points, steps) first; now (points, 1)."""
-        return SignImages(*(entry[:, step : step + 1] for entry in self))
+    members: Images
+    signed: Row
+    row: Row
+    of_gradient: Value
 
 
-def sign_images(structure: Structure, c: Any, shape: tuple[int, ...]) -> SignImages:
-    """The optimizer's update at unit arguments; the coefficients broadcast to `shape`."""
+def sign_images(structure: Structure, c: Any) -> SignImages:
+    """The optimizer's update at unit arguments, with None for what is always 0."""
+    found, there = unit_images(structure, c), unit_images(structure, structure.probe)
 
-    def image(values: dict[int, float], gradient: float, sign: float) -> tuple[FloatArray, FloatArray]:
+    def kept(row: Row, probed: Row) -> Row:
+        return tuple(entry if probe != 0 else None for entry, probe in zip(row, probed, strict=True))
+
+    rows = tuple(kept(*pair) for pair in zip(found.members.rows, there.members.rows, strict=True))
+    return SignImages(
+        Images(rows, kept(found.members.gradient, there.members.gradient)),
+        kept(found.signed, there.signed),
+        kept(found.row, there.row),
+        found.of_gradient,
+    )
+
+
+def unit_images(structure: Structure, c: Any) -> SignImages:
+    def image(values: dict[int, float], gradient: float, sign: float) -> tuple[Row, Value]:
         xp = SeenSign(sign)
         after = structure.optimizer.update(xp, structure.state(values, 0, ()), gradient, c)
-        new = stacked([getattr(after, name) for name in structure.members], shape)
-        return new, np.broadcast_to(xp.argument, shape)
+        return tuple(getattr(after, name) for name in structure.members), xp.argument
 
-    units = [image({place: 1.0}, 0.0, 0.0) for place in range(len(structure.members))]
-    of_gradient, argument = image({}, 1.0, 0.0)
-    columns, seen = (np.stack(parts, axis=-1) for parts in zip(*units, strict=True))
-    return SignImages(columns, of_gradient, image({}, 0.0, 1.0)[0], seen, argument)
+    columns, seen = zip(*(image({place: 1}, 0, 0) for place in range(len(structure.members))), strict=True)
+    of_gradient, argument = image({}, 1, 0)
+    return SignImages(Images(tuple(zip(*columns, strict=True)), of_gradient), image({}, 0, 1)[0], seen, argument)
 
 
-def signed_step(images: SignImages, point: Row, g: Gradient, shape: tuple[int, ...]) -> SignedStep:
+class SignedStep(NamedTuple):
+    """x' = matrix·x + offsets + noises·n + signed·sign(a) with a = row·x + offset + noise·n: the gradient is put in."""
+
+    matrix: Matrix
+    offsets: Row
+    noises: Row
+    signed: Row
+    row: Row
+    offset: Value
+    noise: Value
+
+
+def signed_step(images: SignImages, point: Row, g: Gradient) -> SignedStep:
     """The step with the gradient's map put in, taken at the `point`; the noise's own state follows the members."""
-    count, remembered = images.row.shape[-1], len(g.memory)
-    full = count + remembered
-
-    def widened(vector: FloatArray) -> FloatArray:
-        wide = np.zeros((*shape, full))
-        wide[..., :count] = vector
-        return wide
-
-    of_gradient, slopes = widened(images.gradient), stacked(g.row(point), shape)
-    matrix = outer(of_gradient, slopes)
-    matrix[..., :count, :count] += images.members
-    noises = of_gradient * np.broadcast_to(g.scale, shape)[..., None]
-    for place, (row, by) in enumerate(zip(g.memory, g.memory_noises, strict=True), start=count):
-        matrix[..., place, count:] = stacked(row, shape)
-        noises[..., place] = 0.0 if by is None else by
-    offset, argument = np.broadcast_to(g.offset, shape), images.of_gradient
+    slopes, still = g.row(point), (None,) * len(g.memory)
+    moved, by, argument = with_gradient(images.members, slopes), images.members.gradient, images.of_gradient
     return SignedStep(
-        matrix,
-        of_gradient * offset[..., None],
-        noises,
-        widened(images.signed),
-        widened(images.row) + argument[..., None] * slopes,
-        argument * offset,
-        argument * np.broadcast_to(g.scale, shape),
+        matrix=(*moved, *((None,) * (len(slopes) - len(still)) + row for row in g.memory)),
+        offsets=(*(product(each, g.offset) for each in by), *still),
+        noises=(*(product(each, g.scale) for each in by), *g.memory_noises),
+        signed=(*images.signed, *still),
+        row=tuple(total([own, product(argument, slope)]) for own, slope in zip_longest(images.row, slopes)),
+        offset=argument * g.offset,
+        noise=argument * g.scale,
     )
 
 
 class SignMoments(NamedTuple):
-    """Of the members x, the weight first: means (…, K), covariances (…, K, K), and `higher` (…, J, K).
+    """Of the members x, the weight first: means, and the lower triangle of Cov(x), row by row.
 
     `higher` is Cov(x, h_j(p)) of each order j, with p the standardised part of the next argument that x makes; the last
-    one stands for all that are left. `apart` is the covariance that the noise alone gives the buffers.
+    one, for `LASTING` alone, stands for all that are left. `apart` is the triangle that the noise alone gives the
+    buffers.
     """
 
-    mean: FloatArray
-    covariance: FloatArray
-    higher: FloatArray
-    apart: FloatArray
+    means: tuple[Value, ...]
+    covariances: tuple[Value, ...]
+    higher: Matrix
+    apart: tuple[Value, ...]
 
     @classmethod
-    def of(cls, x: ClosedMoments) -> SignMoments:
-        shape, count = np.broadcast_shapes(*(np.shape(mean) for mean in x.means)), len(x.means)
-        covariance = np.stack([stacked(x.column(j), shape) for j in range(count)], axis=-1)
-        return cls(stacked(x.means, shape), covariance, np.zeros((*shape, len(ORDERS) + 1, count)), covariance)
+    def at_start(cls, x: ClosedMoments, pessimism: int) -> SignMoments:
+        count, zero = len(x.means), 0 * x.weight_mean
+        apart = each_pair(count - 1, lambda i, j: x.covariance(i + 1, j + 1))
+        return cls(x.means, x.covariances, ((zero,) * count,) * len(orders_of(pessimism)), apart)
+
+    @classmethod
+    def of(cls, flat: Sequence[Value] | FloatArray, members: int, pessimism: int) -> SignMoments:
+        """From the entries in a row, as `flat` gives them."""
+        entries, orders = iter(flat), len(orders_of(pessimism))
+
+        def taken(count: int) -> tuple[Value, ...]:
+            return tuple(next(entries) for _ in range(count))
+
+        triangle = members * (members + 1) // 2
+        means, covariances = taken(members), taken(triangle)
+        return cls(means, covariances, tuple(taken(members) for _ in range(orders)), taken(triangle - members))
+
+    @staticmethod
+    def size(members: int, pessimism: int) -> int:
+        return members * (members + 1 + len(orders_of(pessimism)))
+
+    def flat(self) -> tuple[Value, ...]:
+        return (*self.means, *self.covariances, *(each for row in self.higher for each in row), *self.apart)
 
     @property
-    def means(self) -> tuple[FloatArray, ...]:
-        return tuple(np.moveaxis(self.mean, -1, 0))
+    def columns(self) -> tuple[tuple[Value, ...], ...]:
+        """Cov(x)."""
+        return symmetric(self.covariances, len(self.means))
 
     @property
-    def columns(self) -> tuple[tuple[FloatArray, ...], ...]:
-        return tuple(tuple(np.moveaxis(each, -1, 0)) for each in np.moveaxis(self.covariance, -1, 0))
+    def weight_mean(self) -> Value:
+        return self.means[0]
 
     @property
-    def weight_mean(self) -> FloatArray:
-        return self.mean[..., 0]
+    def weight_variance(self) -> Value:
+        return self.covariances[0]
 
     @property
-    def weight_variance(self) -> FloatArray:
-        return self.covariance[..., 0, 0]
-
-    @property
-    def mean_square(self) -> FloatArray:
+    def mean_square(self) -> Value:
         return self.weight_variance + self.weight_mean * self.weight_mean
 
 
@@ -173,191 +177,239 @@ class LinearRow(NamedTuple):
     """What the step makes of the weight, on the members and, as the last one, what of the sign is not linear."""
 
     weight_row: Row
-    weight_offset: FloatArray
-    weight_noise: FloatArray
+    weight_offset: Value
+    weight_noise: Value
 
 
-def dot(row: FloatArray, column: FloatArray) -> FloatArray:
+def orders_of(pessimism: int) -> tuple[int, ...]:
+    return (*ORDERS, LAST) if pessimism == LASTING else ORDERS
+
+
+def symmetric(triangle: Sequence[Value], count: int) -> tuple[tuple[Value, ...], ...]:
+    """The matrix of which this is the lower triangle, row by row."""
+    places = [[max(i, j) * (max(i, j) + 1) // 2 + min(i, j) for j in range(count)] for i in range(count)]
+    return tuple(tuple(triangle[place] for place in row) for row in places)
+
+
+def dot(row: Row, column: Row) -> Value:
     """Σ row_i·column_i of the members."""
-    return np.asarray((row * column).sum(axis=-1))
+    return number(combined(row, column))
 
 
-def times(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+def times(matrix: Matrix, vector: Row) -> Row:
     """Matrix times vector."""
-    return np.asarray((matrix @ vector[..., None])[..., 0])
+    return tuple(combined(row, vector) for row in matrix)
 
 
-def ratio(one: FloatArray, other: FloatArray) -> FloatArray:
-    """one/other, 0 where there is no other."""
-    return np.asarray(np.where(other > 0, one / np.where(other > 0, other, 1.0), 0.0))
+def pushed(matrix: Matrix, covariance: Matrix, own: Any) -> tuple[Value, ...]:
+    """The lower triangle of A P Aᵀ plus own(i, j)."""
+    moved = [times(covariance, row) for row in matrix]  # rows of A P
+    return each_pair(len(matrix), lambda i, j: number(total([combined(matrix[j], moved[i]), own(i, j)])))
 
 
-def hermite(centre: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """E sign(centre + z), the coefficient of z in it, and those of h_j(z) for `ORDERS`, z normal."""
-    from scipy.special import erf
+def inverse(value: Value, xp: Any) -> Value:
+    """1/value, 0 where it is not above 0."""
+    return xp.where(value > 0, 1 / xp.where(value > 0, value, 1.0), 0.0)
 
-    # c_j = 2φ·He_{j−1}(−centre)/√j!: by the recursion of the normalised h_j.
-    density = 2 * np.exp(-centre * centre / 2) / np.sqrt(2 * np.pi)
-    before, now, found = np.zeros_like(centre), np.ones_like(centre), []
-    for j in range(1, ORDERS[-1] + 1):
-        found.append(density * now / np.sqrt(j))
-        before, now = now, (-centre * now - np.sqrt(j - 1) * before) / np.sqrt(j)
-    return np.asarray(erf(centre / np.sqrt(2))), found[0], np.stack(found[1:], axis=-1)
+
+def deviation(variance: Value, xp: Any) -> Value:
+    return xp.sqrt(at_least(variance, 0.0, xp))
+
+
+def hermite(centre: Value, first: Value) -> list[Value]:
+    """The coefficients in sign(centre + z) of h_j(z) for `ORDERS`, z normal, from that of h_1(z) = z.
+
+    c_j = 2φ·He_{j−1}(−centre)/√j!, by the recursion of Hermite's polynomials.
+    """
+    x = -centre
+    found = [first, sqrt(1 / 2) * x * first]
+    for j in ORDERS[:-1]:
+        found.append(sqrt(1 / (j + 1)) * x * found[-1] - (j - 1) * sqrt(1 / (j * (j + 1))) * found[-2])
+    return found[1:]
 
 
 class Split(NamedTuple):
     """The sign: its mean, its gain on the argument, and the rest, uncorrelated with the argument.
 
-    Of the rest: its variance, its covariances with the members, the coefficients of its parts, and the power to which
-    each takes the argument's correlations. `spread` is the argument's deviation, `foretold` the variance of the part
-    of it that the members make.
+    Of the rest: its variance, its covariances with the members, and the coefficients of its parts. `factor` is by how
+    much longer each is remembered. `spread` is the argument's deviation, `foretold` that of the part of it that the
+    members make.
     """
 
-    mean: FloatArray
-    gain: FloatArray
-    variance: FloatArray
-    with_members: FloatArray
-    coefficients: FloatArray
-    orders: FloatArray
-    spread: FloatArray
-    foretold: FloatArray
+    mean: Value
+    gain: Value
+    variance: Value
+    with_members: Row
+    coefficients: tuple[Value, ...]
+    factor: Value | None
+    spread: Value
+    foretold: Value
 
 
-def of_weights(x: SignMoments, a: SignedStep) -> FloatArray:
+def of_weights(x: SignMoments, a: SignedStep, xp: Any = Numbers) -> Value:
     """What the weights' fluctuations make of the argument, over the variance that the noise alone makes of it.
 
     The noise's part is as normal as the noise, more so where the buffer averages it; the weights' is a sum of signs.
     """
-    alone = dot(a.row, times(x.apart, a.row)) + a.noise * a.noise
-    variance = dot(a.row, times(x.covariance, a.row)) + a.noise * a.noise
-    weights = a.row[..., 0] ** 2 * x.covariance[..., 0, 0] + np.abs(variance - alone)
-    return ratio(np.asarray(weights), alone)
+    buffers, noise = a.row[1:], a.noise * a.noise
+    alone = dot(buffers, times(symmetric(x.apart, len(buffers)), buffers)) + noise
+    apart = dot(a.row, times(x.columns, a.row)) + noise - alone
+    slope = number(a.row[0])
+    weights = slope * slope * x.weight_variance + xp.where(apart < 0, -apart, apart)
+    return weights * inverse(alone, xp)
 
 
-def doubt(x: SignMoments, a: SignedStep, g: Gradient, spread: FloatArray) -> FloatArray:
+def doubt(x: SignMoments, a: SignedStep, g: Gradient, spread: Value, xp: Any) -> Value:
     """By what share the argument's density in the middle may differ from a normal one's."""
-    largest = np.maximum(a.noise * a.noise, dot(a.row, a.noises) ** 2)
-    found = OF_WEIGHTS * of_weights(x, a) + OF_KURTOSIS * g.excess * ratio(largest, spread * spread)
-    return np.asarray(np.minimum(found + OF_LASTING * g.lasting + OF_FEW * g.few, MOST_DOUBT))
+    noise, through = a.noise * a.noise, dot(a.row, a.noises)
+    through = through * through
+    largest = xp.where(through > noise, through, noise)
+    found = OF_WEIGHTS * of_weights(x, a, xp) + OF_KURTOSIS * g.excess * (largest * inverse(spread * spread, xp))
+    return at_most(found + OF_LASTING * g.lasting + OF_FEW * g.few, MOST_DOUBT, xp)
 
 
-def swung(x: SignMoments, share: FloatArray) -> SignMoments:
+def swung(x: SignMoments, share: Value) -> SignMoments:
     """The moments with a part of the weight's deviation in its mean too; `share` is `of_weights`.
 
     Steps that are large beside the noise swing for good about the optimum, in every run alike: what normal arguments
     would spread out then stays in the mean. That is so or not, and no expansion: it is counted where doubt is large.
     """
-    mean = x.mean.copy()
-    moved = np.minimum((OF_WEIGHTS * share) ** 2, MOST_SWING) * np.sqrt(np.maximum(x.weight_variance, 0.0))
-    mean[..., 0] += np.where(mean[..., 0] < 0, -moved, moved)
-    return x._replace(mean=mean)
+    moved = np.minimum((OF_WEIGHTS * share) ** 2, MOST_SWING) * deviation(x.weight_variance, Numbers)
+    swinging = x.weight_mean + np.where(x.weight_mean < 0, -moved, moved)
+    return x._replace(means=(swinging, *x.means[1:]))
 
 
-def split(x: SignMoments, a: SignedStep, g: Gradient, pessimism: int) -> Split:
+def split(x: SignMoments, a: SignedStep, g: Gradient, pessimism: int, xp: Any = Numbers) -> Split:
     """The sign of an argument of these moments; one that is certain has a sign without a gain and without a rest."""
-    foretold = np.maximum(dot(a.row, times(x.covariance, a.row)), 0.0)
-    spread = np.sqrt(foretold + a.noise * a.noise)
-    orders = np.broadcast_to(np.array([*ORDERS, ORDERS[-1] + 1.0]), (*spread.shape, len(ORDERS) + 1))
-    middle = spread
+    foretold = deviation(dot(a.row, times(x.columns, a.row)), xp)
+    spread = xp.sqrt(foretold * foretold + a.noise * a.noise)
+    certain, middle, factor = spread <= 0, spread, None
     if pessimism:
-        factor = 1 + doubt(x, a, g, spread)
-        if pessimism == LASTING:
-            # Items that come again are no normal pair: equal or independent, and so are then all functions of them.
-            orders = np.maximum(orders / factor[..., None], 1.0) if not g.foretold else np.ones_like(orders)
-        else:
-            middle = spread * factor if pessimism == BLUNTER else spread / factor
-    centre = dot(a.row, x.mean) + a.offset
-    certain = spread <= 0
-    middle = np.where(certain, 1.0, middle)
-    mean, first, others = hermite(np.where(certain, 0.0, centre / middle))
-    mean = np.where(certain, np.sign(centre), mean)
-    gain = np.where(certain, 0.0, first / middle)
-    others = np.where(certain[..., None], 0.0, others)
-    last = np.sqrt(np.maximum(1 - mean * mean - first * first - (others * others).sum(axis=-1), 0.0))
-    last = np.where(certain, 0.0, last) if pessimism == LASTING else np.zeros_like(mean)
-    others = np.concatenate([others, last[..., None]], axis=-1)
-    share = np.sqrt(ratio(foretold, spread * spread))[..., None] ** orders
-    with_members = ((others * share)[..., None] * x.higher).sum(axis=-2)
-    left = 1 - mean * mean - gain * gain * spread * spread - 2 * gain * dot(a.row, with_members)
-    left = np.where(certain, 0.0, np.maximum(left, 0.0))
-    return Split(mean, gain, left, with_members, others, orders, spread, foretold)
+        factor = 1 + doubt(x, a, g, spread, xp)
+        if pessimism != LASTING:
+            middle, factor = spread * factor if pessimism == BLUNTER else spread / factor, None
+    per_middle = 1 / xp.where(certain, 1.0, middle)
+    centre = dot(a.row, x.means) + a.offset
+    surely = xp.where(centre > 0, 1.0, xp.where(centre < 0, -1.0, 0.0))
+    centre = bounded(xp.where(certain, 0.0, centre * per_middle), xp)
+    mean, first = mean_sign(centre, xp)
+    mean, first = xp.where(certain, surely, mean), xp.where(certain, 0.0, first)
+    gain, others = first * per_middle, hermite(centre, first)
+    if pessimism == LASTING:
+        beyond = 1 - number(total([mean * mean, first * first, *(each * each for each in others)]))
+        others.append(xp.where(certain, 0.0, deviation(beyond, xp)))
+    shares = powers(foretold * inverse(spread, xp), factor, g, len(others), xp)
+    parts = tuple(product(one, share) for one, share in zip(others, shares, strict=True))
+    with_members = tuple(combined(parts, column) for column in zip(*x.higher, strict=True))
+    linear = gain * spread
+    left = 1 - mean * mean - linear * linear - 2 * (gain * dot(a.row, with_members))
+    left = xp.where(certain, 0.0, at_least(left, 0.0, xp))
+    return Split(mean, gain, left, with_members, tuple(others), factor, spread, foretold)
+
+
+def powers(correlation: Value, factor: Value | None, g: Gradient, count: int, xp: Any) -> list[Value]:
+    """What the argument's correlation makes of the parts of each order: ρ^j, or longer memory by the `factor`.
+
+    Items that come again are no normal pair: equal or independent, and so are then all functions of them.
+    """
+    if factor is not None and g.foretold:
+        return [correlation] * count
+    base = correlation if factor is None else root_of(correlation, factor, xp)
+    found, last = [], base
+    for _ in range(count):
+        last = last * base
+        found.append(last if factor is None else at_most(last, correlation, xp))
+    return found
 
 
 class Linearisation(NamedTuple):
-    """x' = matrix·x + offsets + noises·n + signed·rest, and how the covariances with the rest's parts go on.
+    """x' = matrix·x + offsets + noises·n + signed·rest; `crossed` is what x has to do with the rest after the step."""
 
-    `own` is the covariance that the step adds. Cov(x', h_j') is remembered·matrix·Cov(x, h_j) + new.
-    """
+    matrix: Matrix
+    offsets: Row
+    noises: Row
+    crossed: Row
 
-    matrix: FloatArray
-    offsets: FloatArray
-    noises: FloatArray
-    own: FloatArray
+    def own(self, a: SignedStep, s: Split) -> Any:
+        """The covariance that the step adds to two members."""
+
+        def added(i: int, j: int) -> Value | None:
+            rest = [product(a.signed[j], self.crossed[i]), product(a.signed[i], self.crossed[j])]
+            both = product(product(a.signed[i], a.signed[j]), s.variance)
+            return total([product(self.noises[i], self.noises[j]), both, *rest])
+
+        return added
 
 
-def linearisation(a: SignedStep, s: Split, mean: FloatArray) -> Linearisation:
-    matrix = a.matrix + outer(a.signed * s.gain[..., None], a.row)
-    noises = a.noises + a.signed * (s.gain * a.noise)[..., None]
+def linearisation(a: SignedStep, s: Split, means: tuple[Value, ...]) -> Linearisation:
+    gained = [product(each, s.gain) for each in a.signed]
+    matrix = tuple(
+        tuple(total([entry, product(by, of)]) for entry, of in zip(row, a.row, strict=True))
+        for row, by in zip(a.matrix, gained, strict=True)
+    )
     # What the linear row leaves of the sign's mean.
-    offsets = a.offsets + a.signed * (s.mean - s.gain * dot(a.row, mean))[..., None]
-    crossed = outer(times(matrix, s.with_members), a.signed)
-    own = outer(noises, noises) + s.variance[..., None, None] * outer(a.signed, a.signed)
-    return Linearisation(matrix, offsets, noises, own + crossed + np.swapaxes(crossed, -1, -2))
+    left = s.mean - s.gain * dot(a.row, means)
+    return Linearisation(
+        matrix,
+        tuple(total([own, product(by, left)]) for own, by in zip(a.offsets, a.signed, strict=True)),
+        tuple(total([own, product(by, a.noise)]) for own, by in zip(a.noises, gained, strict=True)),
+        times(matrix, s.with_members),
+    )
 
 
 def remembered(
-    x: SignMoments, a: SignedStep, s: Split, step: Linearisation, covariance: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    x: SignMoments, a: SignedStep, s: Split, g: Gradient, step: Linearisation, covariance: Matrix, xp: Any = Numbers
+) -> tuple[list[Value], Matrix]:
     """What is left of each order's covariances after the step to this `covariance`, and what is new in them."""
-    foretold = np.maximum(dot(a.row, times(covariance, a.row)), 0.0)
-    pushed = times(step.matrix, times(x.covariance, a.row))
-    with_old = dot(a.row, pushed + a.signed * dot(a.row, s.with_members)[..., None])
-    with_argument = dot(a.row, pushed + step.noises * a.noise[..., None])
-    kept = correlation(with_old, np.sqrt(foretold * s.foretold))[..., None] ** s.orders
-    taken = correlation(with_argument, np.sqrt(foretold) * s.spread)[..., None] ** s.orders
-    return kept, outer(taken * s.coefficients, a.signed)
+    per_foretold = inverse(deviation(dot(a.row, times(covariance, a.row)), xp), xp)
+    moved = times(step.matrix, times(x.columns, a.row))
+    with_old = total([dot(a.row, moved), product(dot(a.row, a.signed), dot(a.row, s.with_members))])
+    with_argument = dot(a.row, moved) + dot(a.row, step.noises) * a.noise
+    count = len(s.coefficients)
+    kept = powers(within(with_old * per_foretold * inverse(s.foretold, xp), xp), s.factor, g, count, xp)
+    taken = powers(within(with_argument * per_foretold * inverse(s.spread, xp), xp), s.factor, g, count, xp)
+    parts = [share * each for share, each in zip(taken, s.coefficients, strict=True)]
+    return kept, tuple(tuple(product(part, by) for by in a.signed) for part in parts)
+
+
+def within(correlation: Value, xp: Any) -> Value:
+    """The correlation without what rounding made of it; one below 0 remembers nothing."""
+    return at_most(at_least(correlation, 0.0, xp), 1.0, xp)
 
 
 def advance_signed(
-    x: SignMoments, a: SignedStep, g: Gradient, pessimism: int
+    x: SignMoments, a: SignedStep, g: Gradient, pessimism: int, xp: Any = Numbers
 ) -> tuple[SignMoments, LinearRow, SignMoments]:
     """The moments after the step, the weight's row in it, and the moments before with the rest as a last member."""
-    s = split(x, a, g, pessimism)
-    step = linearisation(a, s, x.mean)
-    covariance = step.matrix @ x.covariance @ np.swapaxes(step.matrix, -1, -2) + step.own
-    kept, new = remembered(x, a, s, step, covariance)
-    higher = kept[..., None] * (x.higher @ np.swapaxes(step.matrix, -1, -2)) + new
-    buffers, free = buffers_alone(a)
-    apart = buffers @ x.apart @ np.swapaxes(buffers, -1, -2) + free
-    after = SignMoments(times(step.matrix, x.mean) + step.offsets, covariance, higher, apart)
+    s = split(x, a, g, pessimism, xp)
+    step = linearisation(a, s, x.means)
+    covariances = pushed(step.matrix, x.columns, step.own(a, s))
+    kept, new = remembered(x, a, s, g, step, symmetric(covariances, len(x.means)), xp)
+    higher = tuple(
+        tuple(number(total([product(share, each), added])) for each, added in zip(moved, fresh, strict=True))
+        for share, moved, fresh in zip(kept, (times(step.matrix, row) for row in x.higher), new, strict=True)
+    )
+    means = tuple(number(total([each, by])) for each, by in zip(times(step.matrix, x.means), step.offsets, strict=True))
+    after = SignMoments(means, covariances, higher, apart_after(x, a))
     return after, weight_row(a, step), with_rest(x, s)
 
 
-def buffers_alone(a: SignedStep) -> tuple[FloatArray, FloatArray]:
-    """The step of the buffers without the weight, and the covariance that the noise adds."""
-    matrix, noises = a.matrix.copy(), a.noises.copy()
-    matrix[..., :, 0] = matrix[..., 0, :] = noises[..., 0] = 0.0
-    return matrix, outer(noises, noises)
+def apart_after(x: SignMoments, a: SignedStep) -> tuple[Value, ...]:
+    """What the noise alone makes of the buffers, without the weight."""
+    matrix, noises = buffers_alone(a)
+    return pushed(matrix, symmetric(x.apart, len(noises)), lambda i, j: product(noises[i], noises[j]))
+
+
+def buffers_alone(a: SignedStep) -> tuple[Matrix, Row]:
+    """The step of the buffers without the weight, and their shares of the noise."""
+    return tuple(row[1:] for row in a.matrix[1:]), a.noises[1:]
 
 
 def weight_row(a: SignedStep, step: Linearisation) -> LinearRow:
-    row = (*np.moveaxis(step.matrix[..., 0, :], -1, 0), a.signed[..., 0])
-    return LinearRow(row, step.offsets[..., 0], step.noises[..., 0])
-
-
-def correlation(one: FloatArray, other: FloatArray) -> FloatArray:
-    """A correlation from a covariance and two deviations; one below 0 remembers nothing."""
-    return np.asarray(np.clip(ratio(one, other), 0.0, 1.0))
-
-
-def outer(one: FloatArray, other: FloatArray) -> FloatArray:
-    """one_i·other_j of the members."""
-    return one[..., :, None] * other[..., None, :]
+    return LinearRow((*step.matrix[0], a.signed[0]), number(step.offsets[0]), number(step.noises[0]))
 
 
 def with_rest(x: SignMoments, s: Split) -> SignMoments:
     """The moments with the rest of the coming sign as a last member, of mean 0."""
-    mean = np.concatenate([x.mean, np.zeros_like(x.mean[..., :1])], axis=-1)
-    top = np.concatenate([x.covariance, s.with_members[..., None]], axis=-1)
-    last = np.concatenate([s.with_members, s.variance[..., None]], axis=-1)
-    return SignMoments(mean, np.concatenate([top, last[..., None, :]], axis=-2), x.higher, x.apart)
+    last = (*(number(each) for each in s.with_members), s.variance)
+    return x._replace(means=(*x.means, 0.0), covariances=(*x.covariances, *last))

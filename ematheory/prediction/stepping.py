@@ -5,9 +5,11 @@ Both do the same operations in the same order: csrc/core/moments.h is traced fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ..native import check_threads, isas, native_module
 from ..optimizers import (
@@ -26,17 +28,22 @@ from ..optimizers import (
     SignSGD,
 )
 from ..typing import FloatArray
+from . import signs
 from .closure import PESSIMISMS
 
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
 # Those whose moments are followed exactly, those whose moments close where √v̂ is nearly constant, and those whose
-# update is the sign of something linear: for nearly normal arguments, in NumPy alone.
+# update is the sign of something linear: for nearly normal arguments.
 LINEAR: tuple[type[Optimizer], ...] = (SGD, ScheduleFreeSGD)
 AVERAGED: tuple[type[Optimizer], ...] = (SGD,)
+# Those of the closing ones that are linear where the gradient is pure noise.
+FROZEN: tuple[type[Optimizer], ...] = (AdamW,)
 CLOSING: tuple[type[Optimizer], ...] = (AdamW, Adam, NAdam, AdEMAMix, RMSprop, ScheduleFreeAdamW)
 SIGNED: tuple[type[Optimizer], ...] = (SignSGD, Lion)
 # Those whose update takes sums over the vector: by mean field, in NumPy alone.
 VECTORS: tuple[type[Optimizer], ...] = (AdamP, Amos)
-PESSIMISTIC = (0, *PESSIMISMS)
+PESSIMISTIC, SIGN_PESSIMISTIC = (0, *PESSIMISMS), (0, *signs.PESSIMISMS)
 
 
 def closed_variants() -> Iterator[Optimizer]:
@@ -47,6 +54,16 @@ def closed_variants() -> Iterator[Optimizer]:
 def closed_name(record: Optimizer, pessimism: int) -> str:
     """The program that steps an adaptive optimizer's moments."""
     return f"{record.variant}_{('expected', 'slower', 'noisier')[pessimism]}"
+
+
+def signed_name(record: Optimizer, pessimism: int) -> str:
+    """The program that steps the moments of an optimizer that takes signs."""
+    return f"{record.variant}_{('expected', 'blunter', 'sharper', 'lasting')[pessimism]}"
+
+
+def signed_variants() -> Iterator[Optimizer]:
+    for kind in SIGNED:
+        yield from kind.variants().values()
 
 
 def memoryless_variants() -> Iterator[SGD]:
@@ -62,6 +79,11 @@ def averaged_name(record: Optimizer, memoryless: bool = False) -> str:
 def linear_name(record: Optimizer, memoryless: bool = False) -> str:
     """The program that steps the moments of the weight and one buffer, which nothing old goes into if `memoryless`."""
     return f"{record.variant}_memoryless" if memoryless else record.variant
+
+
+def frozen_name(record: Optimizer) -> str:
+    """The program that steps the moments with √v̂ given."""
+    return f"{record.variant}_frozen"
 
 
 # With fewer columns than this, and more points, NumPy over all points is no slower than the native module.
@@ -85,9 +107,35 @@ class Stepper:
 
         `flat` are the moments before, `coefficients` of shape (points, steps, C).
         """
-        shape = self.gradient.shape[1:]
-        state = np.stack([np.broadcast_to(part, shape) for part in flat])
+        state = self.stacked(flat)
         snapshots = np.empty((len(wanted), *state.shape))
+        self.run(state, coefficients, np.asarray(wanted, dtype=np.int64), snapshots)
+        return state, list(snapshots)
+
+    def one_by_one(
+        self,
+        flat: Sequence[FloatArray],
+        coefficients: FloatArray,
+        wanted: Sequence[int],
+        gradient: Callable[[FloatArray, int], Sequence[FloatArray]],
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """The same where the gradient of step j follows from all the moments before it, as `gradient(state, j)`."""
+        state, snapshots = self.stacked(flat), []
+        none, nothing = np.zeros(0, dtype=np.int64), np.empty((0, *state.shape))
+        for j in range(coefficients.shape[1] + 1):
+            if j in wanted:
+                snapshots.append(state.copy())
+            if j < coefficients.shape[1]:
+                for row, part in zip(self.gradient, gradient(state, j), strict=True):
+                    row[...] = part
+                self.run(state, coefficients[:, j : j + 1], none, nothing)
+        return state, snapshots
+
+    def stacked(self, flat: Sequence[FloatArray]) -> FloatArray:
+        return np.stack([np.broadcast_to(part, self.gradient.shape[1:]) for part in flat])
+
+    def run(self, state: FloatArray, coefficients: FloatArray, wanted: IntArray, snapshots: FloatArray) -> None:
+        """Step the state where it stands."""
         module = native_module()
         assert module is not None
         module.moments(
@@ -96,11 +144,10 @@ class Stepper:
             state=state,
             gradient=self.gradient,
             coefficients=np.ascontiguousarray(coefficients),
-            snapshots_at=np.asarray(wanted, dtype=np.int64),
+            snapshots_at=wanted,
             snapshots=snapshots,
             threads=self.threads,
         )
-        return state, list(snapshots)
 
 
 def stepper(program: str, gradient: Sequence[FloatArray], shape: tuple[int, ...]) -> Stepper | None:

@@ -13,11 +13,22 @@ import numpy.typing as npt
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray, Value
 from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
-from .linear import Clock, ProblemMap, RelativeMap, StepMap, UpdateMap, clock, composed, update_map
+from .linear import (
+    Clock,
+    ProblemMap,
+    RelativeMap,
+    SampledMap,
+    SampledRows,
+    StepMap,
+    UpdateMap,
+    clock,
+    composed,
+    update_map,
+)
 from .mean_field import VectorStructure, mean_field
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
-from .stepping import CLOSING, LINEAR, Stepper, calls, closed_name, linear_name, stepper
+from .stepping import CLOSING, FROZEN, LINEAR, Stepper, calls, closed_name, frozen_name, linear_name, stepper
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -94,7 +105,8 @@ class Run:
         """The problem's map where the gradient of a step from this state is taken."""
         return self.problem.at(x.at_point(updates.point_weight, updates.point_buffer))
 
-    def moved(self, x: State, step: StepMap) -> State:
+    def moved(self, x: State, step: StepMap, number: int) -> State:
+        """The moments after update number+1."""
         return advance(x, step)
 
     def many(self, step: StepMap) -> Any:
@@ -141,7 +153,7 @@ class Run:
             for k in range(start, stop):
                 own = updates.at(k - start)
                 step = composed(own, self.gradient(x, own))
-                before, x = x, self.moved(x, step)
+                before, x = x, self.moved(x, step, k)
                 if len(wanted) and wanted[0] == k + 1:
                     yield self.seen(index, x, before, step)
                     wanted, index = wanted[1:], index + 1
@@ -151,10 +163,13 @@ class Run:
     @cached_property
     def native(self) -> Stepper | None:
         """The native module's steps, for the moments of the weight and one buffer under a gradient that stays."""
-        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, LINEAR):
+        if isinstance(self.problem, RelativeMap | SampledMap):
             return None
-        problem = self.problem
-        return stepper(self.program, (problem.slope, problem.offset, problem.scale), self.init.shape)
+        if is_traced(self.optimizer, LINEAR):
+            return stepper(self.program + self.problem.suffix, self.problem.rows, self.init.shape)
+        if is_traced(self.optimizer, FROZEN) and type(self.problem) is ProblemMap:
+            return stepper(frozen_name(self.optimizer), (*self.problem.rows, self.root), self.init.shape)
+        return None
 
     @property
     def program(self) -> str:
@@ -175,7 +190,7 @@ class Run:
         for steps, inside in calls(range(stretch.start, stretch.stop), wanted.tolist(), *self.sizes):
             ends = [k - steps.start for k in inside]
             places = sorted({place for end in ends for place in (end - 1, end)})
-            end, seen = native.across(x, self.coefficients(steps), places)
+            end, seen = native.across(x, self.columns(self.coefficients(steps), steps), places)
             states = dict(zip(places, seen, strict=True))
             for k in ends:
                 step = self.step(steps.start + k - 1) if self.stepwise else None
@@ -184,11 +199,41 @@ class Run:
             x = self.state(end)
         return x
 
+    def stepped(
+        self, native: Stepper, x: Any, given: FloatArray, steps: range, places: Sequence[int]
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """The entries of the moments after these steps, and after so many of them as `places` says."""
+        if not self.problem.coupled:
+            return native.across(x.flat(), self.columns(given, steps), places)
+
+        def gradient(state: FloatArray, j: int) -> SampledRows:
+            return SampledRows.of(self.gradient_at(self.state(state), given[:, j], steps.start + j))
+
+        return native.one_by_one(x.flat(), given, places, gradient)
+
+    def gradient_at(self, x: Any, given: FloatArray, number: int) -> Gradient:
+        """The gradient of update number+1 from these moments, with these coefficients of each point."""
+        return self.problem.gradient(x, number)
+
+    def columns(self, given: FloatArray, steps: range) -> FloatArray:
+        """Coefficients of updates start+1 … stop, then what the problem's gradient takes of time."""
+        return np.concatenate([given, self.problem.timing(steps)], axis=-1)
+
     def coefficients(self, steps: range) -> FloatArray:
         """The optimizer's coefficients at updates start+1 … stop, shape (points, steps, C)."""
         given = self.optimizer.coefficients(np, self.clock(steps.start, steps.stop))
         shape = (len(self.init), len(steps))
         return np.stack([np.broadcast_to(value, shape) for value in given], axis=-1)
+
+    def rests(self, steps: range, given: FloatArray, before: Sequence[FloatArray], after: Sequence[FloatArray]) -> bool:
+        """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
+        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
+        return (
+            not self.problem.timed
+            and all(each.strides == (0,) for each in later)
+            and bool((given == given[:, :1]).all())
+            and all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+        )
 
     def same_step(self, first: int, last: int) -> bool:
         """Whether updates first+1 and last+1 are equal: under level multipliers so are all those between."""
@@ -200,7 +245,7 @@ class Run:
         many = self.many(step)
         for k in wanted.tolist():
             before = many.after(x, k - 1 - start)
-            x, start = self.moved(before, step), k
+            x, start = self.moved(before, step, k - 1), k
             yield self.seen(index, x, before, step)
             index += 1
         return many.after(x, stop - start)
@@ -246,11 +291,10 @@ class ClosedRun(Run):
 
     @cached_property
     def native(self) -> Stepper | None:
-        if type(self.problem) is not ProblemMap or not is_traced(self.optimizer, CLOSING):
+        if not is_traced(self.optimizer, CLOSING):
             return None
-        return stepper(
-            closed_name(self.optimizer, self.pessimism), self.problem.gradient(self.start(), 0)[:3], self.init.shape
-        )
+        program = closed_name(self.optimizer, self.pessimism) + self.problem.suffix
+        return stepper(program, self.problem.rows, self.init.shape)
 
     def recorded(self, wanted: IntArray) -> Generator[Recorded, None, None]:
         x, index = self.start(), 0
@@ -262,7 +306,7 @@ class ClosedRun(Run):
             block, known = self.timed(steps, known)
             before, x = x, (yield from self.block(x, block, [k - steps.start for k in inside], index))
             index += len(inside)
-            if self.rests(steps, block, before, x):
+            if self.rests(steps, block.columns, before.flat(), x.flat()):
                 last = self.seen_step(x, block, -1)
                 yield from (Recorded(k, x, x, *last) for k in range(index, len(wanted)))
                 return
@@ -277,16 +321,6 @@ class ClosedRun(Run):
         kept, noise = number(first.weight_row[0]), 2 * np.abs(first.weight_noise)
         over = (2 * kept < 1) | (noise > np.abs(self.init)) if isinstance(self.problem, RelativeMap) else kept < 0
         return np.asarray(np.broadcast_to(over, self.init.shape))
-
-    def rests(self, steps: range, block: Timed, before: ClosedMoments, after: ClosedMoments) -> bool:
-        """Whether no later step can change a bit: a block of equal steps changed none, and those to come are equal."""
-        later = (self.multipliers[steps.start :], self.decay_multipliers[steps.start :])
-        return (
-            not self.problem.timed
-            and all(each.strides == (0,) for each in later)
-            and bool((block.columns == block.columns[:, :1]).all())
-            and all(np.array_equal(one, other) for one, other in zip(before.flat(), after.flat(), strict=True))
-        )
 
     def block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int], index: int) -> Walk:
         """The moments at the wanted numbers of the block's steps, each of which is one of its updates."""
@@ -311,32 +345,45 @@ class ClosedRun(Run):
     def native_block(self, x: ClosedMoments, block: Timed, wanted: Sequence[int]) -> Walked:
         assert self.native is not None
         places = sorted({place for end in wanted for place in (end - 1, end)})
-        end, found = self.native.across(x.flat(), block.columns, places)
-        count = len(x.means)
-        states = {place: ClosedMoments.of(state, count) for place, state in zip(places, found, strict=True)}
-        return ClosedMoments.of(end, count), [(states[k - 1], states[k]) for k in wanted]
+        steps = range(block.start, block.start + block.columns.shape[1])
+        end, found = self.stepped(self.native, x, block.columns, steps, places)
+        states = {place: self.state(state) for place, state in zip(places, found, strict=True)}
+        return self.state(end), [(states[k - 1], states[k]) for k in wanted]
+
+    def state(self, flat: Sequence[FloatArray] | FloatArray) -> ClosedMoments:
+        return ClosedMoments.of(flat, self.members)
+
+    @cached_property
+    def members(self) -> int:
+        """How many there are, with those of the noise's own state."""
+        return len(self.start().means)
+
+    def gradient_at(self, x: ClosedMoments, given: FloatArray, number: int) -> Gradient:
+        kind = self.optimizer.Coefficients
+        c = kind(*given.T[: len(kind._fields), :, None])
+        return self.problem.gradient(x.at_point(self.structure.point_row(c)), number)
 
     def linearised(self, x: ClosedMoments, block: Timed, j: int) -> Linearised:
-        return self.step_from(*self.situation(x, block, j), block.decay[:, j, None], block.start + j)
+        return self.step_from(*self.situation(x, block, j), block.decay[:, j, None], self.number(block, j))
 
     def seen_step(self, x: ClosedMoments, block: Timed, j: int) -> SeenStep:
-        return self.seen_from(*self.situation(x, block, j), block.decay[:, j, None], block.start + j)
+        return self.seen_from(*self.situation(x, block, j), block.decay[:, j, None], self.number(block, j))
 
     def seen_from(
         self, x: ClosedMoments, g: Gradient, c: Any, known: Sequence[Value], decay: FloatArray, step: float = np.inf
     ) -> SeenStep:
         return SeenStep(self.step_from(x, g, c, known, decay, step), decay)
 
+    def number(self, block: Timed, j: int) -> int:
+        """Of the block's step j, which may count from the end."""
+        return block.start + j % len(block.columns[0])
+
     def situation(self, x: ClosedMoments, block: Timed, j: int) -> tuple[ClosedMoments, Gradient, Any, Sequence[Value]]:
         """What a step is made from: the moments, the gradient, the coefficients and the members known from time."""
-        kind, columns = (
-            self.optimizer.Coefficients,
-            [column[:, j, None] for column in np.moveaxis(block.columns, -1, 0)],
-        )
-        count = len(kind._fields)
-        c, known = kind(*columns[:count]), columns[count:]
-        seen = x.at_point(self.structure.point_row(c))
-        return x, self.widened(self.problem.gradient(seen, block.start + j)), c, known
+        given = block.columns[:, j]
+        kind, columns = self.optimizer.Coefficients, list(given.T[..., None])
+        count, gradient = len(kind._fields), self.gradient_at(x, given, self.number(block, j))
+        return x, self.widened(gradient), kind(*columns[:count]), columns[count:]
 
     def moved_still(self, before: ClosedMoments, after: ClosedMoments, share: float) -> npt.NDArray[np.bool_]:
         """Where the weights' moments have yet to come to rest beside v's: they changed by this share of their size."""

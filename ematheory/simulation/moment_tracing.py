@@ -7,24 +7,44 @@ once on values that record what is done with them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from ..optimizers import Optimizer
 from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
-from ..prediction.linear import ProblemMap, StepMap, UpdateMap, images, put_in
+from ..prediction.epochs import Epochs, advance_epoch
+from ..prediction.linear import (
+    EpochMap,
+    EpochRows,
+    EpochTime,
+    ProblemMap,
+    RelativeMap,
+    SampledMap,
+    SampledRows,
+    SizedRows,
+    StepMap,
+    UpdateMap,
+    images,
+    put_in,
+)
 from ..prediction.members import Structure
 from ..prediction.moments import Moments, advance_with_memory, advance_without_memory
+from ..prediction.signs import SignMoments, advance_signed, sign_images, signed_step
 from ..prediction.stepping import (
     AVERAGED,
+    FROZEN,
     LINEAR,
     PESSIMISTIC,
+    SIGN_PESSIMISTIC,
     averaged_name,
     closed_name,
     closed_variants,
+    frozen_name,
     linear_name,
     memoryless_variants,
+    signed_name,
+    signed_variants,
 )
 from .tracing import (
     FOOTER,
@@ -42,77 +62,181 @@ from .tracing import (
 )
 
 GRADIENT = Members("gradient", Gradient._fields[:3])
+EPOCHS = Members("gradient", EpochRows._fields)
+SIZED = Members("gradient", SizedRows._fields)
+SAMPLED = Members("gradient", SampledRows._fields)
 
 
-def members_of(record: Optimizer) -> Members:
-    """A step's coefficients, then what is known from time alone."""
-    return Members("c", tuple(f"c_{name}" for name in (*record.Coefficients._fields, *record.known_members)))
+def members_of(record: Optimizer, *more: str) -> Members:
+    """A step's coefficients, then what is known from time alone, and `more` of that."""
+    return Members("c", tuple(f"c_{name}" for name in (*record.Coefficients._fields, *record.known_members, *more)))
 
 
 def traced(program: Program, members: Members) -> list[Any]:
     return [Traced(program, name) for name in members.names]
 
 
-def program_struct(name: str, program: Program, state: Members, c: Members, after: Sequence[Any]) -> str:
+def program_struct(
+    name: str, program: Program, state: Members, c: Members, after: Sequence[Any], gradient: Members = GRADIENT
+) -> str:
     end = [f"state[{place}] = {operand(value)};" for place, value in enumerate(after)]
     parameters = ["T *state", "const T *gradient", "const T *c"]
-    step = function("void step", parameters, program, [state, GRADIENT, c], end)
-    return struct(name, {"STATE": len(state.names), "COEFFICIENTS": len(c.names)}, [step])
+    step = function("void step", parameters, program, [state, gradient, c], end)
+    sizes = {"STATE": len(state.names), "GRADIENT": len(gradient.names), "COEFFICIENTS": len(c.names)}
+    return struct(name, sizes, [step])
 
 
-def closed_struct(record: Optimizer, pessimism: int) -> str:
-    """The moments of an adaptive optimizer's members and of its second moment."""
-    program, structure, c = Program(free=True), Structure(record), members_of(record)
-    count = len(structure.members)
-    state = Members("state", tuple(f"x{place}" for place in range(ClosedMoments.size(count))))
+class Numbers(Namespace):
+    """The namespace of `prediction.gaussian`, whose functions take powers of two apart."""
+
+    @staticmethod
+    def two_to(whole: Traced) -> Traced:
+        return Traced(whole.program, whole.program.record(f"two_to({whole.name})"))
+
+    @staticmethod
+    def exponent(x: Traced) -> Traced:
+        return Traced(x.program, x.program.record(f"exponent({x.name})"))
+
+
+def epoch_time(program: Program) -> EpochTime:
+    return EpochTime(*(Traced(program, f"c_{name}") for name in EpochTime._fields))
+
+
+def plain_gradient(program: Program, _: Any) -> Gradient:
+    return Gradient(*traced(program, GRADIENT))
+
+
+def epoch_gradient(program: Program, _: Any) -> Gradient:
+    return EpochRows(*traced(program, EPOCHS)).gradient(epoch_time(program))
+
+
+def sized_gradient(program: Program, x: Any) -> Gradient:
+    return SizedRows(*traced(program, SIZED)).gradient(x.mean_square, Numbers())
+
+
+def sampled_gradient(program: Program, _: Any) -> Gradient:
+    return SampledRows(*traced(program, SAMPLED)).gradient()
+
+
+class Kind(NamedTuple):
+    """A kind of problem: what a program's name ends in, what it is given of a cell and of time, and its gradient."""
+
+    suffix: str
+    rows: Members
+    time: tuple[str, ...]
+    gradient: Callable[[Program, Any], Gradient]
+    remembered: int  # members of the noise's own state
+
+
+KINDS = (
+    Kind(ProblemMap.suffix, GRADIENT, (), plain_gradient, 0),
+    Kind(EpochMap.suffix, EPOCHS, EpochTime._fields, epoch_gradient, 2),
+    Kind(RelativeMap.suffix, SIZED, (), sized_gradient, 0),
+    Kind(SampledMap.suffix, SAMPLED, (), sampled_gradient, 0),
+)
+
+
+def numbered(count: int) -> Members:
+    return Members("state", tuple(f"x{place}" for place in range(count)))
+
+
+def closed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
+    """The moments of an adaptive optimizer's members, of the noise's own state, and of its second moment."""
+    program, structure = Program(free=True), Structure(record)
+    count = len(structure.members) + kind.remembered
+    state = numbered(ClosedMoments.size(count))
     x = ClosedMoments.of(traced(program, state), count)
-    given = traced(program, c)
-    sizes = len(record.Coefficients._fields)
-    gradient = Gradient(*traced(program, GRADIENT))
-    found = linearised(
-        structure, x, gradient, record.Coefficients(*given[:sizes]), given[sizes:], pessimism, Namespace()
-    )
-    return program_struct(closed_name(record, pessimism), program, state, c, advance_closed(x, found).flat())
+    own, sizes = traced(program, members_of(record)), len(record.Coefficients._fields)
+    c = record.Coefficients(*own[:sizes])
+    gradient = kind.gradient(program, x.at_point(structure.point_row(c)))
+    found = linearised(structure, x, gradient, c, own[sizes:], pessimism, Numbers())
+    name, after = closed_name(record, pessimism) + kind.suffix, advance_closed(x, found).flat()
+    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
 
 
-def linear_step(program: Program, record: Optimizer) -> StepMap:
+def signed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
+    """The moments of the members of an optimizer that takes signs, and of the noise's own state."""
+    program, structure = Program(free=True), Structure(record)
+    count = len(structure.members) + kind.remembered
+    state = numbered(SignMoments.size(count, pessimism))
+    x = SignMoments.of(traced(program, state), count, pessimism)
+    c = record.Coefficients(*traced(program, members_of(record)))
+    gradient = kind.gradient(program, x)
+    a = signed_step(sign_images(structure, c), structure.point_row(c), gradient)
+    after = advance_signed(x, a, gradient, pessimism, Numbers())[0].flat()
+    name = signed_name(record, pessimism) + kind.suffix
+    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
+
+
+def linear_step(program: Program, record: Optimizer, root: Any = 1) -> StepMap:
     """A step of a linear update on a traced gradient."""
     c = members_of(record)
-    entries: Any = images(record, 1, record.Coefficients(*traced(program, c)))
+    entries: Any = images(record, root, record.Coefficients(*traced(program, c)))
     gradient: Any = ProblemMap(*traced(program, GRADIENT))
     averaged = Structure(record).point_mask != (True, False)
     return put_in(UpdateMap(*(*entries, 0.0)), gradient, averaged)
+
+
+def advanced(memoryless: bool) -> Callable[[Moments, StepMap], Moments]:
+    return advance_without_memory if memoryless else advance_with_memory
 
 
 def linear_struct(record: Optimizer, memoryless: bool = False) -> str:
     """The moments of the weight and one buffer under a linear update."""
     program, state = Program(free=True), Members("state", Moments._fields)
     x: Any = Moments(*traced(program, state))
-    moved = advance_without_memory if memoryless else advance_with_memory
-    after = moved(x, linear_step(program, record))
+    after = advanced(memoryless)(x, linear_step(program, record))
     return program_struct(linear_name(record, memoryless), program, state, members_of(record), after)
+
+
+def frozen_struct(record: Optimizer) -> str:
+    """The same of an adaptive optimizer's with √v̂ given."""
+    program, state = Program(free=True), Members("state", Moments._fields)
+    x: Any = Moments(*traced(program, state))
+    after = advance_with_memory(x, linear_step(program, record, Traced(program, "root")))
+    gradient = Members("gradient", (*GRADIENT.names, "root"))
+    return program_struct(frozen_name(record), program, state, members_of(record), after, gradient)
+
+
+def epoch_struct(record: Optimizer, memoryless: bool = False) -> str:
+    """The same as `linear_struct`'s on a data set that is passed through in epochs."""
+    program, state = Program(free=True), Members("state", Epochs._fields)
+    x: Any = Epochs(*traced(program, state))
+    rows = EpochRows(*traced(program, EPOCHS))
+    after = advance_epoch(x, linear_step(program, record), rows, epoch_time(program), advanced(memoryless))
+    name = linear_name(record, memoryless) + EpochMap.suffix
+    return program_struct(name, program, state, members_of(record, *EpochTime._fields), after, EPOCHS)
 
 
 def averaged_struct(record: Optimizer, memoryless: bool = False) -> str:
     """The same with an average of the iterates, of which each step takes a share."""
     program, state = Program(free=True), Members("state", Averaged._fields)
-    c = Members("c", (*members_of(record).names, "c_taken"))
     x: Any = Averaged(*traced(program, state))
     taken: Any = Traced(program, "c_taken")
-    moved = advance_without_memory if memoryless else advance_with_memory
-    after = advance_averaged(x, linear_step(program, record), taken, moved)
-    return program_struct(averaged_name(record, memoryless), program, state, c, after)
+    after = advance_averaged(x, linear_step(program, record), taken, advanced(memoryless))
+    return program_struct(averaged_name(record, memoryless), program, state, members_of(record, "taken"), after)
+
+
+def programs() -> list[str]:
+    """The C++ of every program, in the order of their numbers."""
+    linear = [(record, False) for _, record in variants(LINEAR)]
+    averaged = [(record, False) for _, record in variants(AVERAGED)]
+    plain = [(record, True) for record in memoryless_variants()]
+    closed = [(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    signed = [(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
+    return [
+        *(linear_struct(*one) for one in (*linear, *plain)),
+        *(averaged_struct(*one) for one in (*averaged, *plain)),
+        *(epoch_struct(*one) for one in (*linear, *plain)),
+        *(frozen_struct(record) for _, record in variants(FROZEN) if not record.decays_where_aligned),
+        *(closed_struct(*one, kind) for kind in KINDS for one in closed),
+        *(signed_struct(*one, kind) for kind in KINDS for one in signed),
+    ]
 
 
 def generated() -> str:
     """The text of csrc/core/moments.h."""
-    structs = {linear_name(record): linear_struct(record) for _, record in variants(LINEAR)}
-    structs.update({averaged_name(record): averaged_struct(record) for _, record in variants(AVERAGED)})
-    for plain in memoryless_variants():
-        structs[linear_name(plain, True)] = linear_struct(plain, True)
-        structs[averaged_name(plain, True)] = averaged_struct(plain, True)
-    for record in closed_variants():
-        structs.update({closed_name(record, number): closed_struct(record, number) for number in PESSIMISTIC})
+    structs = {text.split()[1]: text for text in programs()}
     return "\n".join([HEADER.format(origin="ematheory/prediction/"), section("moments", structs), "", FOOTER])
 
 

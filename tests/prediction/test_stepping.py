@@ -15,14 +15,20 @@ from ematheory import native
 from ematheory.prediction import stepping
 from ematheory.prediction.stepping import (
     CLOSING,
+    FROZEN,
     LINEAR,
     PESSIMISTIC,
+    SIGN_PESSIMISTIC,
+    SIGNED,
     averaged_name,
     calls,
     closed_name,
     closed_variants,
+    frozen_name,
     linear_name,
     memoryless_variants,
+    signed_name,
+    signed_variants,
 )
 from ematheory.prediction.trajectory import Run
 from ematheory.simulation import moment_tracing
@@ -31,16 +37,18 @@ OBSERVABLES = ("risk", "weight_mean", "weight_variance", "rotation", "update_cos
 GENERATED = Path(__file__).parents[2] / "csrc" / "core" / "moments.h"
 module = native.native_module()
 needs_native = pytest.mark.skipif(module is None, reason="the native module was not built (no compiler)")
-RECORDS = [record for kind in LINEAR for record in kind.variants().values()] + list(closed_variants())
+LINEAR_RECORDS = [record for kind in LINEAR for record in kind.variants().values()]
+STEPWISE = [*closed_variants(), *signed_variants()]
+RECORDS = [*LINEAR_RECORDS, *STEPWISE]
 
 
-def result(record: Any, **settings: Any) -> Any:
-    problem = em.NoisyQuadratic(
+def result(kind: Any, problem: Any = None, **settings: Any) -> Any:
+    quadratic = em.NoisyQuadratic(
         curvature=1 / np.arange(1.0, 131.0), noise="curvature", batch_size=4, optimum=0.3, init=1.5
     )
-    optimizer = record.substituted(lr=em.AdamW(lr=[0.01, 0.2]).lr, weight_decay=0.03)
+    optimizer = kind.substituted(lr=em.AdamW(lr=[0.01, 0.2]).lr, weight_decay=0.03)
     run = dict(steps=150, schedule=em.Cosine(final=0.1, warmup=0.1), record=[0, 1, 2, 77, 150], observables=OBSERVABLES)
-    return em.predict(problem, optimizer, **{**run, **settings})
+    return em.predict(problem or quadratic, optimizer, **{**run, **settings})
 
 
 @needs_native
@@ -66,26 +74,89 @@ def test_averaged_iterates_have_numpys_bits(record: Any, monkeypatch: pytest.Mon
 
 
 @needs_native
-@pytest.mark.parametrize("isa", em.isas())
-@pytest.mark.parametrize("threads", [1, 3])
-def test_no_instruction_set_and_no_thread_changes_a_bit(
-    isa: str, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = em.AdEMAMix.variants()["ademamix"]
-    expected = result(record)
-    monkeypatch.setattr(stepping, "isas", lambda: [isa])
-    monkeypatch.setattr(stepping, "check_threads", lambda _: threads)
-    found = result(record)
+@pytest.mark.parametrize("sampling", ["reshuffled", "replaced"])
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
+def test_epochs_have_numpys_bits(record: Any, sampling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of several sizes, the last of them the whole data: each has steps per epoch of its own."""
+    problem = em.ReshuffledData(
+        1 / np.arange(1.0, 131.0), size=24, batch_size=[2, 4, 24], optimum=0.3, init=1.5, sampling=sampling
+    )
+    settings: dict[str, Any] = dict(
+        problem=problem, steps=40, record=[0, 1, 13, 40], observables=("risk", "weight_mean", "weight_variance")
+    )
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
     for name in expected.data_vars:
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
 
 
 @needs_native
+@pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
+def test_a_gradient_that_falls_with_the_weights_has_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = dict(problem=em.ScaleInvariant(size=64, noise=[0.5, 2.0]), observables=OBSERVABLES[1:])
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+@pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
+def test_sampled_features_have_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The noise of a step follows from all coordinates: the native module is called for each."""
+    problem = em.LinearRegression(1 / np.arange(1.0, 131.0), batch_size=[4, 64], optimum=0.3, init=1.5)
+    settings: dict[str, Any] = dict(problem=problem, steps=60, record=[0, 1, 2, 37, 60], observables=OBSERVABLES)
+    found = result(record, **settings)
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(record, **settings)
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130), init=0.3)
+    found = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
+    monkeypatch.setattr(stepping, "native_module", lambda: None)
+    expected = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+@pytest.mark.parametrize("isa", em.isas())
+@pytest.mark.parametrize("threads", [1, 3])
+def test_no_instruction_set_and_no_thread_changes_a_bit(
+    isa: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = em.ReshuffledData(1 / np.arange(1.0, 131.0), size=24, batch_size=4, optimum=0.3, init=1.5)
+    for record in (em.AdEMAMix(lr=1.0), em.ScheduleFreeAdamW(lr=1.0), em.Lion(lr=1.0)):
+        for problem in (None, data):
+            settings: dict[str, Any] = dict(problem=problem, observables=("risk", "weight_mean", "weight_variance"))
+            expected = result(record, **settings)
+            with monkeypatch.context() as patched:
+                patched.setattr(stepping, "isas", lambda: [isa])
+                patched.setattr(stepping, "check_threads", lambda _: threads)
+                found = result(record, **settings)
+            for name in expected.data_vars:
+                np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
 def test_every_program_has_a_record() -> None:
-    names = [linear_name(record) for record in RECORDS if isinstance(record, LINEAR)]
-    names += [averaged_name(record) for record in em.SGD.variants().values()]
-    names += [make(record, True) for record in memoryless_variants() for make in (linear_name, averaged_name)]
-    names += [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    linear = [(record, False) for record in LINEAR_RECORDS]
+    plain = [(record, True) for record in memoryless_variants()]
+    closed = [closed_name(record, number) for record in closed_variants() for number in PESSIMISTIC]
+    names = [linear_name(*one) for one in (*linear, *plain)]
+    names += [averaged_name(*one) for one in (*linear, *plain) if isinstance(one[0], em.SGD)]
+    names += [f"{linear_name(*one)}_epochs" for one in (*linear, *plain)]
+    names += [frozen_name(kind(lr=1.0)) for kind in FROZEN]  # type: ignore[call-arg]
+    signed = [signed_name(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
+    names += [
+        f"{name}{kind}" for each in (closed, signed) for kind in ("", "_epochs", "_sized", "_sampled") for name in each
+    ]
     assert module is not None
     assert module.moment_programs() == names
 
@@ -183,3 +254,4 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
 
 def test_the_kinds_share_no_record() -> None:
     assert not set(LINEAR) & set(CLOSING)
+    assert not set(SIGNED) & {*LINEAR, *CLOSING}
