@@ -2,7 +2,6 @@
 
 #include <cfenv>
 
-#include "../core/generated.h"
 #include "../core/moments.h"
 
 // setup.py lists the levels it compiled: EMATHEORY_LEVELS(X) X(portable) ….
@@ -55,20 +54,6 @@ std::vector<const Level *> supported_levels() {
   for (const Level &level : levels)
     if (level.is_supported()) supported.push_back(&level);
   return supported;
-}
-
-const std::vector<Traced> &traced_problems() {
-#define EMATHEORY_ENTRY(name) {#name, 0, problems::name::COEFFICIENTS},
-  static const std::vector<Traced> all = {EMATHEORY_PROBLEMS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return all;
-}
-
-const std::vector<Traced> &traced_optimizers() {
-#define EMATHEORY_ENTRY(name) {#name, optimizers::name::STATE, optimizers::name::COEFFICIENTS},
-  static const std::vector<Traced> all = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return all;
 }
 
 const std::vector<Traced> &traced_moments() {

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "../bind/traced.h"
 #include "engine.h"
 #include "moments.h"
 
@@ -35,13 +36,6 @@ struct Level {
 // Those this CPU runs, the fastest last.
 std::vector<const Level *> supported_levels();
 
-// The names in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS with the sizes of their members, in order.
-struct Traced {
-  std::string name;
-  int64_t state, coefficients;
-};
-const std::vector<Traced> &traced_problems();
-const std::vector<Traced> &traced_optimizers();
 // Those in EMATHEORY_MOMENTS.
 const std::vector<Traced> &traced_moments();
 

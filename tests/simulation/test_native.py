@@ -15,6 +15,7 @@ import pytest
 from test_noise import KNOWN_ANSWERS
 
 from ematheory import optimizers, problems
+from ematheory.native import cuda_module
 from ematheory.simulation import arrays
 from ematheory.simulation.normal import normals
 
@@ -265,29 +266,7 @@ def test_engine_exports_no_shared_symbols(tmp_path):
     ]
 
 
-DEVICE = """
-#include "{core}/generated.h"
-#include "{core}/normal.h"
-using namespace ematheory;
-__global__ void step(float *state, const float *c, const float *of_problem, uint64_t seed) {{
-  const PhiloxKey key = philox_key(seed);
-  const PhiloxCell cell = philox_cell(threadIdx.x, blockIdx.x, key);
-  uint32_t words[4];
-  philox_finish(cell.low1, cell.high0, cell.low0, philox_block(0, 0, key), key, words);
-  float drawn[4];
-  box_muller(words, drawn);
-  const float at = optimizers::adamw::point(state, c);
-  optimizers::adamw::update(state, problems::noisy_quadratic::gradient(at, drawn[0], of_problem), c);
-}}
-"""
-
-
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
-def test_core_compiles_for_a_gpu(tmp_path):
-    source = tmp_path / "step.cu"
-    source.write_text(DEVICE.format(core=CSRC / "core"))
-    exact = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false"]
-    subprocess.run(
-        ["nvcc", "-std=c++17", *exact, "-Werror", "all-warnings", "-c", str(source), "-o", str(tmp_path / "step.o")],
-        check=True,
-    )
+def test_the_cuda_module_was_built_where_nvcc_is():
+    # It is optional, so that a failing compile would otherwise pass unseen.
+    assert cuda_module() is not None
