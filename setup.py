@@ -22,7 +22,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Compiled once per instruction set.
-KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/moments.cpp"]
+KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/coupled.cpp", "csrc/cpu/moments.cpp"]
 CUDA_ENGINE = "csrc/cuda/engine.cu"
 HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 
@@ -64,7 +64,7 @@ def wants_cuda() -> bool:
 def extensions() -> list[Extension]:
     native = Extension(
         "ematheory._native",
-        ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp"],
+        ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp", "csrc/cpu/order.cpp"],
         depends=[*KERNELS, *HEADERS],
         language="c++",
     )

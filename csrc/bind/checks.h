@@ -87,12 +87,34 @@ struct Arrays {
   uint64_t first_step, seed, first_replica;
   const py::array &point_numbers, &snapshots_at;
   py::array &snapshots;
+  int64_t items;
+  bool is_replaced;
 };
+
+constexpr uint64_t MAXIMUM_EPOCHS = 1ull << 32;
+
+// A batch of the data set, and the columns of normals that a step draws, fit the counter. `batches` are of one point
+// each, equal for its coordinates.
+template <class T>
+void check_batches(const Traced &problem, const ematheory_job &job) {
+  for (int64_t point = 0; point < job.points && problem.batch >= 0; ++point) {
+    const T batch =
+        static_cast<const T *>(job.problem_coefficients)[(problem.batch * job.points + point) * job.coordinates];
+    check(batch >= 1 && batch < T(MAXIMUM_COLUMNS) && batch == T(static_cast<int64_t>(batch)),
+          "the batch size must be a whole number of at least 1, got " + std::to_string(batch));
+    const uint64_t whole = static_cast<uint64_t>(batch), draws = (job.first_step + job.steps) * whole;
+    if (problem.has_samples)
+      check_limit("normals per step", whole * (static_cast<uint64_t>(job.coordinates) + 1), MAXIMUM_COLUMNS);
+    check(job.items == 0 || job.is_replaced || job.items % static_cast<int64_t>(whole) == 0,
+          "the batch size must divide items=" + std::to_string(job.items) + ", got " + std::to_string(whole));
+    if (job.items) check_limit("epochs", draws / job.items + (draws >> 32), MAXIMUM_EPOCHS);
+  }
+}
 
 // Raises ValueError for anything that does not fit together or is beyond a limit.
 inline ematheory_job checked_job(const Arrays &given) {
   const auto &[problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
-               point_numbers, snapshots_at, snapshots] = given;
+               point_numbers, snapshots_at, snapshots, items, is_replaced] = given;
   ematheory_job job{};
   job.problem = place_of("problem", traced_problems(), problem);
   job.optimizer = place_of("optimizer", traced_optimizers(), optimizer);
@@ -119,6 +141,10 @@ inline ematheory_job checked_job(const Arrays &given) {
   check_limit("first_replica + replicas", first_replica + static_cast<uint64_t>(replicas), MAXIMUM_REPLICAS);
   check_limit("coordinates", static_cast<uint64_t>(coordinates), MAXIMUM_COLUMNS);
   check_points(point_numbers);
+  const bool has_items = of_problem.batch >= 0 && !of_problem.has_samples;
+  check(has_items ? items >= 1 : items == 0,
+        has_items ? "items must be at least 1, got " + std::to_string(items)
+                  : "items are for problems with a data set, got " + std::to_string(items) + " for " + problem);
   check_offsets(snapshots_at, steps);
 
   job.points = points;
@@ -135,6 +161,10 @@ inline ematheory_job checked_job(const Arrays &given) {
   job.snapshot_count = snapshots_at.size();
   job.snapshots_at = static_cast<const int64_t *>(snapshots_at.data());
   job.snapshots = snapshots.mutable_data();
+  job.items = items;
+  job.is_replaced = is_replaced;
+  job.is_coupled = job.problem >= SEPARABLE_PROBLEMS || job.optimizer >= SEPARABLE_OPTIMIZERS;
+  job.is_double ? check_batches<double>(of_problem, job) : check_batches<float>(of_problem, job);
   return job;
 }
 
@@ -150,9 +180,10 @@ std::vector<T> contraction_cases(const T unit) {
   return numbers;
 }
 
-inline std::vector<std::string> names(const std::vector<Traced> &all) {
+// The first `count` names.
+inline std::vector<std::string> names(const std::vector<Traced> &all, const size_t count) {
   std::vector<std::string> listed;
-  for (const Traced &one : all) listed.push_back(one.name);
+  for (size_t place = 0; place < count; ++place) listed.push_back(all[place].name);
   return listed;
 }
 

@@ -26,7 +26,9 @@ void advance(const std::string &problem, const std::string &optimizer, py::array
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
              const py::array &snapshots_at, py::array snapshots, const bool on_host) {
   const ematheory_job job = checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step,
-                                         seed, first_replica, point_numbers, snapshots_at, snapshots});
+                                         seed, first_replica, point_numbers, snapshots_at, snapshots, 0, false});
+  check(!job.is_coupled,
+        "the CUDA engine holds separable problems and optimizers only, not " + problem + " with " + optimizer);
   const py::gil_scoped_release others_may_run;
   if (on_host)
     ematheory_cuda_advance_on_host(&job);
@@ -70,8 +72,8 @@ PYBIND11_MODULE(_cuda, module) {
   module.doc() = "The CUDA engine; ematheory/_cuda.pyi describes it.";
   module.def("devices", &devices);
   module.def("why_no_device", &why_no_device);
-  module.def("optimizers", [] { return names(traced_optimizers()); });
-  module.def("problems", [] { return names(traced_problems()); });
+  module.def("optimizers", [] { return names(traced_optimizers(), SEPARABLE_OPTIMIZERS); });
+  module.def("problems", [] { return names(traced_problems(), SEPARABLE_PROBLEMS); });
   module.def("advance", &advance, py::kw_only(), "problem"_a, "optimizer"_a, "state"_a, "problem_coefficients"_a,
              "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a, "snapshots_at"_a,
              "snapshots"_a, "on_host"_a = false);

@@ -44,16 +44,34 @@ int64_t tiles_of(const int64_t cells, const int64_t cells_per_tile) {
   return (cells + cells_per_tile - 1) / cells_per_tile;
 }
 
+// One vector after another, a replica of a point each.
+void advance_vectors(const Level &level, const ematheory_job &job, int *stop, const int threads,
+                     const py::object &progress) {
+  std::atomic<bool> is_short_of_memory{false};
+  const auto work = [&](const int64_t vector) {
+    if (level.advance_vector(&job, vector / job.replicas, vector % job.replicas)) return;
+    is_short_of_memory = true;
+    __atomic_store_n(stop, 1, __ATOMIC_RELAXED);
+  };
+  run(work, job.coordinates ? job.points * job.replicas : 0, stop, threads, progress);
+  if (is_short_of_memory) throw std::bad_alloc();
+}
+
 void advance(const std::string &isa, const std::string &problem, const std::string &optimizer, py::array state,
              const py::array &problem_coefficients, const py::array &coefficients, const uint64_t first_step,
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
-             const py::array &snapshots_at, py::array snapshots, const int threads, const py::object &progress) {
+             const py::array &snapshots_at, py::array snapshots, const int threads, const py::object &progress,
+             const int64_t items, const bool is_replaced) {
   const Level &level = level_named(isa);
   check(threads >= 1, "threads must be at least 1, got " + std::to_string(threads));
   ematheory_job job = checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed,
-                                   first_replica, point_numbers, snapshots_at, snapshots});
+                                   first_replica, point_numbers, snapshots_at, snapshots, items, is_replaced});
   int stop = 0;
   job.stop = &stop;
+  if (job.is_coupled) {
+    advance_vectors(level, job, &stop, threads, progress);
+    return;
+  }
   const int64_t tiles = tiles_of(job.replicas * job.coordinates, level.cells_per_tile());
   run([&](const int64_t tile) { level.advance(&job, tile / tiles, tile % tiles); }, tiles * job.points, &stop, threads,
       progress);
@@ -140,12 +158,13 @@ PYBIND11_MODULE(_native, module) {
   using namespace ematheory;
   module.doc() = "The native engine; ematheory/_native.pyi describes it.";
   module.def("isas", &isas);
-  module.def("optimizers", [] { return names(traced_optimizers()); });
-  module.def("problems", [] { return names(traced_problems()); });
+  module.def("optimizers", [] { return names(traced_optimizers(), traced_optimizers().size()); });
+  module.def("problems", [] { return names(traced_problems(), traced_problems().size()); });
   module.def("advance", &advance, py::kw_only(), "isa"_a, "problem"_a, "optimizer"_a, "state"_a,
              "problem_coefficients"_a, "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a,
-             "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none());
-  module.def("moment_programs", [] { return names(traced_moments()); });
+             "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none(), "items"_a = 0,
+             "is_replaced"_a = false);
+  module.def("moment_programs", [] { return names(traced_moments(), traced_moments().size()); });
   module.def("moments", &moments, py::kw_only(), "isa"_a, "program"_a, "state"_a, "gradient"_a, "coefficients"_a,
              "snapshots_at"_a, "snapshots"_a, "threads"_a);
   module.def("normals", &normals, py::kw_only(), "isa"_a, "seed"_a, "first_step"_a, "steps"_a, "columns"_a,

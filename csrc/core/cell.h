@@ -16,7 +16,6 @@ namespace ematheory {
 namespace {
 
 constexpr int STEPS_PER_DRAW = 4;
-constexpr uint32_t STREAMS_PER_POINT = 16;
 
 // `COUNT` cells of one point, `apart` cells from each other; those past the end repeat the last one, unused.
 template <class T, class Problem, class Optimizer, int COUNT>
@@ -33,7 +32,7 @@ struct Cells {
 
   EMATHEORY_FUNCTION Cells(const ematheory_job &job, const int64_t point, const int64_t first, const int64_t apart)
       : key(philox_key(job.seed)),
-        last(job.point_numbers[point] * STREAMS_PER_POINT),
+        last(last_word(job.point_numbers[point], GRADIENT_STREAM)),
         job(job),
         coefficients(static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS),
         point(point),

@@ -5,7 +5,7 @@
 #include "../core/moments.h"
 
 // setup.py lists the levels it compiled: EMATHEORY_LEVELS(X) X(portable) ….
-#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
+#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_COUPLED_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
 EMATHEORY_LEVELS(EMATHEORY_DECLARE)
 
 namespace ematheory {
@@ -47,6 +47,7 @@ std::vector<const Level *> supported_levels() {
    ematheory_##level##_normals,                \
    ematheory_##level##_contraction_is_off,     \
    ematheory_##level##_cells_per_moments_tile, \
+   ematheory_##level##_advance_vector,         \
    ematheory_##level##_moments},
   static const Level levels[] = {EMATHEORY_LEVELS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../bind/traced.h"
+#include "coupled.h"
 #include "engine.h"
 #include "moments.h"
 
@@ -27,6 +28,7 @@ struct Level {
   void (*normals)(const ematheory_normals *);
   int (*contraction_is_off)(const float *, const double *, int);
   int64_t (*cells_per_moments_tile)();
+  int (*advance_vector)(const ematheory_job *, int64_t point, int64_t replica);
   void (*moments)(const ematheory_moments_job *, int64_t point, int64_t tile);
 
   // "portable", "x86-64-v2", …

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import native, optimizers, problems
 from ..optimizers import Optimizer
-from ..problems import Problem
+from ..problems import Problem, ReshuffledData
 from ..records import check_choice
 from .reference import Reference
 
@@ -70,6 +70,8 @@ class Native:
     def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         module = native.native_module()
         assert module is not None
+        if isinstance(problem, ReshuffledData):
+            block.update(items=problem.size, is_replaced=problem.sampling == "replaced")
         module.advance(isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block)
 
 
@@ -103,9 +105,15 @@ class Cuda:
         self.work_per_call = int(min(max(rate * self.SECONDS, 2**24), 4 * self.work_per_call))
 
 
+def is_separable(problem: Problem, optimizer: Optimizer) -> bool:
+    """Whether both records take each coordinate by itself, and their traced functions are theirs."""
+    return type(problem) in problems.RECORDS and optimizers.is_traced(optimizer)
+
+
 def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     """Whether the native engine holds the traced functions of both records."""
-    return type(problem) in problems.RECORDS and optimizers.is_traced(optimizer)
+    known = (*optimizers.RECORDS, *optimizers.COUPLED)
+    return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
 
 def native_backend(isa: str, threads: int) -> Native:
@@ -130,7 +138,7 @@ def choose(
     refuse(backend, problem, optimizer, built, generated)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    large = backend == "auto" and isa == "auto" and generated and work >= WORTH_A_GPU
+    large = backend == "auto" and isa == "auto" and is_separable(problem, optimizer) and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
             raise ValueError(f"isa={isa!r} is for the native engine on the CPU, but backend is 'cuda'; leave isa out")
@@ -146,8 +154,10 @@ def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, ge
     """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
-    if backend in ("cpu", "cuda") and not generated:
-        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS))
+    held = is_separable(problem, optimizer) if backend == "cuda" else generated
+    if backend in ("cpu", "cuda") and not held:
+        others = () if backend == "cuda" else (*problems.COUPLED, *optimizers.COUPLED)
+        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS, *others))
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
             "runs on backend='reference' or 'auto'"

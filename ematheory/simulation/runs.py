@@ -18,7 +18,7 @@ from ..results import run_attribute
 from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
-from .backends import Backend, choose, is_generated
+from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .observables import measure, needs_previous, samples_of
@@ -96,7 +96,7 @@ def simulate(
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
     )  # fmt: skip
     engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
-    if is_generated(problem, optimizer):
+    if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
         warn_if_unstable(problem, optimizer)
     started = time.monotonic()
