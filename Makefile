@@ -24,7 +24,7 @@ lint: $(STAMP)
 
 # The updates and gradients, and the steps of predict's moments, traced from Python into csrc/core/.
 generate: $(STAMP)
-	$(BIN)/python -m ematheory.simulation.tracing csrc/core/generated.h
+	$(BIN)/python -m ematheory.simulation.engine_tracing csrc/core/generated.h
 	$(BIN)/python -m ematheory.simulation.moment_tracing csrc/core/moments.h
 
 bench: $(STAMP)

@@ -1,7 +1,8 @@
 """Builds the native engine: one source once per instruction set, and the module that chooses among them.
 
 Without a compiler the install succeeds and the NumPy reference serves; an error of a compiler that is there stops it.
-EMATHEORY_SANITIZE holds sanitizer flags; EMATHEORY_CUDA=0|1|auto, CUDACXX and CUDA_HOME govern the CUDA module.
+EMATHEORY_SANITIZE holds sanitizer flags; EMATHEORY_CUDA=0|1|auto, CUDACXX and CUDA_HOME govern the CUDA module, and
+EMATHEORY_CUDA_ARCHS ("90" or "80 90") for which compute capabilities it is compiled.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Compiled once per instruction set.
-KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/moments.cpp"]
+KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/coupled.cpp", "csrc/cpu/moments.cpp"]
 CUDA_ENGINE = "csrc/cuda/engine.cu"
 HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 
@@ -30,6 +31,9 @@ HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 ARITHMETIC = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fno-tree-slp-vectorize"]
 LANGUAGE = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-g0", "-pthread"]
 CUDA_ARITHMETIC = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false"]
+# One compute capability of each generation runs on all of it; the last one's PTX serves those after it, which compile
+# it when they first load it. More of them would only make the build longer.
+CUDA_ARCHS = ["75", "80", "90"]
 X86_LEVELS = {
     "v2": ["-march=x86-64-v2"],
     "v3": ["-march=x86-64-v3"],
@@ -62,11 +66,12 @@ def wants_cuda() -> bool:
 def extensions() -> list[Extension]:
     native = Extension(
         "ematheory._native",
-        ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp"],
+        ["csrc/bind/module.cpp", "csrc/cpu/dispatch.cpp", "csrc/cpu/order.cpp"],
         depends=[*KERNELS, *HEADERS],
         language="c++",
     )
-    cuda = Extension("ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS], optional=True)
+    cuda = Extension("ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS])
+    cuda.optional = os.environ.get("EMATHEORY_CUDA") != "1"
     return [native, *([cuda] if wants_cuda() else [])]
 
 
@@ -85,13 +90,13 @@ class BuildNative(build_ext):
         import pybind11
 
         ext.include_dirs = [pybind11.get_include()]
-        if ext.name.endswith("_cuda"):
-            ext.extra_objects = [self.compile_cuda()]
-        else:
-            ext.extra_objects = self.compile_levels()
-            listed = " ".join(f"X({level})" for level in self.levels())
-            ext.define_macros = [("EMATHEORY_LEVELS(X)", listed)]
         ext.extra_compile_args = ["-O1", *LANGUAGE, *sanitizers()]
+        if ext.name.endswith("_cuda"):
+            self.link_cuda(ext, self.compile_cuda())
+            return
+        ext.extra_objects = self.compile_levels()
+        listed = " ".join(f"X({level})" for level in self.levels())
+        ext.define_macros = [("EMATHEORY_LEVELS(X)", listed)]
         ext.extra_link_args = ["-pthread", *sanitizers()]
         super().build_extension(ext)
 
@@ -126,9 +131,36 @@ class BuildNative(build_ext):
         folder = Path(self.build_temp, "cuda")
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / "engine.o"
-        flags = ["-O3", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-cudart", "static", *CUDA_ARITHMETIC]
+        host = ",".join(["-fPIC", "-fvisibility=hidden", *ARITHMETIC, *sanitizers()])
+        flags = ["-O3", "-std=c++17", "--threads", "0", "-Xcompiler", host, *CUDA_ARITHMETIC, *cuda_targets()]
         self.spawn([str(find_nvcc()), *flags, "-c", CUDA_ENGINE, "-o", str(target)])
         return str(target)
+
+    def link_cuda(self, ext: Extension, engine: str) -> None:
+        """Link by nvcc, which alone knows where its run-time library is."""
+        binding = self.compiler.compile(
+            ext.sources,
+            output_dir=self.build_temp,
+            include_dirs=ext.include_dirs,
+            extra_postargs=ext.extra_compile_args,
+        )
+        target = Path(self.get_ext_fullpath(ext.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        linked = [*binding, engine, *(part for flag in sanitizers() for part in ("-Xcompiler", flag))]
+        self.spawn([str(find_nvcc()), "-shared", "-cudart", "static", *linked, "-o", str(target)])
+
+
+def cuda_targets() -> list[str]:
+    """The flags for the compute capabilities that are wanted and that this nvcc knows, with PTX for the last one."""
+    listed = subprocess.run([str(find_nvcc()), "--list-gpu-arch"], capture_output=True, text=True, check=True).stdout
+    known = [word.removeprefix("compute_") for word in listed.split()]
+    asked = os.environ.get("EMATHEORY_CUDA_ARCHS", "").replace(",", " ").split()
+    unknown = [arch for arch in asked if arch not in known]
+    if unknown:
+        raise SystemExit(f"EMATHEORY_CUDA_ARCHS: this nvcc compiles for {', '.join(known)}, not for {unknown[0]!r}")
+    archs = asked or [arch for arch in CUDA_ARCHS if arch in known]
+    exact = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in archs]
+    return [*exact, f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}"]
 
 
 def compiler() -> list[str]:

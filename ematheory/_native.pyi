@@ -33,6 +33,8 @@ def advance(
     snapshots: Floats,
     threads: int,
     progress: Callable[[float], object] | None = None,
+    items: int = 0,
+    is_replaced: bool = False,
 ) -> None:
     """Make the updates first_step + 1 … first_step + steps of every cell, in place.
 
@@ -48,10 +50,12 @@ def advance(
     snapshots_at : (n,), increasing, each in 0…steps: after how many of these updates the weight is copied.
     snapshots : (n, points, replicas, d), written.
     progress : called with the share of the work done, every 50 ms, from the calling thread.
+    items, is_replaced : of a problem with a data set, its size, and whether items are drawn with others put back.
 
     Raises
     ------
     ValueError : a shape, dtype or layout other than the above, a number beyond its limit, an unknown name.
+    MemoryError : no memory for one vector's noise and gradient on each thread.
     KeyboardInterrupt : on Ctrl-C, within 0.2 s; the state is then unspecified.
     """
 

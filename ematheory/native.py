@@ -17,6 +17,24 @@ def native_module() -> Any | None:
         return None
 
 
+def cuda_module() -> Any | None:
+    """The compiled CUDA module, or None where it was not built."""
+    try:
+        return import_module("._cuda", __package__)
+    except ImportError:
+        return None
+
+
+def why_no_cuda() -> str:
+    """Why no GPU can be used, in words; empty where one can.
+
+    >>> isinstance(why_no_cuda(), str)
+    True
+    """
+    module = cuda_module()
+    return "this build has no CUDA module (it needs nvcc)" if module is None else str(module.why_no_device())
+
+
 def isas() -> list[str]:
     """The instruction sets of the native engine that this CPU runs, the fastest last; empty where it was not built.
 

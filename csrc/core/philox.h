@@ -15,6 +15,11 @@ constexpr uint32_t PHILOX_INCREMENT0 = 0x9E3779B9u;
 constexpr uint32_t PHILOX_INCREMENT1 = 0xBB67AE85u;
 constexpr int PHILOX_ROUNDS = 10;
 
+// What random numbers are for; with the point's number it is the last word of the counter.
+enum Stream : uint32_t { GRADIENT_STREAM = 0, DATA_STREAM = 2, ORDER_STREAM = 3 };
+
+EMATHEORY_FUNCTION uint32_t last_word(const uint32_t point, const Stream stream) { return point * 16u + stream; }
+
 // The two halves of a 32×32-bit product; csrc/cpu/vector.h adds the same for vectors of words.
 template <class Word>
 struct Product;

@@ -2,11 +2,10 @@
 
 #include <cfenv>
 
-#include "../core/generated.h"
 #include "../core/moments.h"
 
 // setup.py lists the levels it compiled: EMATHEORY_LEVELS(X) X(portable) ….
-#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
+#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_COUPLED_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
 EMATHEORY_LEVELS(EMATHEORY_DECLARE)
 
 namespace ematheory {
@@ -48,6 +47,7 @@ std::vector<const Level *> supported_levels() {
    ematheory_##level##_normals,                \
    ematheory_##level##_contraction_is_off,     \
    ematheory_##level##_cells_per_moments_tile, \
+   ematheory_##level##_advance_vector,         \
    ematheory_##level##_moments},
   static const Level levels[] = {EMATHEORY_LEVELS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
@@ -57,22 +57,9 @@ std::vector<const Level *> supported_levels() {
   return supported;
 }
 
-const std::vector<Traced> &traced_problems() {
-#define EMATHEORY_ENTRY(name) {#name, 0, problems::name::COEFFICIENTS},
-  static const std::vector<Traced> all = {EMATHEORY_PROBLEMS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return all;
-}
-
-const std::vector<Traced> &traced_optimizers() {
-#define EMATHEORY_ENTRY(name) {#name, optimizers::name::STATE, optimizers::name::COEFFICIENTS},
-  static const std::vector<Traced> all = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return all;
-}
-
 const std::vector<Traced> &traced_moments() {
-#define EMATHEORY_ENTRY(name) {#name, moments::name::STATE, moments::name::COEFFICIENTS, moments::name::GRADIENT},
+#define EMATHEORY_ENTRY(name) \
+  {#name, moments::name::STATE, moments::name::COEFFICIENTS, -1, false, moments::name::GRADIENT},
   static const std::vector<Traced> all = {EMATHEORY_MOMENTS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
   return all;

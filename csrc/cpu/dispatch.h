@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "../bind/traced.h"
+#include "coupled.h"
 #include "engine.h"
 #include "moments.h"
 
@@ -26,6 +28,7 @@ struct Level {
   void (*normals)(const ematheory_normals *);
   int (*contraction_is_off)(const float *, const double *, int);
   int64_t (*cells_per_moments_tile)();
+  int (*advance_vector)(const ematheory_job *, int64_t point, int64_t replica);
   void (*moments)(const ematheory_moments_job *, int64_t point, int64_t tile);
 
   // "portable", "x86-64-v2", …
@@ -35,14 +38,6 @@ struct Level {
 // Those this CPU runs, the fastest last.
 std::vector<const Level *> supported_levels();
 
-// The names in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS with the sizes of their members, in order.
-struct Traced {
-  std::string name;
-  int64_t state, coefficients;
-  int64_t gradient = 0;  // what a step of moments is given of each cell
-};
-const std::vector<Traced> &traced_problems();
-const std::vector<Traced> &traced_optimizers();
 // Those in EMATHEORY_MOMENTS.
 const std::vector<Traced> &traced_moments();
 

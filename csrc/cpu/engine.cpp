@@ -5,8 +5,7 @@
 #include "engine.h"
 
 #include "../core/generated.h"
-#include "../core/normal.h"
-#include "vector.h"
+#include "noise.h"
 
 #define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
 #define EMATHEORY_NAME(level, name) EMATHEORY_JOIN(level, name)
@@ -15,66 +14,6 @@ EMATHEORY_ENGINE(EMATHEORY_LEVEL)
 
 namespace ematheory {
 namespace {
-
-constexpr int LANES = 128;
-constexpr int STEPS_PER_CALL = 4;
-// While four steps are made, a quarter of the next four steps' normals is drawn beside each: the divisions and roots of
-// the update keep one unit of the CPU busy, the products of Philox the others.
-constexpr int PART = LANES / STEPS_PER_CALL;
-constexpr uint32_t STREAMS = 16;
-
-using Normals = float[STEPS_PER_CALL][LANES];
-
-// The noise of a tile's cells: what Philox needs of each, and of their point.
-struct Noise {
-  alignas(64) uint32_t low1[LANES], high0[LANES], low0[LANES];
-  PhiloxKey key;
-  uint32_t last;
-};
-
-// Cells are numbered replica by replica, coordinate by coordinate; those past the end repeat the numbering, unused.
-__attribute__((noinline)) void set_up(Noise &noise, const uint64_t seed, const uint32_t point,
-                                      const uint32_t first_replica, const int64_t coordinates, const int64_t cell) {
-  noise.key = philox_key(seed);
-  noise.last = point * STREAMS;
-  int64_t replica = cell / coordinates, column = cell % coordinates;
-  for (int lane = 0; lane < LANES; ++lane) {
-    const PhiloxCell own =
-        philox_cell(static_cast<uint32_t>(column), first_replica + static_cast<uint32_t>(replica), noise.key);
-    noise.low1[lane] = own.low1;
-    noise.high0[lane] = own.high0;
-    noise.low0[lane] = own.low0;
-    if (++column == coordinates) {
-      column = 0;
-      ++replica;
-    }
-  }
-}
-
-EMATHEORY_FUNCTION Words load(const uint32_t *words) {
-  Words value;
-  __builtin_memcpy(&value, words, sizeof value);
-  return value;
-}
-
-// The normals of steps 4·block … 4·block + 3 for one part of the lanes.
-__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, const int part, Normals &normals) {
-  alignas(64) uint32_t words[4][PART];
-  const PhiloxBlock shared = philox_block(block, noise.last, noise.key);
-  const int first = part * PART;
-  for (int lane = 0; lane < PART; lane += WIDTH) {
-    const int at = first + lane;
-    Words four[4];
-    philox_finish(load(noise.low1 + at), load(noise.high0 + at), load(noise.low0 + at), shared, noise.key, four);
-    for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lane, &four[word], sizeof(Words));
-  }
-  for (int lane = 0; lane < PART; ++lane) {
-    const uint32_t own[4] = {words[0][lane], words[1][lane], words[2][lane], words[3][lane]};
-    float drawn[4];
-    box_muller(own, drawn);
-    for (int step = 0; step < 4; ++step) normals[step][first + lane] = drawn[step];
-  }
-}
 
 // A tile of cells under one problem and one optimizer, in the dtype T.
 template <class T, class Problem, class Optimizer>
@@ -91,7 +30,8 @@ struct Tile {
     const int64_t cells = job.replicas * job.coordinates;
     size = cells - cell < LANES ? cells - cell : LANES;
     coefficients = static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS;
-    set_up(noise, job.seed, job.point_numbers[point], job.first_replica, job.coordinates, cell);
+    set_up(noise, job.seed, last_word(job.point_numbers[point], GRADIENT_STREAM), job.first_replica, job.coordinates,
+           cell);
     for (int member = 0; member < Optimizer::STATE; ++member)
       for (int lane = 0; lane < LANES; ++lane)
         state[member][lane] = lane < size ? place(job.state, member)[lane] : T(0);
@@ -213,7 +153,8 @@ extern "C" void EMATHEORY_NAME(EMATHEORY_LEVEL, normals)(const ematheory_normals
   for (int64_t cell = 0; cell < cells; cell += LANES) {
     const int64_t size = cells - cell < LANES ? cells - cell : LANES;
     Noise noise;
-    set_up(noise, wanted->seed, wanted->point, wanted->first_replica, wanted->columns, cell);
+    set_up(noise, wanted->seed, last_word(wanted->point, GRADIENT_STREAM), wanted->first_replica, wanted->columns,
+           cell);
     alignas(64) Normals normals;
     for (int64_t done = 0; done < wanted->steps; ++done) {
       const uint64_t step = wanted->first_step + static_cast<uint64_t>(done);

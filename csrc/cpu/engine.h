@@ -3,22 +3,7 @@
 
 #include <stdint.h>
 
-// One call of `advance`: arrays as ematheory/_native.pyi describes them, checked by the binding.
-struct ematheory_job {
-  int is_double;
-  int problem, optimizer;  // places in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS
-  int64_t points, replicas, coordinates, steps;
-  uint64_t first_step, seed;
-  uint32_t first_replica;
-  const uint32_t *point_numbers;
-  void *state;
-  const void *problem_coefficients;
-  const void *coefficients;
-  int64_t snapshot_count;
-  const int64_t *snapshots_at;
-  void *snapshots;
-  const int *stop;  // not 0: leave the work unfinished
-};
+#include "../core/job.h"
 
 // The normals of consecutive steps, replicas and columns (from 0) of stream 0: (steps, replicas, columns).
 struct ematheory_normals {

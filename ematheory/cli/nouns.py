@@ -76,7 +76,7 @@ def problem(
     from .. import problems
     from ..records import Interval, check_choice, check_whole
 
-    known = {option(kind.name): kind for kind in (*problems.RECORDS, *problems.REFERENCE_ONLY)}
+    known = {option(kind.name): kind for kind in (*problems.RECORDS, *problems.COUPLED)}
     check_choice("--problem", name, known)
     kind: type[Any] = known[name]
     own = [each.name for each in dataclasses.fields(kind)]
@@ -133,7 +133,7 @@ def optimizer_kinds() -> dict[str, type[Any]]:
     """Each optimizer's record by its name on the command line, which is its file's."""
     from .. import optimizers
 
-    kinds = (*optimizers.RECORDS, optimizers.AdamC, *optimizers.REFERENCE_ONLY)
+    kinds = (*optimizers.RECORDS, optimizers.AdamC, *optimizers.COUPLED)
     return {option(kind.__module__.rpartition(".")[2]): kind for kind in kinds}
 
 

@@ -15,11 +15,11 @@ from .schedule_free_sgd import ScheduleFreeSGD
 from .sgd import SGD
 from .signsgd import SignSGD
 
-# Those whose updates the native engine holds, and those that run on the NumPy reference alone.
+# Those whose updates take each coordinate by itself, and those that take sums over a vector.
 RECORDS: tuple[type[Optimizer], ...] = (
     AdamW, Adam, SGD, AdEMAMix, Lion, NAdam, RMSprop, ScheduleFreeAdamW, ScheduleFreeSGD, SignSGD,
 )  # fmt: skip
-REFERENCE_ONLY: tuple[type[Optimizer], ...] = (AdamP, Amos)
+COUPLED: tuple[type[Optimizer], ...] = (AdamP, Amos)
 
 
 def is_traced(optimizer: Optimizer, kinds: tuple[type[Optimizer], ...] = RECORDS) -> bool:
@@ -32,8 +32,8 @@ def is_traced(optimizer: Optimizer, kinds: tuple[type[Optimizer], ...] = RECORDS
 
 
 __all__ = [
+    "COUPLED",
     "RECORDS",
-    "REFERENCE_ONLY",
     "SGD",
     "AdEMAMix",
     "Adam",

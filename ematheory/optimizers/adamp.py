@@ -21,7 +21,7 @@ class AdamPState(NamedTuple):
 
 
 class AdamPCoefficients(NamedTuple):
-    """What one step needs of time: as AdamW's, with the decay on detected vectors and δ."""
+    """What one step needs of time: as AdamW's, with the decay on detected vectors and δ²."""
 
     step_size: Value
     decay: Value
@@ -32,7 +32,7 @@ class AdamPCoefficients(NamedTuple):
     one_minus_beta2: Value
     inverse_correction2: Value
     eps: Value
-    delta: Value
+    squared_delta: Value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +93,7 @@ class AdamP(Optimizer):
             one_minus_beta2=1 - self.beta2,
             inverse_correction2=1 / (1 - time.power(self.beta2)),
             eps=self.eps,
-            delta=self.delta,
+            squared_delta=self.delta * self.delta,
         )
 
     def update(self, xp: Any, state: AdamPState, gradient: Value, c: AdamPCoefficients) -> AdamPState:
@@ -110,7 +110,7 @@ class AdamP(Optimizer):
         """(g·w)² d < δ² ‖g‖² ‖w‖², the test on the cosine without a quotient."""
         one = xp.zeros_like(weight) + 1
         along = xp.dot(gradient, weight)
-        bound = c.delta * c.delta * (xp.dot(gradient, gradient) * xp.dot(weight, weight))
+        bound = c.squared_delta * (xp.dot(gradient, gradient) * xp.dot(weight, weight))
         return along * along * xp.dot(one, one) < bound
 
     @property

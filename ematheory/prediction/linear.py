@@ -368,7 +368,8 @@ class EpochMap(ProblemMap):
 def sampled_map(problem: LinearRegression, points: int) -> SampledMap:
     c = problem.coefficients(np)
     shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
-    h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in c)
+    given = (c.curvature, c.optimum, c.label_noise, c.batch_size)
+    h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in given)
     variance = noise * noise
     return SampledMap(h, -h * optimum, np.sqrt(h * variance / batch), optimum, variance, batch)
 

@@ -10,8 +10,8 @@ from .reshuffled_data import ReshuffledData, ReshuffledDataCoefficients
 from .scale_invariant import ScaleInvariant, ScaleInvariantCoefficients
 
 __all__ = [
+    "COUPLED",
     "RECORDS",
-    "REFERENCE_ONLY",
     "LinearRegression",
     "LinearRegressionCoefficients",
     "NoisyQuadratic",
@@ -27,5 +27,5 @@ __all__ = [
 ]
 
 RECORDS: tuple[type[Problem], ...] = (NoisyQuadratic, RandomWalk)
-# Those that the native engine does not hold: their gradients need sums over a vector, or samples.
-REFERENCE_ONLY: tuple[type[Problem], ...] = (ScaleInvariant, LinearRegression, ReshuffledData)
+# Those whose gradients need sums over a vector, or samples: a whole vector is stepped together.
+COUPLED: tuple[type[Problem], ...] = (ScaleInvariant, LinearRegression, ReshuffledData)

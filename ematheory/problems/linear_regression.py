@@ -14,10 +14,11 @@ from .problem import Problem, as_batch, common_length
 
 
 class LinearRegressionCoefficients(NamedTuple):
-    """Per coordinate: h_i and θ*_i; the label noise's standard deviation σ and the batch size, the same for all."""
+    """Per coordinate: h_i, θ*_i and √h_i; the labels' standard deviation σ and the batch size, the same for all."""
 
     curvature: Value
     optimum: Value
+    feature_scale: Value
     label_noise: Value
     batch_size: Value
 
@@ -80,18 +81,28 @@ class LinearRegression(Problem):
         return int(np.max(np.asarray(self.batch_size))) * (self.coordinates + 1)
 
     def coefficients(self, xp: Any) -> LinearRegressionCoefficients:
-        return LinearRegressionCoefficients(self.curvature, self.optimum, self.label_noise, self.batch_size)
+        scale = xp.sqrt(self.curvature)
+        return LinearRegressionCoefficients(self.curvature, self.optimum, scale, self.label_noise, self.batch_size)
 
     def gradient(self, xp: Any, weight: Value, noise: Value, c: LinearRegressionCoefficients) -> Value:
         width = weight.shape[-1] + 1
-        miss, scale = weight - c.optimum, xp.sqrt(c.curvature)
-        total = xp.zeros_like(miss)
+        total = xp.zeros_like(weight)
         for sample in range(noise.shape[-1] // width):
             drawn = noise[..., sample * width : (sample + 1) * width]
-            features = scale * drawn[..., :-1]
-            residual = xp.dot(features, miss) - c.label_noise * drawn[..., -1:]
+            found = self.sample_gradient(xp, weight, drawn[..., :-1], drawn[..., -1:], c)
             # A smaller batch takes the first samples of a larger one.
-            total = total + xp.where(sample < c.batch_size, residual * features, 0)
+            total = total + xp.where(sample < c.batch_size, found, 0)
+        return self.mean_gradient(total, c)
+
+    def sample_gradient(
+        self, xp: Any, weight: Value, noise: Value, label: Value, c: LinearRegressionCoefficients
+    ) -> Value:
+        """One sample's gradient from the normals of its features and of its label."""
+        features = c.feature_scale * noise
+        return (xp.dot(features, weight - c.optimum) - c.label_noise * label) * features
+
+    def mean_gradient(self, total: Value, c: LinearRegressionCoefficients) -> Value:
+        """The batch's gradient from its samples' sum."""
         return total / c.batch_size
 
     @classmethod

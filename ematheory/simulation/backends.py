@@ -1,7 +1,8 @@
-"""What advances a block of trajectories: the NumPy reference, or the native engine where it was built."""
+"""What advances a block of trajectories: the NumPy reference, or the native engine or a GPU where there is one."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import Any, Protocol
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from .. import native, optimizers, problems
 from ..optimizers import Optimizer
-from ..problems import Problem
+from ..problems import Problem, ReshuffledData
 from ..records import check_choice
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
+# From so many particle-steps on a GPU pays for its start and its copies: about two seconds of two CPU cores.
+WORTH_A_GPU = 2**32
 
 
 class Backend(Protocol):
@@ -67,12 +70,50 @@ class Native:
     def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         module = native.native_module()
         assert module is not None
+        if isinstance(problem, ReshuffledData):
+            block.update(items=problem.size, is_replaced=problem.sampling == "replaced")
         module.advance(isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block)
+
+
+class Cuda:
+    """The CUDA engine on the current device, with the CPU's bits; each call copies the state there and back."""
+
+    name = "cuda"
+    threads = 1
+    cells_per_block = 2**22
+    # A call takes about so many seconds, for an interrupt waits for its end.
+    SECONDS = 0.2
+
+    def __init__(self) -> None:
+        major, minor = self.module.devices()[0]["compute_capability"]
+        self.isa = f"sm_{major}{minor}"
+        self.work_per_call = 2**30
+
+    @property
+    def module(self) -> Any:
+        module = native.cuda_module()
+        assert module is not None
+        return module
+
+    def advance(self, *, problem: Problem, optimizer: Optimizer, state: np.ndarray[Any, Any], **block: Any) -> None:
+        began = time.monotonic()
+        self.module.advance(problem=problem.name, optimizer=optimizer.variant, state=state, **block)
+        seconds = max(time.monotonic() - began, 1e-6)
+        work = state[0].size * block["coefficients"].shape[1]
+        # The first calls are short, and tell how fast this device is; a cut changes no bit.
+        rate = work / seconds
+        self.work_per_call = int(min(max(rate * self.SECONDS, 2**24), 4 * self.work_per_call))
+
+
+def is_separable(problem: Problem, optimizer: Optimizer) -> bool:
+    """Whether both records take each coordinate by itself, and their traced functions are theirs."""
+    return type(problem) in problems.RECORDS and optimizers.is_traced(optimizer)
 
 
 def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     """Whether the native engine holds the traced functions of both records."""
-    return type(problem) in problems.RECORDS and optimizers.is_traced(optimizer)
+    known = (*optimizers.RECORDS, *optimizers.COUPLED)
+    return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
 
 def native_backend(isa: str, threads: int) -> Native:
@@ -82,29 +123,44 @@ def native_backend(isa: str, threads: int) -> Native:
     return Native(known[-1] if isa == "auto" else isa, threads)
 
 
-def choose(backend: str, isa: str, threads: int | None, problem: Problem, optimizer: Optimizer) -> Backend:
+def choose(
+    backend: str, isa: str, threads: int | None, problem: Problem, optimizer: Optimizer, work: int = 0
+) -> Backend:
     """The backend that a user's words ask for.
 
-    ``"auto"`` is the native engine where it was built and holds both records, else the reference. Raises `ValueError`
-    for an unknown word, and for a backend that cannot run this request, with the reason.
+    ``"auto"`` is a GPU where there is one and the `work` (in particle-steps) is large enough to pay, the native engine
+    where it was built, and the reference for records that these do not hold. Raises `ValueError` for an unknown word,
+    and for a backend that cannot run this request, with the reason.
     """
     check_choice("backend", backend, BACKENDS)
-    if backend == "cuda":
-        raise ValueError("backend 'cuda': this build has no CUDA module; use 'cpu', 'reference' or 'auto'")
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
-    if backend == "cpu" and not built:
-        raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
-    if backend == "cpu" and not generated:
-        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS))
-        raise ValueError(
-            f"backend 'cpu' holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
-            "runs on backend='reference' or 'auto'"
-        )
+    refuse(backend, problem, optimizer, built, generated)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
+    large = backend == "auto" and isa == "auto" and is_separable(problem, optimizer) and work >= WORTH_A_GPU
+    if backend == "cuda" or (large and not native.why_no_cuda()):
+        if isa != "auto":
+            raise ValueError(f"isa={isa!r} is for the native engine on the CPU, but backend is 'cuda'; leave isa out")
+        return Cuda()
     if backend == "reference" or not (built and generated):
         if isa != "auto":
             raise ValueError(f"isa={isa!r} is for the native engine, but the NumPy reference runs; leave isa out")
         return Reference()
     return native_backend(isa, count)
+
+
+def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool) -> None:
+    """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
+    if backend == "cpu" and not built:
+        raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
+    held = is_separable(problem, optimizer) if backend == "cuda" else generated
+    if backend in ("cpu", "cuda") and not held:
+        others = () if backend == "cuda" else (*problems.COUPLED, *optimizers.COUPLED)
+        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS, *others))
+        raise ValueError(
+            f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
+            "runs on backend='reference' or 'auto'"
+        )
+    if backend == "cuda" and (why := native.why_no_cuda()):
+        raise ValueError(f"backend 'cuda': {why}; use 'cpu', 'reference' or 'auto'")

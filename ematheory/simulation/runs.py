@@ -18,7 +18,7 @@ from ..results import run_attribute
 from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
-from .backends import Backend, choose, is_generated
+from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .observables import measure, needs_previous, samples_of
@@ -61,7 +61,8 @@ def simulate(
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
     random_numbers : ``"common"`` gives every point of the grid the same noise, ``"independent"`` its own.
-    backend : ``"auto"``, ``"cpu"`` (native), ``"reference"`` (NumPy).
+    backend : ``"auto"``, ``"cpu"`` (native), ``"cuda"`` (a GPU), ``"reference"`` (NumPy). Auto takes a
+        GPU where there is one and the request has 2³² particle-steps or more.
     isa, threads : one of `isas()`; a number, by default all of this process's CPUs. Neither they nor the backend
         change a bit of the result.
     progress : True for a line on a terminal, or a function of (done, total) particle-steps.
@@ -70,7 +71,8 @@ def simulate(
     -------
     Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
     `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
-    needs. Memory is that of the result plus a block of about 100 MB, or of one point's 64 replicas if that is more.
+    needs. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of one point's 64 replicas
+    if that is more.
 
     Raises
     ------
@@ -93,8 +95,8 @@ def simulate(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer)
-    if is_generated(problem, optimizer):
+    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
         warn_if_unstable(problem, optimizer)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Traces the optimizers' updates and the problems' gradients into C++: ``python -m ematheory.simulation.tracing PATH``.
+"""Traces the optimizers' updates and the problems' gradients into C++.
 
 Each function runs once on values that record what is done with them, so that the C++ repeats Python's operations in
 Python's order. With ``--check`` nothing is written: the exit status says whether the file is current.
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .. import optimizers, problems
 from ..optimizers import Optimizer
 from ..prediction.members import BEYOND
 from ..problems import Problem
@@ -269,18 +268,23 @@ def trace_gradient(record: Problem) -> str:
     return function("T gradient", ["const T weight", "const T noise", "const T *c"], program, [c], end)
 
 
+# What the engine of coupled vectors reads of every struct (coupled_tracing.py).
+SEPARABLE = {"PASSES": 0, "DOTS": 0}
+
+
 def struct(name: str, sizes: dict[str, int], functions: Sequence[str]) -> str:
     constants = [f"  static constexpr int {key} = {size};" for key, size in sizes.items()]
     return "\n".join([f"struct {name} {{", *constants, *functions, "};"])
 
 
 def optimizer_struct(name: str, record: Optimizer) -> str:
-    sizes = {"STATE": len(record.State._fields), "COEFFICIENTS": len(record.Coefficients._fields)}
+    sizes = {"STATE": len(record.State._fields), "COEFFICIENTS": len(record.Coefficients._fields), **SEPARABLE}
     return struct(name, sizes, [trace_point(record), trace_update(record)])
 
 
 def problem_struct(name: str, record: Problem) -> str:
-    return struct(name, {"COEFFICIENTS": len(record.Coefficients._fields)}, [trace_gradient(record)])
+    sizes = {"COEFFICIENTS": len(record.Coefficients._fields), "SAMPLES": 0, "BATCH": -1, **SEPARABLE}
+    return struct(name, sizes, [trace_gradient(record)])
 
 
 def variants(records: Sequence[Any]) -> Iterator[tuple[str, Any]]:
@@ -292,10 +296,14 @@ def written(records: Sequence[Any], write: Callable[[str, Any], str]) -> dict[st
     return {name: write(name, record) for name, record in variants(records)}
 
 
-def section(namespace: str, structs: Mapping[str, str]) -> str:
+def section(namespace: str, structs: Mapping[str, str], prefix: str = "") -> str:
     """The structs of one kind in their namespace, and the list macro that names them all."""
     listed = " ".join(f"X({name})" for name in structs)
-    lines = [f"#define EMATHEORY_{namespace.upper()}(X) {listed}", f"namespace {namespace} {{", *structs.values()]
+    lines = [
+        f"#define EMATHEORY_{prefix.upper()}{namespace.upper()}(X) {listed}",
+        f"namespace {namespace} {{",
+        *structs.values(),
+    ]
     return "\n\n".join([*lines, f"}}  // namespace {namespace}"])
 
 
@@ -315,21 +323,7 @@ FOOTER = """\
 """
 
 
-def generated() -> str:
-    """The text of csrc/core/generated.h."""
-    return "\n".join(
-        [
-            HEADER.format(origin="ematheory/optimizers/ and ematheory/problems/"),
-            section("optimizers", written(optimizers.RECORDS, optimizer_struct)),
-            "",
-            section("problems", written(problems.RECORDS, problem_struct)),
-            "",
-            FOOTER,
-        ]
-    )
-
-
-def main(arguments: Sequence[str], generated: Callable[[], str] = generated) -> int:
+def main(arguments: Sequence[str], generated: Callable[[], str]) -> int:
     """Write what `generated` makes to the path given, or check that it stands there."""
     paths = [Path(argument) for argument in arguments if argument != "--check"]
     if len(paths) != 1:
@@ -343,7 +337,3 @@ def main(arguments: Sequence[str], generated: Callable[[], str] = generated) -> 
         return 0
     print(f"{paths[0]} is not what the records say; run `make generate`", file=sys.stderr)
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

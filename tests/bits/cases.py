@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 import ematheory as em
-from ematheory.optimizers import RECORDS, Optimizer
+from ematheory.optimizers import COUPLED, RECORDS, Optimizer
 from ematheory.problems import Problem
 
 STEPS = 30
@@ -31,6 +31,9 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "schedule_free_adamw": em.ScheduleFreeAdamW(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95)),
     "schedule_free_sgd": em.ScheduleFreeSGD(lr=0.1, weight_decay=[0.1, 1.0]),
     "signsgd": em.SignSGD(lr=0.01, weight_decay=[0.1, 1.0], momentum=0.5),
+    # So large a δ leaves some steps as they are and projects others.
+    "adamp": em.AdamP(lr=0.01, weight_decay=[0.1, 1.0], betas=(0.9, 0.95), delta=0.7),
+    "amos": em.Amos(lr=0.01, scale=[0.1, 1.0], momentum=0.5),
 }
 
 
@@ -43,11 +46,15 @@ PROBLEMS: dict[str, Problem] = {
     "noisy_quadratic-5": quadratic(5),
     "noisy_quadratic-130": quadratic(130),
     "random_walk-5": em.RandomWalk(size=5, noise=0.7, init=0.1),
+    "scale_invariant-70": em.ScaleInvariant(size=70, noise=0.7),
+    "linear_regression-70": em.LinearRegression(curvature=1 / np.arange(1, 71), label_noise=0.3, batch_size=2),
+    "reshuffled_data-5": em.ReshuffledData(curvature=[1.0, 0.5, 0.3, 0.2, 0.1], noise=0.7, size=12, batch_size=3),
+    "replaced_data-130": em.ReshuffledData(curvature=1 / np.arange(1, 131), size=6, sampling="replaced"),
 }
 
 
 def variant_names() -> list[str]:
-    return [name for record in RECORDS for name in record.variants()]
+    return [name for record in (*RECORDS, *COUPLED) for name in record.variants()]
 
 
 def result(problem: str, optimizer: str, dtype: str, replicas: Any = 256, **settings: Any) -> xr.Dataset:

@@ -38,7 +38,7 @@ def needs_native() -> None:
 def test_the_matrix_holds_every_variant_of_every_record() -> None:
     assert list(OPTIMIZERS) == variant_names()
     assert [record.variant for record in OPTIMIZERS.values()] == variant_names()
-    assert {type(problem) for problem in PROBLEMS.values()} == set(problems.RECORDS)
+    assert {type(problem) for problem in PROBLEMS.values()} == {*problems.RECORDS, *problems.COUPLED}
 
 
 @pytest.mark.parametrize(("problem", "optimizer", "dtype"), MATRIX)

@@ -55,9 +55,9 @@ def test_every_field_of_every_record_is_an_option():
     for kind in nouns.optimizer_kinds().values():
         own = {field.name for field in dataclasses.fields(kind)} - set(kind.repeated)
         assert own <= set(options.OPTIMIZER), kind
-    for kind in (*problems.RECORDS, *problems.REFERENCE_ONLY):
+    for kind in (*problems.RECORDS, *problems.COUPLED):
         assert {field.name for field in dataclasses.fields(kind)} - {"size"} <= set(options.PROBLEM), kind
-    assert {*optimizers.RECORDS, *optimizers.REFERENCE_ONLY, em.AdamC} == set(nouns.optimizer_kinds().values())
+    assert {*optimizers.RECORDS, *optimizers.COUPLED, em.AdamC} == set(nouns.optimizer_kinds().values())
 
 
 @pytest.mark.parametrize("verb", ["predict", "simulate", "train"])

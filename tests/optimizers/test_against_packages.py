@@ -12,13 +12,13 @@ import torch
 
 import ematheory as em
 from ematheory import schedules
-from ematheory.optimizers import RECORDS, REFERENCE_ONLY, Optimizer
+from ematheory.optimizers import COUPLED, RECORDS, Optimizer
 from ematheory.simulation import arrays
 from ematheory.simulation.clock import Clock
 
 STEPS, WEIGHTS = 20, 24
 # Those that test_against_torch.py has not.
-OTHERS = [kind for kind in (*RECORDS, *REFERENCE_ONLY) if kind not in (em.AdamW, em.Adam, em.SGD)]
+OTHERS = [kind for kind in (*RECORDS, *COUPLED) if kind not in (em.AdamW, em.Adam, em.SGD)]
 SCHEDULES = {"constant": None, "cosine": em.Cosine(final=0.1, warmup_steps=5)}
 
 

@@ -83,6 +83,41 @@ def test_advance(data: Any) -> None:
 
 @SETTINGS
 @given(st.data())
+def test_advance_of_coupled_vectors(data: Any) -> None:
+    draw = data.draw
+    points, replicas, coordinates, steps = (draw(SIZES) for _ in range(4))
+    problem, of_problem = draw(
+        st.sampled_from([("scale_invariant", 1), ("linear_regression", 5), ("reshuffled_data", 4), ("random_walk", 1)])
+    )
+    optimizer, members, own = draw(st.sampled_from([("adamp", 3, 10), ("amos", 4, 10), ("adamw", 3, 8)]))
+    dtype, at = draw(st.sampled_from(["float64", "float32"])), draw(offsets(steps))
+    columns = np.ones((of_problem, points, coordinates), dtype=dtype)
+    is_replaced = draw(st.booleans())
+    # A replaced batch of 2³² items is no mistake, and takes an hour.
+    large = [] if is_replaced else [2.0**31, 2.0**32]
+    columns[-1:] = draw(st.sampled_from([1.0, 1.0, 3.0, 0.0, -1.0, 0.5, 1e30, np.nan, np.inf, *large]))
+    arguments = {
+        "isa": draw(st.sampled_from(ISAS)),
+        "problem": problem,
+        "optimizer": optimizer,
+        "state": draw(arrays((members, points, replicas, coordinates), dtype)),
+        "problem_coefficients": columns,
+        "coefficients": draw(arrays((points, steps, own), dtype)),
+        "first_step": draw(st.one_of(st.just(3), WHOLE)),
+        "seed": 5,
+        "first_replica": draw(st.one_of(st.just(1), WHOLE)),
+        "point_numbers": draw(arrays((points,), "uint32")),
+        "snapshots_at": at,
+        "snapshots": draw(arrays((at.size, points, replicas, coordinates), dtype)),
+        "threads": draw(st.sampled_from([1, 2])),
+        "items": draw(st.sampled_from([4, 4, 0, 1, 1000, -1])),
+        "is_replaced": is_replaced,
+    }
+    outcome(native.advance, arguments)
+
+
+@SETTINGS
+@given(st.data())
 def test_moments(data: Any) -> None:
     draw = data.draw
     points, columns, steps = draw(SIZES), draw(st.integers(0, 130)), draw(SIZES)

@@ -15,6 +15,7 @@ import pytest
 from test_noise import KNOWN_ANSWERS
 
 from ematheory import optimizers, problems
+from ematheory.native import cuda_module
 from ematheory.simulation import arrays
 from ematheory.simulation.normal import normals
 
@@ -84,8 +85,8 @@ def assert_same_bits(arguments: dict, isa: str, threads: int) -> None:
 
 
 def test_module_holds_every_variant():
-    assert native.optimizers() == list(OPTIMIZERS)
-    assert native.problems() == list(PROBLEMS)
+    assert native.optimizers() == [*OPTIMIZERS, "adamp", "amos"]
+    assert native.problems() == [*PROBLEMS, "scale_invariant", "linear_regression", "reshuffled_data"]
     assert ISAS[0] == "portable"
 
 
@@ -180,7 +181,7 @@ def test_progress_is_reported_and_its_error_stops_the_run():
 
 WRONG = {
     "isa": ("sparc", "isa must be one of 'portable'"),
-    "problem": ("walk", "problem must be one of 'noisy_quadratic', 'random_walk', got 'walk'"),
+    "problem": ("walk", "problem must be one of 'noisy_quadratic', 'random_walk', .*, got 'walk'"),
     "optimizer": ("adamax", "optimizer must be one of 'adamw'"),
     "threads": (0, "threads must be at least 1, got 0"),
     "first_step": (2**34, "first_step"),
@@ -190,6 +191,7 @@ WRONG = {
     "state": (np.zeros((2, POINTS, REPLICAS, COORDINATES)), r"state must have shape \(3, 2, 3, 37\), got \(2"),
     "problem_coefficients": (np.zeros((3, POINTS, COORDINATES), "float32"), "must be float64, got float32"),
     "coefficients": (np.zeros((POINTS, 2 * STEPS, 8))[:, ::2], "coefficients must be C-contiguous"),
+    "items": (4, "items are for problems with a data set, got 4 for noisy_quadratic"),
     "snapshots": (np.zeros((3, POINTS, REPLICAS, COORDINATES)), "snapshots must have shape"),
 }
 
@@ -200,6 +202,27 @@ def test_wrong_arguments(name):
     arguments = {"isa": ISAS[-1], "threads": 1, **case("noisy_quadratic", "adamw", "float64"), name: value}
     with pytest.raises(ValueError, match=message):
         native.advance(**arguments)
+
+
+BATCHES = {
+    "items": (0, "items must be at least 1, got 0"),
+    "problem_coefficients": (np.full((4, POINTS, COORDINATES), 1.5), "batch size must be a whole number .*, got 1.5"),
+    "is_replaced": (False, "batch size must divide items=3, got 2"),
+    "first_step": (2**34 - STEPS, r"epochs must stay below 4294967296, got 1717986"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_wrong_batches(name):
+    value, message = BATCHES[name]
+    right = case("noisy_quadratic", "adamw", "float64")
+    data = {"problem": "reshuffled_data", "problem_coefficients": np.ones((4, POINTS, COORDINATES)), "items": 1}
+    if name == "is_replaced":
+        data |= {"problem_coefficients": 2 * data["problem_coefficients"], "items": 3}
+    if name == "first_step":
+        data |= {"problem_coefficients": 8 * data["problem_coefficients"], "items": 8}
+    with pytest.raises(ValueError, match=message):
+        native.advance(isa=ISAS[-1], threads=1, **{**right, **data, name: value})
 
 
 def test_float16_is_refused():
@@ -251,43 +274,40 @@ def test_interrupt_stops_a_long_run():
     assert min(seconds_to_stop() for _ in range(3)) < 0.5
 
 
+EXPORTS = {
+    "engine": ["advance", "cells_per_tile", "contraction_is_off", "normals"],
+    "coupled": ["advance_vector"],
+    "moments": ["cells_per_moments_tile", "moments"],
+}
+
+
 @pytest.mark.skipif(not (shutil.which("g++") and shutil.which("nm")), reason="needs g++ and nm")
-def test_engine_exports_no_shared_symbols(tmp_path):
+@pytest.mark.parametrize("kernel", EXPORTS)
+def test_kernels_export_no_shared_symbols(kernel, tmp_path):
     target = tmp_path / "engine.o"
     level = [f"-march={ISAS[-1]}"] if ISAS[-1] != "portable" else []
     flags = ["-O0", "-std=c++17", "-fno-exceptions", "-DEMATHEORY_LEVEL=test", *level]
-    subprocess.run(["g++", "-c", *flags, str(CSRC / "cpu" / "engine.cpp"), "-o", str(target)], check=True)
+    subprocess.run(["g++", "-c", *flags, str(CSRC / "cpu" / f"{kernel}.cpp"), "-o", str(target)], check=True)
     listed = subprocess.run(["nm", "-C", str(target)], check=True, capture_output=True, text=True).stdout.splitlines()
     kinds = {line.split(maxsplit=2)[-1]: line[17:18] for line in listed}
     assert [name for name, kind in kinds.items() if kind in "WVu"] == []
     assert sorted(name for name, kind in kinds.items() if kind == "T") == [
-        f"ematheory_test_{name}" for name in ("advance", "cells_per_tile", "contraction_is_off", "normals")
+        f"ematheory_test_{name}" for name in EXPORTS[kernel]
     ]
 
 
-DEVICE = """
-#include "{core}/generated.h"
-#include "{core}/normal.h"
-using namespace ematheory;
-__global__ void step(float *state, const float *c, const float *of_problem, uint64_t seed) {{
-  const PhiloxKey key = philox_key(seed);
-  const PhiloxCell cell = philox_cell(threadIdx.x, blockIdx.x, key);
-  uint32_t words[4];
-  philox_finish(cell.low1, cell.high0, cell.low0, philox_block(0, 0, key), key, words);
-  float drawn[4];
-  box_muller(words, drawn);
-  const float at = optimizers::adamw::point(state, c);
-  optimizers::adamw::update(state, problems::noisy_quadratic::gradient(at, drawn[0], of_problem), c);
-}}
-"""
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
+def test_the_cuda_engine_compiles_for_every_generation(tmp_path):
+    listed = subprocess.run(["nvcc", "--list-gpu-arch"], check=True, capture_output=True, text=True).stdout.split()
+    first = {arch[:-1]: arch for arch in reversed(listed)}.values()
+    exact = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "-Werror", "all-warnings"]
+    targets = [f"-gencode=arch={arch},code={arch.replace('compute', 'sm')}" for arch in first]
+    source, target = CSRC / "cuda" / "engine.cu", tmp_path / "engine.o"
+    subprocess.run(["nvcc", "-std=c++17", *exact, *targets, "-c", str(source), "-o", str(target)], check=True)
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
-def test_core_compiles_for_a_gpu(tmp_path):
-    source = tmp_path / "step.cu"
-    source.write_text(DEVICE.format(core=CSRC / "core"))
-    exact = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false"]
-    subprocess.run(
-        ["nvcc", "-std=c++17", *exact, "-Werror", "all-warnings", "-c", str(source), "-o", str(tmp_path / "step.o")],
-        check=True,
-    )
+def test_the_cuda_module_was_built_where_nvcc_is():
+    # It is optional, so that a failing compile would otherwise pass unseen.
+    assert cuda_module() is not None

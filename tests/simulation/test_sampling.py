@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,16 @@ def test_wrong_records_are_refused(make, message: str) -> None:
         make()
 
 
-def test_the_native_engine_says_that_it_has_no_kernel() -> None:
-    if em.isas():
-        with pytest.raises(ValueError, match="runs on backend='reference'"):
-            em.simulate(DATA, em.SGD(lr=0.1), steps=2, backend="cpu")
+@pytest.mark.skipif(not em.isas(), reason="the native engine was not built (no compiler)")
+@pytest.mark.parametrize("sampling", ["reshuffled", "replaced"])
+@pytest.mark.parametrize("size", [1, 4, 60, 1000])
+def test_the_native_engine_draws_the_same_items(size: int, sampling: str) -> None:
+    """Batches of several sizes, calls that begin in mid-epoch, and many epochs."""
+    data = em.ReshuffledData([1.0, 0.1], size=size, noise=1.0, batch_size=sorted({1.0, size}), sampling=sampling)
+    run: dict[str, Any] = dict(steps=300, record=em.every(7), observables=data.observables, replicas=range(5, 40))
+    for numbers in ("common", "independent"):
+        both = [
+            em.simulate(data, em.SGD(lr=0.1), **run, random_numbers=numbers, backend=backend)
+            for backend in ("reference", "cpu")
+        ]
+        assert both[0].equals(both[1])

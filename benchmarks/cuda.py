@@ -1,0 +1,136 @@
+"""AdamW on a noisy quadratic of 10⁴ coordinates on a GPU, beside JAX and torch where they use it.
+
+The goal is 10¹¹ particle-steps per second (one coordinate of one replica, one update) in float32 on an H200.
+``benchmarks/on-gpu`` builds, runs the bit-equality tests and then this; ``--json FILE`` records the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib import import_module
+from statistics import median
+from typing import Any
+
+import noisy_quadratic as cpu
+import numpy as np
+
+import ematheory as em
+
+REPLICAS, STEPS, ROUNDS = 1024, 2000, 5
+GOAL = 1e11
+
+
+def prepare_engine(dtype: str, steps: int) -> Callable[[], Any]:
+    """The CUDA engine's `advance` with its copies from and to the host."""
+    module: Any = import_module("ematheory._cuda")
+    k = np.arange(1, steps + 1)
+    rows = [cpu.LR / (1 - cpu.BETA1**k), *np.broadcast_to(0.0, (6, steps)), np.full(steps, cpu.EPS)]
+    fixed = [cpu.LR * cpu.DECAY, cpu.BETA1, 1 - cpu.BETA1, cpu.BETA2, 1 - cpu.BETA2]
+    rows[1:6] = [np.full(steps, value) for value in fixed]
+    rows[6] = 1 / (1 - cpu.BETA2**k)
+    state = np.zeros((3, 1, REPLICAS, cpu.COORDINATES), dtype=dtype)
+    state[0] = 1
+    of = np.stack([cpu.CURVATURE, 0 * cpu.CURVATURE, np.sqrt(cpu.CURVATURE)]).astype(dtype)[:, None]
+    return lambda: module.advance(
+        problem="noisy_quadratic", optimizer="adamw", state=state, problem_coefficients=of,
+        coefficients=np.ascontiguousarray(np.stack(rows, axis=-1)[None].astype(dtype)), first_step=0, seed=0,
+        first_replica=0, point_numbers=np.zeros(1, np.uint32), snapshots_at=np.zeros(0, np.int64),
+        snapshots=np.zeros((0, 1, REPLICAS, cpu.COORDINATES), dtype=dtype),
+    )  # fmt: skip
+
+
+def prepare_simulate(dtype: str, steps: int) -> Callable[[], Any]:
+    """The public verb, with its checks, schedule and statistics."""
+    problem = em.NoisyQuadratic(curvature=cpu.CURVATURE)
+    own = em.AdamW(lr=cpu.LR, weight_decay=cpu.DECAY, betas=(cpu.BETA1, cpu.BETA2), eps=cpu.EPS)
+    run: dict[str, Any] = dict(steps=steps, schedule=em.Cosine(final=0.1, warmup=0.02), replicas=REPLICAS, dtype=dtype)
+    return lambda: em.simulate(problem, own, **run, backend="cuda")
+
+
+def prepare_torch(dtype: str, steps: int) -> Callable[[], Any]:
+    """The fused `torch.optim.AdamW` on the GPU, its gradient filled in by hand."""
+    import torch
+
+    kind = getattr(torch, dtype)
+    curvature = torch.tensor(cpu.CURVATURE, dtype=kind, device="cuda")
+    scale, weight = curvature.sqrt(), torch.ones(REPLICAS, cpu.COORDINATES, dtype=kind, device="cuda")
+    weight.requires_grad_().grad = torch.zeros_like(weight)
+    noise = torch.empty_like(weight.grad)
+    betas = (cpu.BETA1, cpu.BETA2)
+    own = torch.optim.AdamW([weight], lr=cpu.LR, weight_decay=cpu.DECAY, betas=betas, eps=cpu.EPS, fused=True)
+
+    def run() -> None:
+        with torch.no_grad():
+            for _ in range(steps):
+                torch.mul(curvature, weight, out=weight.grad)
+                weight.grad.addcmul_(noise.normal_(), scale)
+                own.step()
+        torch.cuda.synchronize()
+
+    return run
+
+
+def contenders() -> dict[str, tuple[Callable[[], Any], int]]:
+    """By name: a prepared run and the number of its steps."""
+    found = {f"ematheory engine, {dtype}": (prepare_engine(dtype, STEPS), STEPS) for dtype in ("float32", "float64")}
+    found["ematheory.simulate, float32"] = (prepare_simulate("float32", STEPS), STEPS)
+    few = STEPS // 20
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            found["torch fused AdamW, float32"] = (prepare_torch("float32", few), few)
+    except ImportError as error:
+        print(f"left out: torch ({error})", file=sys.stderr)
+    try:
+        import jax
+
+        if jax.default_backend() == "gpu":
+            found["JAX scan, rbg, float32"] = (cpu.prepare_jax(REPLICAS, "rbg"), cpu.STEPS)
+    except ImportError as error:
+        print(f"left out: JAX ({error})", file=sys.stderr)
+    return found
+
+
+def measure() -> dict[str, list[float]]:
+    """Rates by contender: one of each in turn."""
+    runs = contenders()
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for run, _ in runs.values():
+        run()  # loads, compiles, and touches the memory
+    for name in list(runs) * ROUNDS:
+        run, steps = runs[name]
+        began = time.perf_counter()
+        run()
+        rates[name].append(REPLICAS * cpu.COORDINATES * steps / (time.perf_counter() - began))
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", help="a file for the result")
+    args = parser.parse_args()
+    module: Any = import_module("ematheory._cuda")
+    if why := module.why_no_device():
+        raise SystemExit(f"no GPU: {why}")
+    device = module.devices()[0]
+    print(f"{device['name']}, contraction is off: {module.contraction_is_off()}")
+    rates = measure()
+    ours = median(rates["ematheory engine, float32"])
+    for name, seen in rates.items():
+        print(f"{name:32} {median(seen):10.3g} particle-steps/s   engine is {ours / median(seen):6.1f} times this")
+    print(f"goal {GOAL:.3g} on an H200: {ours / GOAL:.2f} of it")
+    if args.json:
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        given = {"command": "benchmarks/on-gpu", "date": when, "device": str(device), "versions": cpu.versions()}
+        with open(args.json, "w") as file:
+            json.dump({**given, "rates": rates}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+// What both modules of the binding check of the arrays they are given, and the job that these make up.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../core/job.h"
+#include "traced.h"
+
+namespace py = pybind11;
+
+namespace ematheory {
+
+constexpr uint64_t MAXIMUM_STEPS = 1ull << 34;
+constexpr uint64_t MAXIMUM_COLUMNS = 1ull << 32;
+constexpr uint64_t MAXIMUM_REPLICAS = 1ull << 32;
+constexpr uint32_t MAXIMUM_POINTS = 1u << 28;
+using Shape = std::vector<py::ssize_t>;
+
+inline std::string text(const Shape &shape) {
+  std::ostringstream out;
+  out << "(";
+  for (size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];
+  out << (shape.size() == 1 ? ",)" : ")");
+  return out.str();
+}
+
+inline Shape shape_of(const py::array &array) { return Shape(array.shape(), array.shape() + array.ndim()); }
+
+inline void check(const bool is_right, const std::string &message) {
+  if (!is_right) throw py::value_error(message);
+}
+
+inline std::string dtype_name(const py::dtype &dtype) { return py::str(dtype).cast<std::string>(); }
+
+// Words are made when they are wanted: a dtype's name takes Python longer than a short call's work.
+inline void check_array(const char *name, const py::array &array, const py::dtype &dtype, const Shape &shape) {
+  if (!array.dtype().is(dtype) && !array.dtype().equal(dtype))
+    throw py::value_error(std::string(name) + " must be " + dtype_name(dtype) + ", got " + dtype_name(array.dtype()));
+  if (shape_of(array) != shape)
+    throw py::value_error(std::string(name) + " must have shape " + text(shape) + ", got " + text(shape_of(array)));
+  check(array.flags() & py::array::c_style, std::string(name) + " must be C-contiguous");
+}
+
+inline void check_dimensions(const char *name, const py::array &array, const int wanted) {
+  check(array.ndim() == wanted,
+        std::string(name) + " must have " + std::to_string(wanted) + " dimensions, got shape " + text(shape_of(array)));
+}
+
+inline void check_limit(const char *name, const uint64_t last, const uint64_t limit) {
+  check(last <= limit,
+        std::string(name) + " must stay below " + std::to_string(limit) + ", got " + std::to_string(last));
+}
+
+inline int place_of(const char *kind, const std::vector<Traced> &all, const std::string &name) {
+  for (size_t place = 0; place < all.size(); ++place)
+    if (all[place].name == name) return static_cast<int>(place);
+  std::string known;
+  for (const Traced &one : all) known += (known.empty() ? "'" : ", '") + one.name + "'";
+  throw py::value_error(std::string(kind) + " must be one of " + known + ", got '" + name + "'");
+}
+
+inline void check_offsets(const py::array &snapshots_at, const int64_t steps) {
+  const int64_t *offsets = static_cast<const int64_t *>(snapshots_at.data());
+  for (py::ssize_t i = 0; i < snapshots_at.size(); ++i) {
+    const bool is_right = offsets[i] >= 0 && offsets[i] <= steps && (i == 0 || offsets[i] > offsets[i - 1]);
+    check(is_right, "snapshots_at must be increasing numbers in 0…" + std::to_string(steps) + ", got " +
+                        std::to_string(offsets[i]) + " at place " + std::to_string(i));
+  }
+}
+
+inline void check_points(const py::array &point_numbers) {
+  const uint32_t *numbers = static_cast<const uint32_t *>(point_numbers.data());
+  for (py::ssize_t i = 0; i < point_numbers.size(); ++i) check_limit("point_numbers", numbers[i], MAXIMUM_POINTS - 1);
+}
+
+// The arrays of one call of `advance`, as ematheory/_native.pyi describes them.
+struct Arrays {
+  const std::string &problem, &optimizer;
+  py::array &state;
+  const py::array &problem_coefficients, &coefficients;
+  uint64_t first_step, seed, first_replica;
+  const py::array &point_numbers, &snapshots_at;
+  py::array &snapshots;
+  int64_t items;
+  bool is_replaced;
+};
+
+constexpr uint64_t MAXIMUM_EPOCHS = 1ull << 32;
+
+// A batch of the data set, and the columns of normals that a step draws, fit the counter. `batches` are of one point
+// each, equal for its coordinates.
+template <class T>
+void check_batches(const Traced &problem, const ematheory_job &job) {
+  for (int64_t point = 0; point < job.points && problem.batch >= 0; ++point) {
+    const T batch =
+        static_cast<const T *>(job.problem_coefficients)[(problem.batch * job.points + point) * job.coordinates];
+    check(batch >= 1 && batch < T(MAXIMUM_COLUMNS) && batch == T(static_cast<int64_t>(batch)),
+          "the batch size must be a whole number of at least 1, got " + std::to_string(batch));
+    const uint64_t whole = static_cast<uint64_t>(batch), draws = (job.first_step + job.steps) * whole;
+    if (problem.has_samples)
+      check_limit("normals per step", whole * (static_cast<uint64_t>(job.coordinates) + 1), MAXIMUM_COLUMNS);
+    check(job.items == 0 || job.is_replaced || job.items % static_cast<int64_t>(whole) == 0,
+          "the batch size must divide items=" + std::to_string(job.items) + ", got " + std::to_string(whole));
+    if (job.items) check_limit("epochs", draws / job.items + (draws >> 32), MAXIMUM_EPOCHS);
+  }
+}
+
+// Raises ValueError for anything that does not fit together or is beyond a limit.
+inline ematheory_job checked_job(const Arrays &given) {
+  const auto &[problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
+               point_numbers, snapshots_at, snapshots, items, is_replaced] = given;
+  ematheory_job job{};
+  job.problem = place_of("problem", traced_problems(), problem);
+  job.optimizer = place_of("optimizer", traced_optimizers(), optimizer);
+  const Traced &of_problem = traced_problems()[job.problem], &of_optimizer = traced_optimizers()[job.optimizer];
+
+  check_dimensions("state", state, 4);
+  check_dimensions("coefficients", coefficients, 3);
+  check_dimensions("snapshots_at", snapshots_at, 1);
+  const py::dtype dtype = state.dtype();
+  job.is_double = dtype.equal(py::dtype::of<double>());
+  check(job.is_double || dtype.equal(py::dtype::of<float>()),
+        "state must be float32 or float64, got " + dtype_name(dtype));
+  const Shape shape = shape_of(state);
+  const py::ssize_t points = shape[1], replicas = shape[2], coordinates = shape[3], steps = coefficients.shape(1);
+  check_array("state", state, dtype, {of_optimizer.state, points, replicas, coordinates});
+  check_array("problem_coefficients", problem_coefficients, dtype, {of_problem.coefficients, points, coordinates});
+  check_array("coefficients", coefficients, dtype, {points, steps, of_optimizer.coefficients});
+  check_array("point_numbers", point_numbers, py::dtype::of<uint32_t>(), {points});
+  check_array("snapshots_at", snapshots_at, py::dtype::of<int64_t>(), {snapshots_at.size()});
+  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), points, replicas, coordinates});
+  check_limit("first_step", first_step, MAXIMUM_STEPS);
+  check_limit("first_step + steps", first_step + static_cast<uint64_t>(steps), MAXIMUM_STEPS);
+  check_limit("first_replica", first_replica, MAXIMUM_REPLICAS);
+  check_limit("first_replica + replicas", first_replica + static_cast<uint64_t>(replicas), MAXIMUM_REPLICAS);
+  check_limit("coordinates", static_cast<uint64_t>(coordinates), MAXIMUM_COLUMNS);
+  check_points(point_numbers);
+  const bool has_items = of_problem.batch >= 0 && !of_problem.has_samples;
+  check(has_items ? items >= 1 : items == 0,
+        has_items ? "items must be at least 1, got " + std::to_string(items)
+                  : "items are for problems with a data set, got " + std::to_string(items) + " for " + problem);
+  check_offsets(snapshots_at, steps);
+
+  job.points = points;
+  job.replicas = replicas;
+  job.coordinates = coordinates;
+  job.steps = steps;
+  job.first_step = first_step;
+  job.seed = seed;
+  job.first_replica = static_cast<uint32_t>(first_replica);
+  job.point_numbers = static_cast<const uint32_t *>(point_numbers.data());
+  job.state = state.mutable_data();
+  job.problem_coefficients = problem_coefficients.data();
+  job.coefficients = coefficients.data();
+  job.snapshot_count = snapshots_at.size();
+  job.snapshots_at = static_cast<const int64_t *>(snapshots_at.data());
+  job.snapshots = snapshots.mutable_data();
+  job.items = items;
+  job.is_replaced = is_replaced;
+  job.is_coupled = job.problem >= SEPARABLE_PROBLEMS || job.optimizer >= SEPARABLE_OPTIMIZERS;
+  job.is_double ? check_batches<double>(of_problem, job) : check_batches<float>(of_problem, job);
+  return job;
+}
+
+// Factors whose product is not a number of the dtype, and the sum that shows the part a second rounding loses.
+template <class T>
+std::vector<T> contraction_cases(const T unit) {
+  std::vector<T> numbers;
+  for (int i = 1; i <= 64; ++i) {
+    const volatile T a = 1 + static_cast<T>(i) * unit, b = 1 - static_cast<T>(i) * unit;
+    const volatile T product = a * b, c = -product;
+    numbers.insert(numbers.end(), {a, b, c, product});
+  }
+  return numbers;
+}
+
+// The first `count` names.
+inline std::vector<std::string> names(const std::vector<Traced> &all, const size_t count) {
+  std::vector<std::string> listed;
+  for (size_t place = 0; place < count; ++place) listed.push_back(all[place].name);
+  return listed;
+}
+
+}  // namespace ematheory

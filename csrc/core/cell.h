@@ -1,0 +1,129 @@
+// Some cells' whole call with their state in local variables: what one GPU thread does. A host compiler makes the same
+// of it, which is how the tests run it where there is no GPU.
+#pragma once
+
+#include "generated.h"
+#include "job.h"
+#include "normal.h"
+
+#if defined(__CUDACC__)
+#define EMATHEORY_UNROLL _Pragma("unroll")
+#else
+#define EMATHEORY_UNROLL
+#endif
+
+namespace ematheory {
+namespace {
+
+constexpr int STEPS_PER_DRAW = 4;
+
+// `COUNT` cells of one point, `apart` cells from each other; those past the end repeat the last one, unused.
+template <class T, class Problem, class Optimizer, int COUNT>
+struct Cells {
+  T state[Optimizer::STATE][COUNT];
+  T of_problem[Problem::COEFFICIENTS][COUNT];
+  float drawn[STEPS_PER_DRAW][COUNT];
+  PhiloxCell noise[COUNT];
+  PhiloxKey key;
+  uint32_t last;
+  const ematheory_job &job;
+  const T *coefficients;  // of this point
+  int64_t point, first, apart, all;
+
+  EMATHEORY_FUNCTION Cells(const ematheory_job &job, const int64_t point, const int64_t first, const int64_t apart)
+      : key(philox_key(job.seed)),
+        last(last_word(job.point_numbers[point], GRADIENT_STREAM)),
+        job(job),
+        coefficients(static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS),
+        point(point),
+        first(first),
+        apart(apart),
+        all(job.replicas * job.coordinates) {
+    EMATHEORY_UNROLL
+    for (int lane = 0; lane < COUNT; ++lane) {
+      const int64_t cell = number(lane) < all ? number(lane) : all - 1;
+      const int64_t replica = cell / job.coordinates, column = cell % job.coordinates;
+      noise[lane] = philox_cell(static_cast<uint32_t>(column), job.first_replica + static_cast<uint32_t>(replica), key);
+      EMATHEORY_UNROLL
+      for (int member = 0; member < Optimizer::STATE; ++member)
+        state[member][lane] = static_cast<const T *>(job.state)[place(member) + cell];
+      const T *of = static_cast<const T *>(job.problem_coefficients) + point * job.coordinates + column;
+      EMATHEORY_UNROLL
+      for (int member = 0; member < Problem::COEFFICIENTS; ++member)
+        of_problem[member][lane] = of[member * job.points * job.coordinates];
+    }
+  }
+
+  // The cell of a lane, counted within the point.
+  EMATHEORY_FUNCTION int64_t number(const int lane) const { return first + lane * apart; }
+
+  // Where this point starts in the given member of an array of shape (members, points, replicas, coordinates).
+  EMATHEORY_FUNCTION int64_t place(const int64_t member) const { return (member * job.points + point) * all; }
+
+  EMATHEORY_FUNCTION void save(void *array, const int64_t member, const T values[COUNT]) const {
+    EMATHEORY_UNROLL
+    for (int lane = 0; lane < COUNT; ++lane)
+      if (number(lane) < all) static_cast<T *>(array)[place(member) + number(lane)] = values[lane];
+  }
+
+  // The normals of steps 4·block … 4·block + 3.
+  EMATHEORY_FUNCTION void draw(const uint32_t block) {
+    const PhiloxBlock shared = philox_block(block, last, key);
+    EMATHEORY_UNROLL
+    for (int lane = 0; lane < COUNT; ++lane) {
+      uint32_t words[4];
+      philox_finish(noise[lane].low1, noise[lane].high0, noise[lane].low0, shared, key, words);
+      float four[STEPS_PER_DRAW];
+      box_muller(words, four);
+      EMATHEORY_UNROLL
+      for (int step = 0; step < STEPS_PER_DRAW; ++step) drawn[step][lane] = four[step];
+    }
+  }
+
+  // One step of every cell, with the coefficients of this call's step `step`.
+  EMATHEORY_FUNCTION void update(const int64_t step, const float normals[COUNT]) {
+    T c[Optimizer::COEFFICIENTS];
+    EMATHEORY_UNROLL
+    for (int member = 0; member < Optimizer::COEFFICIENTS; ++member)
+      c[member] = coefficients[step * Optimizer::COEFFICIENTS + member];
+    EMATHEORY_UNROLL
+    for (int lane = 0; lane < COUNT; ++lane) {
+      T own[Optimizer::STATE], of[Problem::COEFFICIENTS];
+      EMATHEORY_UNROLL
+      for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
+      EMATHEORY_UNROLL
+      for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
+      Optimizer::update(own, Problem::gradient(Optimizer::point(own, c), static_cast<T>(normals[lane]), of), c);
+      EMATHEORY_UNROLL
+      for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
+    }
+  }
+
+  EMATHEORY_FUNCTION void run() {
+    int64_t snapshot = 0, number = 0;
+    // Step −1 is the state before the first update.
+    take(snapshot, number);
+    while (number < job.steps) {
+      const uint64_t step = job.first_step + static_cast<uint64_t>(number);
+      const int from = static_cast<int>(step % STEPS_PER_DRAW);
+      draw(static_cast<uint32_t>(step / STEPS_PER_DRAW));
+      // A row known when compiled keeps the normals in registers.
+      EMATHEORY_UNROLL
+      for (int row = 0; row < STEPS_PER_DRAW; ++row) {
+        if (row < from || number >= job.steps) continue;
+        update(number++, drawn[row]);
+        take(snapshot, number);
+      }
+    }
+    EMATHEORY_UNROLL
+    for (int member = 0; member < Optimizer::STATE; ++member) save(job.state, member, state[member]);
+  }
+
+  // Copies the weight where a snapshot is wanted after so many updates.
+  EMATHEORY_FUNCTION void take(int64_t &snapshot, const int64_t done) const {
+    if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == done) save(job.snapshots, snapshot++, state[0]);
+  }
+};
+
+}  // namespace
+}  // namespace ematheory

@@ -1,0 +1,26 @@
+// What one call of an engine is asked to do, on a CPU or a GPU.
+#pragma once
+
+#include <stdint.h>
+
+// One call of `advance`: arrays as ematheory/_native.pyi describes them, checked by the binding.
+struct ematheory_job {
+  int is_double;
+  // Places in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS, those that couple coordinates being numbered after them.
+  int problem, optimizer;
+  int is_coupled;  // one of them couples coordinates, or draws from a data set
+  // Of a data set that is drawn from: its size, 0 where there is none, and whether items are put back.
+  int64_t items;
+  int is_replaced;
+  int64_t points, replicas, coordinates, steps;
+  uint64_t first_step, seed;
+  uint32_t first_replica;
+  const uint32_t *point_numbers;
+  void *state;
+  const void *problem_coefficients;
+  const void *coefficients;
+  int64_t snapshot_count;
+  const int64_t *snapshots_at;
+  void *snapshots;
+  const int *stop;  // not 0: leave the work unfinished
+};
