@@ -21,10 +21,10 @@ from . import arrays
 from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
-from .observables import measure, needs_previous, samples_of
+from .observables import EFFECTIVE, Recorded, buffers_of, measure, needs_previous, samples_of
 from .progress import Progress
 from .reductions import Moments, concatenated, joined, joined_tree
-from .specification import Specification, specify
+from .specification import Specification, matched_rate_of, specify
 from .statistics import dataset
 
 Statistics = Mapping[str, Moments]
@@ -56,7 +56,15 @@ def simulate(
     steps : T ≥ 1, the updates of a run.
     schedule, decay_schedule : multiply lr and weight_decay: a schedule, T multipliers, or None (1).
     record : the recorded step counts: a list, `every(n)`, or None for the start and the end. Step 0 is the start.
-    observables : names among the problem's; default its first. See `ematheory.simulation.observables`.
+    observables : names among the problem's; default its first. On every problem also
+
+        `update_norm`, `update_ratio` : ‖w_t − w_{t−1}‖ of the step that led to the record, and that over ‖w_{t−1}‖;
+        `effective_learning_rate`, `effective_learning_rate_exact` : η_t/‖w_{t−1}‖² of SGD and η_t/‖w_{t−1}‖ of the Adam
+        family and of sign updates; the exact form is that over 1 − α_t, α_t the decay per step;
+        `weight_second_moment` : E w² per coordinate;
+        `first_moment_mean_square`, `second_moment_mean` : E (1/d) Σ m_i² and E (1/d) Σ v_i of the optimizer's arrays as
+        they are held, without bias correction (each record ends a call of the engine, so record sparsely);
+        `diverged` : the share of replicas of which a weight is infinite or NaN.
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -71,8 +79,9 @@ def simulate(
     -------
     Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
     `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
-    needs. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of one point's 64 replicas
-    if that is more.
+    needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean, which is then infinite or
+    NaN, and counts in `diverged`. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of
+    one point's 64 replicas if that is more.
 
     Raises
     ------
@@ -167,6 +176,7 @@ class PointBlock:
         self.numbers = np.zeros(len(points), np.uint32) if common else np.asarray(points, dtype=np.uint32)
         self.samples = samples_of(specification.observables)
         self.pairs = needs_previous(self.samples)
+        self.buffers = buffers_of(self.samples)
 
     def start(self, replicas: int) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
@@ -201,25 +211,43 @@ class PointBlock:
             point_numbers=self.numbers,
         )
         parts = []
-        for call in calls(specification.record, longest, max(2, SNAPSHOTS // cells), self.pairs):
+        # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
+        most = 1 if self.buffers else max(2, SNAPSHOTS // cells)
+        for call in calls(specification.record, longest, most, self.pairs):
             coefficients, decay = clock.block(call.first, call.last)
             snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
             advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
             if len(call.now):
-                parts.append(self.measured(call, snapshots, decay, replicas.start))
+                recorded = self.recorded(call, snapshots, decay, replicas.start)
+                recorded = self.with_rates(recorded, clock, call)._replace(buffers=self.held(state))
+                parts.append({name: measure(name, recorded) for name in self.samples})
             progress.advance(cells * (call.last - call.first))
         return {name: concatenated([part[name] for part in parts]) for name in self.samples}
 
-    def measured(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Statistics:
-        """The moments at one call's records; what compares two steps is NaN at step 0."""
+    def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
+        """What one call recorded; what compares two steps is NaN at step 0."""
         of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
-        previous, share = None, None
-        if self.pairs:
-            previous = snapshots[call.before]
-            share = decay.T[call.at[call.before]] if decay.size else np.full((len(call.now), 1), np.nan)
-            previous[call.at[call.now] + call.first == 0] = np.nan
-        cautious = self.optimizer.decays_where_aligned
-        return {
-            name: measure(name, snapshots[call.now], previous, share, of_problem, first_replica, cautious)
-            for name in self.samples
-        }
+        found = Recorded(snapshots[call.now], first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
+        if not self.pairs:
+            return found
+        previous = snapshots[call.before]
+        previous[call.at[call.now] + call.first == 0] = np.nan
+        return found._replace(previous=previous, decay=self.of_update(call, decay))
+
+    def of_update(self, call: Call, values: FloatArray) -> FloatArray:
+        """What a call's updates have, shape (points, steps), of the one that led to each record: (records, points)."""
+        if not values.size:
+            return np.full((len(call.now), 1), np.nan)
+        found = values.T[call.at[call.before]]
+        return np.where((call.at[call.now] + call.first == 0)[:, None], np.nan, found)
+
+    def with_rates(self, recorded: Recorded, clock: Clock, call: Call) -> Recorded:
+        """With the learning rates of the updates, and how they make an effective one, where that is asked for."""
+        if not any(name in EFFECTIVE for name in self.samples):
+            return recorded
+        lr = self.of_update(call, clock.learning_rates(call.first, call.last))
+        return recorded._replace(lr=lr, matched=matched_rate_of(self.specification.optimizer))
+
+    def held(self, state: Any) -> dict[str, Any]:
+        """The optimizer's arrays that are measured, as one record."""
+        return {name: state[self.optimizer.State._fields.index(name)][None] for name in self.buffers}

@@ -8,19 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ..optimizers import Optimizer
-from ..problems import Problem, chosen_observables
+from ..optimizers import SGD, Adam, AdamP, AdamW, AdEMAMix, Lion, NAdam, Optimizer, RMSprop, SignSGD
+from ..optimizers.optimizer import SymbolicTime
+from ..problems import MEASURED, Problem, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
 from ..records import Grid, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
-from .observables import PER_COORDINATE, SCALARS
+from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
 RANDOM_NUMBERS = ("common", "independent")
+
+# Optimizers whose updates do not fall with the norm of scale-invariant weights: SGD's gradients do.
+UNIT_UPDATES = (AdamW, Adam, AdEMAMix, NAdam, RMSprop, AdamP, Lion, SignSGD)
+# Dims of results that no sweep axis may have for its own.
+RESULT_DIMS = ("step", "order")
 
 # What the Noise contract's counter has numbers for.
 LIMITS = {
@@ -87,6 +93,7 @@ def specify(
     steps = check_steps(steps)
     check_limit("steps", steps)
     over = grid(optimizer, problem)
+    check_axes(over)
     check_limit("points", over.points)
     check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
@@ -96,7 +103,7 @@ def specify(
         schedule=check_schedule("schedule", schedule, steps),
         decay_schedule=check_schedule("decay_schedule", decay_schedule, steps),
         record=recorded_steps(record, steps),
-        observables=check_observables(observables, problem),
+        observables=check_observables(observables, problem, optimizer),
         replicas=check_replicas(replicas),
         seed=check_seed(seed),
         dtype=dtype,
@@ -123,9 +130,22 @@ def check_limit(name: str, value: int) -> None:
         )
 
 
-def check_observables(observables: str | Sequence[str] | None, problem: Problem) -> tuple[str, ...]:
-    """The observables asked for. Raises `ValueError` for one that a user's problem lists and nothing here measures."""
-    names = chosen_observables(problem, observables)
+def check_axes(over: Grid) -> None:
+    """Raise `ValueError` for a sweep axis with the name of something measured."""
+    for dim in over.dims:
+        if dim in (*MEASURED, *RESULT_DIMS):
+            raise ValueError(f"a sweep axis cannot be called {dim!r}, as a part of the result is; give it another name")
+
+
+def check_observables(
+    observables: str | Sequence[str] | None, problem: Problem, optimizer: Optimizer
+) -> tuple[str, ...]:
+    """The observables asked for.
+
+    Raises `ValueError` for one that a user's problem lists and nothing here measures, or that the optimizer lacks.
+    """
+    names = chosen_observables(problem, observables, measured=True)
+    check_measured(names, optimizer)
     for name in names:
         if name not in (*SCALARS, *PER_COORDINATE):
             known = ", ".join(map(repr, (*SCALARS, *PER_COORDINATE)))
@@ -133,6 +153,40 @@ def check_observables(observables: str | Sequence[str] | None, problem: Problem)
                 f"{type(problem).__name__} lists the observable {name!r}, but simulate measures only {known}"
             )
     return names
+
+
+def check_measured(names: Sequence[str], optimizer: Optimizer) -> None:
+    """Raise `ValueError` where the optimizer has no such array, effective rate or decay per step."""
+    kind = type(optimizer).__name__
+    for name in names:
+        held = optimizer.State._fields
+        if name in BUFFERS and BUFFERS[name] not in held:
+            raise ValueError(f"{name} needs an optimizer that holds a {BUFFERS[name]}; {kind} holds {', '.join(held)}")
+        if name in EFFECTIVE and not matched_rate_of(optimizer):
+            raise ValueError(
+                f"{name} of {kind} is not known: it is that of SGD and of updates whose size does not fall with the "
+                f"norm ({', '.join(each.__name__ for each in UNIT_UPDATES)})"
+            )
+        some = optimizer.decays_where_aligned
+        if name == "effective_learning_rate_exact" and (some or not decays_weights(optimizer)):
+            why = "decays only some coordinates" if some else "has no decay apart from the gradient"
+            raise ValueError(
+                f"{name} needs an optimizer that multiplies every weight by 1 − α each step, but this {kind} {why}; "
+                "use decay='per_lr' where it has one, or effective_learning_rate"
+            )
+
+
+def matched_rate_of(optimizer: Optimizer) -> str:
+    """The result of the derivation `effective-learning-rate` that is this optimizer's; empty where none is."""
+    if isinstance(optimizer, SGD):
+        return "matched_lr"
+    return "matched_lr_of_signs" if isinstance(optimizer, UNIT_UPDATES) else ""
+
+
+def decays_weights(optimizer: Optimizer) -> bool:
+    """Whether a step multiplies the old weight by 1 − α at all, whatever λ."""
+    share = optimizer.decay_per_step(SymbolicTime(step=1.0, lr=1.0, weight_decay=1.0, multiplier=1.0))
+    return bool(np.any(np.asarray(share)))
 
 
 def check_replicas(replicas: Any) -> range:

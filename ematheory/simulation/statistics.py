@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..records import Grid
 from ..typing import FloatArray
-from .observables import PER_COORDINATE, WEIGHT, samples_of
+from .observables import COORDINATES, PER_COORDINATE, WEIGHT, samples_of
 from .reductions import ORDERS, Moments
 
 # What `combine` needs: Σ(x − mean)^p over replicas, p = 2, 3, 4 along the dim `order`.
@@ -70,7 +70,7 @@ def dataset(
     for sample, of in moments.items():
         arrays[sample + CENTRAL_SUMS] = ((*dims_of(mean_name(sample)), "order"), np.moveaxis(of.sums, 0, -1))
     coords: dict[str, Any] = {"step": np.asarray(record, dtype=np.int64), "order": np.array(ORDERS)}
-    if WEIGHT in moments:
+    if any(sample in COORDINATES for sample in moments):
         coords["coordinate"] = np.arange(coordinates)
     return over.dataset(arrays, **coords)
 
