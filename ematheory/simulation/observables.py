@@ -223,8 +223,13 @@ def measure(sample: str, recorded: Recorded) -> Moments:
     """A sample's moments over replicas at each record: arrays (records, points), or (…, d) of one per coordinate."""
     if sample in COORDINATES:
         return coordinate_moments(recorded.weights, recorded.first_replica, COORDINATES[sample])
+    return scalar_moments(replica_values(sample, recorded), recorded.first_replica)
+
+
+def scalar_moments(values: FloatArray, first_replica: int) -> Moments:
+    """The moments over the replicas of values (records, points, replicas)."""
     with np.errstate(all="ignore"):
-        return replica_moments(np.moveaxis(replica_values(sample, recorded), -1, 0), recorded.first_replica)
+        return replica_moments(np.moveaxis(values, -1, 0), first_replica)
 
 
 def replica_values(sample: str, recorded: Recorded) -> FloatArray:
