@@ -24,6 +24,7 @@ from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
+from .memory import check_fits, estimate
 from .nodes import Node, Statistics, Values, along, joined_statistics, points_first
 from .observables import (
     COORDINATES,
@@ -62,6 +63,7 @@ def simulate(
     backend: str = "auto",
     isa: str = "auto",
     threads: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
     """Run an optimizer on a problem, many replicas at once, and return statistics over the replicas.
@@ -102,6 +104,8 @@ def simulate(
         GPU where there is one and the request has 2³² particle-steps or more.
     isa, threads : one of `isas()`; a number, by default all of this process's CPUs. Neither they nor the backend
         change a bit of the result.
+    memory_limit : bytes; by default what the machine has available. A run whose estimate is more is refused before it
+        starts; the estimate is `memory_bytes` in the attribute `run`.
     progress : True for a line on a terminal, or a function of (done, total) particle-steps.
 
     Returns
@@ -114,7 +118,8 @@ def simulate(
 
     Raises
     ------
-    ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this.
+    ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this,
+        a run that would not fit into memory.
     TypeError : what is not a number, record or range where one is needed.
 
     Warns UnstableWarning, with the bound, where the weights grow without bound at the peak rate.
@@ -135,6 +140,7 @@ def simulate(
         quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
     )  # fmt: skip
     engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
         warn_if_unstable(problem, optimizer)
@@ -142,7 +148,10 @@ def simulate(
     with Progress(progress, work_of(specification)) as reported:
         statistics = run(specification, engine, reported)
     result = dataset(specification, statistics)
-    ran = run_attribute(backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started)
+    ran = run_attribute(
+        backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started,
+        memory_bytes=memory,
+    )  # fmt: skip
     return result.assign_attrs({**specification.attributes, **ran})
 
 
@@ -154,12 +163,7 @@ def work_of(specification: Specification) -> int:
 
 def run(specification: Specification, engine: Backend, progress: Progress) -> Statistics:
     """What was asked of every point, arrays (points, records, …)."""
-    cut = layout(
-        specification.grid.points,
-        len(specification.replicas),
-        specification.problem.normals_per_step,
-        cells_per_block(specification, engine),
-    )
+    cut = cut_of(specification, engine)
     blocks = [
         run_points(specification, engine, cut, points, progress)
         for points in point_blocks(specification.grid.points, cut.points)
@@ -167,10 +171,11 @@ def run(specification: Specification, engine: Backend, progress: Progress) -> St
     return {name: points_first(along([block[name] for block in blocks], axis=1)) for name in blocks[0]}
 
 
-def cells_per_block(specification: Specification, engine: Backend) -> int:
-    """The engine's, or fewer where weights are kept for later records: they are bounded too."""
+def cut_of(specification: Specification, engine: Backend) -> Layout:
+    """The layout of the engine's blocks, of smaller ones where weights are kept for later records."""
     kept = kept_at_once(sources(specification.record, specification.lags))
-    return min(engine.cells_per_block, max(1, KEPT // kept)) if kept else engine.cells_per_block
+    cells = min(engine.cells_per_block, max(1, KEPT // kept)) if kept else engine.cells_per_block
+    return layout(specification.grid.points, len(specification.replicas), specification.problem.normals_per_step, cells)
 
 
 def run_points(
