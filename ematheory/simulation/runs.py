@@ -250,7 +250,8 @@ class PointBlock:
             coefficients, decay = clock.block(call.first, call.last)
             snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
             advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
-            lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
+            if specification.lags:
+                lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
             here = self.at_records(call)
             if len(here.now):
                 recorded = self.recorded(here, snapshots, decay, replicas.start)
