@@ -50,6 +50,7 @@ FACE = {
     "every": "recording",
     "simulate": "simulation",
     "combine": "simulation",
+    "autocorrelation_timescale": "simulation",
     "compare": "comparison",
     "isas": "native",
     "train": "training",

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 # Variables that say something of another one, and are not compared themselves.
-SUFFIXES = ("_sem", "_central_sums")
+SUFFIXES = ("_sem", "_central_sums", "_error_covariance")
 # Relative; a difference below it is rounding, which says nothing where the measurement does not vary.
 ROUNDING = 1e-12
 

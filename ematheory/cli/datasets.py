@@ -70,6 +70,8 @@ def cells(measured: xr.Dataset, predicted: xr.Dataset | None, name: str, place: 
     value, error = (float(measured[variable].sel(place)) for variable in (name, f"{name}_sem"))
     if predicted is None:
         return [f"{value:.6g}", f"{error:.2g}"]
+    if name not in predicted:
+        return [f"{value:.6g}", f"{error:.2g}", "", ""]
     expected = float(predicted[name].sel(place))
     z = f"{(value - expected) / error:+.2f}" if error > 0 else "" if value != expected else "+0.00"
     return [f"{value:.6g}", f"{error:.2g}", f"{expected:.6g}", z]

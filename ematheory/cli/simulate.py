@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ..schedules import Schedule
 
 
+# What is shown besides the observables, by how it ends.
+SHOWN = ("autocovariance", "_quantiles", "_first_passage", "_first_passage_missed")
+
+
 @nouns.spelled_out(problem=PROBLEM, optimizer=OPTIMIZER, schedule=SCHEDULE)
 def simulate(
     problem: Problem,
@@ -29,6 +33,16 @@ def simulate(
     steps: Annotated[int, typer.Option(help="T, updates per replica.", rich_help_panel=ON_RUN)] = 1000,
     every: options.Every = None,
     observables: options.Observables = None,
+    lags: Annotated[
+        str | None, typer.Option(help="Autocovariances at these lags, 1,10,100 steps.", rich_help_panel=ON_RUN)
+    ] = None,
+    quantiles: Annotated[
+        str | None, typer.Option(help="Over replicas, at these probabilities, 0.1,0.5,0.9.", rich_help_panel=ON_RUN)
+    ] = None,
+    first_passage: Annotated[
+        str | None,
+        typer.Option(help="First record with an observable at or below a target, risk=0.1.", rich_help_panel=ON_RUN),
+    ] = None,
     replicas: Annotated[int, typer.Option(help="Independent runs.", rich_help_panel=ON_RUN)] = 64,
     seed: Annotated[int, typer.Option(help="Of the noise, in 0…2^64 − 1.", rich_help_panel=ON_RUN)] = 0,
     dtype: Annotated[str, typer.Option(help="float64 or float32, of the state.", rich_help_panel=ON_RUN)] = "float64",
@@ -51,18 +65,55 @@ def simulate(
         "record": None if every is None else each(every),
         "observables": None if observables is None else options.names(observables),
     }
+    asked: dict[str, Any] = {
+        "lags": None if lags is None else whole("lags", lags),
+        "quantiles": None if quantiles is None else several("quantiles", quantiles),
+        "first_passage": None if first_passage is None else targets(first_passage),
+    }
     measured = run(
-        problem, optimizer, **plan, replicas=replicas, seed=seed, dtype=dtype, backend=backend, isa=isa,
+        problem, optimizer, **plan, **asked, replicas=replicas, seed=seed, dtype=dtype, backend=backend, isa=isa,
         threads=threads, progress=sys.stderr.isatty(),
     )  # fmt: skip
     predicted, reason = prediction(problem, optimizer, plan)
-    show(measured, predicted, reason, plan["observables"] or problem.observables[:1], json)
+    names = plan["observables"] or problem.observables[:1]
+    more = [name for name in map(str, measured.data_vars) if name.endswith(SHOWN)]
+    show(measured, predicted, reason, (*names, *more), json)
+
+
+def several(name: str, text: str) -> list[float]:
+    values = options.numbers(name, text)
+    return values if isinstance(values, list) else [values]
+
+
+def whole(name: str, text: str) -> list[int | float]:
+    """Numbers as whole ones where they are."""
+    return [int(value) if value.is_integer() else value for value in several(name, text)]
+
+
+def targets(text: str) -> dict[str, float]:
+    """`"risk=0.1,weight-norm=2"` as targets by observable. Raises `ValueError` for what is not one number each.
+
+    >>> targets("risk=0.1,weight-norm=2")
+    {'risk': 0.1, 'weight_norm': 2.0}
+    """
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, target = part.partition("=")
+        try:
+            found[options.names(name)[0]] = float(target)
+        except ValueError:
+            raise ValueError(f"--first-passage must be such as risk=0.1, joined by commas, got {text!r}") from None
+    return found
 
 
 def prediction(problem: Problem, optimizer: Optimizer, plan: dict[str, Any]) -> tuple[xr.Dataset | None, str]:
     """What is predicted for the run, or None and the reason why nothing is."""
     from .. import predict
+    from ..problems import MEASURED
 
+    names = plan["observables"]
+    if names is not None and not all(name in MEASURED for name in names):
+        plan = {**plan, "observables": tuple(name for name in names if name not in MEASURED)}
     try:
         # Whatever predict warns of, simulate has warned of already.
         with warnings.catch_warnings():
@@ -85,7 +136,10 @@ def show(measured: xr.Dataset, predicted: xr.Dataset | None, reason: str, names:
     refuse_long(sum(measured[name].size for name in names))
     ran = json_format.loads(measured.attrs["run"])
     title = f"{ran['backend']} engine, {ran['isa']}, {ran['seconds']:.2g} s"
-    Console().print(table(title, measured, predicted, names))
+    made = table(title, measured, predicted, names)
+    # A name that is cut off says nothing: a wide table wraps in a narrow terminal instead.
+    needed = Console(width=1000).measure(made).maximum
+    Console(width=max(needed, Console().width)).print(made)
     for note in (reason, (predicted.attrs.get("approximation", "") if predicted is not None else "")):
         if note:
             typer.echo(f"note: {note}")

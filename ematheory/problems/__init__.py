@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from .linear_regression import LinearRegression, LinearRegressionCoefficients
 from .noisy_quadratic import NoisyQuadratic, NoisyQuadraticCoefficients
-from .problem import Problem, chosen_observables
+from .problem import MEASURED, Problem, chosen_observables
 from .random_walk import RandomWalk, RandomWalkCoefficients
 from .reshuffled_data import ReshuffledData, ReshuffledDataCoefficients
 from .scale_invariant import ScaleInvariant, ScaleInvariantCoefficients
 
 __all__ = [
     "COUPLED",
+    "MEASURED",
     "RECORDS",
     "LinearRegression",
     "LinearRegressionCoefficients",

@@ -15,12 +15,18 @@ import xarray as xr
 from ..records import Interval, Record, as_field, check_choice
 from ..typing import Value
 
+# What `simulate` measures on any problem, and `predict` has no expectation of.
+MEASURED = (
+    "update_norm", "update_ratio", "effective_learning_rate", "effective_learning_rate_exact", "weight_second_moment",
+    "first_moment_mean_square", "second_moment_mean", "diverged",
+)  # fmt: skip
+
 
 class Problem(Record):
     """What every problem record provides.
 
     `Coefficients` (a NamedTuple) holds what `gradient` needs of each coordinate; `observables` are the names that
-    `simulate` and `predict` can return for it, the first being the default.
+    `simulate` and `predict` can return for it, the first being the default. `simulate` measures `MEASURED` besides.
     """
 
     Coefficients: ClassVar[type[Any]]
@@ -53,14 +59,17 @@ class Problem(Record):
         raise NotImplementedError
 
 
-def chosen_observables(problem: Problem, observables: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The observables asked for, each once; None is the problem's first.
+def chosen_observables(
+    problem: Problem, observables: str | Sequence[str] | None, measured: bool = False
+) -> tuple[str, ...]:
+    """The observables asked for, each once; None is the problem's first. `measured` allows those of `MEASURED`.
 
     Raises `ValueError` listing the known ones for an unknown name or none at all, `TypeError` for what is not names.
     """
     if observables is None:
         return problem.observables[:1]
-    known = ", ".join(map(repr, problem.observables))
+    allowed = (*problem.observables, *MEASURED) if measured else problem.observables
+    known = ", ".join(map(repr, allowed))
     names = (observables,) if isinstance(observables, str) else observables
     names = tuple(names) if isinstance(names, Iterable) else (names,)
     if not all(isinstance(name, str) for name in names):
@@ -68,7 +77,9 @@ def chosen_observables(problem: Problem, observables: str | Sequence[str] | None
     if not names:
         raise ValueError(f"observables needs at least one of {known}, got none")
     for name in names:
-        check_choice(f"observables of {type(problem).__name__}", name, problem.observables)
+        if name in MEASURED and not measured:
+            raise ValueError(f"{name!r} is measured by simulate and not predicted; predict knows {known}")
+        check_choice(f"observables of {type(problem).__name__}", name, allowed)
     return tuple(dict.fromkeys(names))
 
 

@@ -112,6 +112,10 @@ class Clock:
             power = power * column
         return power
 
+    def learning_rates(self, first: int, last: int) -> FloatArray:
+        """η_k of updates first+1 … last in float64, shape (points or 1, steps)."""
+        return np.asarray(HostTime(self, first, last).lr)
+
     def block(self, first: int, last: int) -> tuple[np.ndarray[Any, Any], FloatArray]:
         """Of updates first+1 … last: the coefficients, shape (points, steps, K), and α_k in float64, (points, steps).
 

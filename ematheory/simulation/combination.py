@@ -10,6 +10,8 @@ import xarray as xr
 
 from ..comparison import SUFFIXES, check_same_grid
 from ..results import RUN, run_attribute, without_run
+from .autocovariance import AUTOCOVARIANCE
+from .distributions import PASSAGE, QUANTILES, TRAJECTORY
 from .reductions import joined
 from .statistics import CENTRAL_SUMS, STANDARD_ERROR, moments_in, variables
 
@@ -40,6 +42,7 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
     128
     """
     (first, second), (before, after) = in_order(x, y)
+    check_joinable(first, second)
     check_same_settings(first, second)
     check_same_grid(first, second, ("first", "second"))
     names = sorted(map(str, first.data_vars))
@@ -57,6 +60,17 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
     result = first.assign({name: first[name].copy(data=value) for name, value in values.items()})
     ran = run_attribute(combined=[json.loads(part.attrs.get(RUN, "null")) for part in (first, second)])
     return result.assign_attrs({"replicas_stop": after.stop, **ran})
+
+
+def check_joinable(*results: xr.Dataset) -> None:
+    """Raise `ValueError` for what is more than means and variances: those of a part say too little of the whole."""
+    ends = (AUTOCOVARIANCE, QUANTILES, PASSAGE, TRAJECTORY)
+    for name in (str(name) for result in results for name in result.data_vars):
+        if name.endswith(ends):
+            raise ValueError(
+                f"combine joins means and variances, and cannot join {name!r}: simulate all replicas in one call, or "
+                "drop those variables from both results"
+            )
 
 
 def in_order(x: xr.Dataset, y: xr.Dataset) -> tuple[tuple[xr.Dataset, xr.Dataset], tuple[range, range]]:

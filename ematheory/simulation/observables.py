@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from itertools import product
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arithmetic import arctan2
+from ..derivations import derive
 from ..typing import FloatArray
 from .reductions import LEAF, Moments, concatenated, replica_moments, vector_sum
 
@@ -16,12 +19,17 @@ from .reductions import LEAF, Moments, concatenated, replica_moments, vector_sum
 TEMPORARY = 2**20
 
 
+UNKNOWN = np.full((1, 1, 1, 1), np.nan)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class View(NamedTuple):
     """Recorded weights in float64, shape (records, points, replicas, d), with the weights one step before.
 
-    `decay` is α of the update between the two, shape (records, points, 1, 1); `problem` the problem's coefficients,
-    each of shape (points, 1, d). Without a step before, `previous` and `decay` are NaN. `cautious`: only coordinates
-    with u·w ≥ 0 decayed.
+    `decay` is α, and `lr` η, of the update between the two, shape (records, points, 1, 1); `problem` the problem's
+    coefficients, each of shape (points, 1, d). Without a step before, `previous`, `decay` and `lr` are NaN. `cautious`:
+    only coordinates with u·w ≥ 0 decayed. `matched` is the effective rate's result in its derivation; `buffers` the
+    optimizer's other arrays by their names, in the weight's shape.
     """
 
     weight: FloatArray
@@ -29,6 +37,40 @@ class View(NamedTuple):
     decay: FloatArray
     problem: Any
     cautious: bool = False
+    lr: FloatArray = UNKNOWN
+    matched: str = ""
+    buffers: Mapping[str, FloatArray] = NOTHING
+
+
+class Recorded(NamedTuple):
+    """What a block of a run recorded, in the run's dtype: a `View` that is not cut into pieces yet.
+
+    `decay` and `lr` have shape (records, points); what no observable needs is None.
+    """
+
+    weights: Any
+    first_replica: int
+    problem: Any
+    previous: Any | None = None
+    decay: FloatArray | None = None
+    lr: FloatArray | None = None
+    cautious: bool = False
+    matched: str = ""
+    buffers: Mapping[str, Any] = NOTHING
+
+    def view(self, *where: slice) -> View:
+        """The pieces in float64."""
+        weight, previous, buffers = self.weights, self.previous, self.buffers
+        return View(
+            weight=np.asarray(weight[where], dtype=np.float64),
+            previous=UNKNOWN if previous is None else np.asarray(previous[where], dtype=np.float64),
+            decay=UNKNOWN if self.decay is None else self.decay[where[0], :, None, None],
+            problem=self.problem,
+            cautious=self.cautious,
+            lr=UNKNOWN if self.lr is None else self.lr[where[0], :, None, None],
+            matched=self.matched,
+            buffers={name: np.asarray(values[where], dtype=np.float64) for name, values in buffers.items()},
+        )
 
 
 def risk(view: View) -> FloatArray:
@@ -37,9 +79,29 @@ def risk(view: View) -> FloatArray:
     return 0.5 * vector_sum(view.problem.curvature * (distance * distance))
 
 
+def mean_square(vectors: FloatArray) -> FloatArray:
+    return np.asarray(vector_sum(vectors * vectors) / vectors.shape[-1])
+
+
 def weight_mean_square(view: View) -> FloatArray:
     """(1/d) Σ w_i²."""
-    return np.asarray(vector_sum(view.weight * view.weight) / view.weight.shape[-1])
+    return mean_square(view.weight)
+
+
+def first_moment_mean_square(view: View) -> FloatArray:
+    """(1/d) Σ m_i², of the running mean of the gradient."""
+    return mean_square(view.buffers["first_moment"])
+
+
+def second_moment_mean(view: View) -> FloatArray:
+    """(1/d) Σ v_i, of the running mean of the gradient's square."""
+    second = view.buffers["second_moment"]
+    return np.asarray(vector_sum(second) / second.shape[-1])
+
+
+def diverged(view: View) -> FloatArray:
+    """1 where some weight is infinite or NaN, else 0."""
+    return np.asarray(~np.isfinite(view.weight).all(-1), dtype=np.float64)
 
 
 def norm(vectors: FloatArray) -> FloatArray:
@@ -68,6 +130,43 @@ def update_cosine(view: View) -> FloatArray:
     return vector_sum(view.previous * update) / (norm(view.previous) * norm(update))
 
 
+def update_norm(view: View) -> FloatArray:
+    """‖w_t − w_{t−1}‖, of the whole step that led to the record: the decay's share is in it."""
+    return norm(view.weight - view.previous)
+
+
+def update_ratio(view: View) -> FloatArray:
+    """‖w_t − w_{t−1}‖/‖w_{t−1}‖, the update's norm over that of the weights it changed."""
+    return np.asarray(update_norm(view) / norm(view.previous))
+
+
+def effective_learning_rate(view: View) -> FloatArray:
+    """The published form, η_t/‖w_{t−1}‖² of SGD and η_t/‖w_{t−1}‖ of updates that do not fall with the norm."""
+    return matched_rate(view, np.zeros_like(view.lr))
+
+
+def effective_learning_rate_exact(view: View) -> FloatArray:
+    """The published form over 1 − α_t, α_t the decay per step: exact without memory (R7)."""
+    return matched_rate(view, view.decay)
+
+
+def matched_rate(view: View, decay: FloatArray) -> FloatArray:
+    """The learning rate at which weights of norm 1 that do not decay turn as these do."""
+    return np.asarray(
+        matching(view.matched)(
+            lr=view.lr[..., 0],
+            decay_per_step=decay[..., 0],
+            weight_norm=norm(view.previous),
+            other_weight_norm=1.0,
+        )
+    )
+
+
+@cache
+def matching(result: str) -> Callable[..., Any]:
+    return derive("effective-learning-rate").function(result)
+
+
 # One number per replica: its function, by the name of the observable that is its mean over replicas.
 SCALARS: Mapping[str, Callable[[View], FloatArray]] = {
     "risk": risk,
@@ -75,21 +174,43 @@ SCALARS: Mapping[str, Callable[[View], FloatArray]] = {
     "weight_norm": weight_norm,
     "rotation": rotation,
     "update_cosine": update_cosine,
+    "update_norm": update_norm,
+    "update_ratio": update_ratio,
+    "effective_learning_rate": effective_learning_rate,
+    "effective_learning_rate_exact": effective_learning_rate_exact,
+    "first_moment_mean_square": first_moment_mean_square,
+    "second_moment_mean": second_moment_mean,
+    "diverged": diverged,
 }
-PAIRED = ("rotation", "update_cosine")
+EFFECTIVE = ("effective_learning_rate", "effective_learning_rate_exact")
+# Those of a step: they need the weights one step before the record, and are NaN at step 0.
+PAIRED = ("rotation", "update_cosine", "update_norm", "update_ratio", *EFFECTIVE)
+# Those of the optimizer's other arrays: which one they need, at the record.
+BUFFERS: Mapping[str, str] = {"first_moment_mean_square": "first_moment", "second_moment_mean": "second_moment"}
 
 # The sample whose moments over replicas an observable is read off: its own, or the weight per coordinate.
 WEIGHT = "weight"
-PER_COORDINATE = ("weight_mean", "weight_variance")
+OF_WEIGHT = ("weight_mean", "weight_variance")
+PER_COORDINATE = (*OF_WEIGHT, "weight_second_moment")
+# The samples per coordinate: what each makes of the weight.
+COORDINATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+    WEIGHT: lambda weight: weight,
+    "weight_second_moment": lambda weight: weight * weight,
+}
 
 
 def samples_of(observables: tuple[str, ...]) -> tuple[str, ...]:
     """The samples that the observables need, in order."""
-    return tuple(dict.fromkeys(WEIGHT if name in PER_COORDINATE else name for name in observables))
+    return tuple(dict.fromkeys(WEIGHT if name in OF_WEIGHT else name for name in observables))
 
 
 def needs_previous(samples: tuple[str, ...]) -> bool:
     return any(name in PAIRED for name in samples)
+
+
+def buffers_of(samples: tuple[str, ...]) -> tuple[str, ...]:
+    """The optimizer's arrays that the samples need."""
+    return tuple(BUFFERS[name] for name in samples if name in BUFFERS)
 
 
 def pieces(length: int, weight: int) -> Iterator[slice]:
@@ -98,51 +219,41 @@ def pieces(length: int, weight: int) -> Iterator[slice]:
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
-def measure(
-    sample: str,
-    weights: Any,
-    previous: Any | None,
-    decay: FloatArray | None,
-    problem: Any,
-    first_replica: int,
-    cautious: bool = False,
-) -> Moments:
-    """A sample's moments over replicas at each record: arrays (records, points), or (records, points, d) of the weight.
+def measure(sample: str, recorded: Recorded) -> Moments:
+    """A sample's moments over replicas at each record: arrays (records, points), or (…, d) of one per coordinate."""
+    if sample in COORDINATES:
+        return coordinate_moments(recorded.weights, recorded.first_replica, COORDINATES[sample])
+    return scalar_moments(replica_values(sample, recorded), recorded.first_replica)
 
-    `weights` has shape (records, points, replicas, d) in any dtype, and so has `previous` where the sample needs it.
-    """
-    if sample == WEIGHT:
-        return weight_moments(weights, first_replica)
-    records, points, replicas, d = weights.shape
-    values = np.empty((records, points, replicas))
+
+def scalar_moments(values: FloatArray, first_replica: int) -> Moments:
+    """The moments over the replicas of values (records, points, replicas)."""
     with np.errstate(all="ignore"):
-        for some, few in product(pieces(records, points * min(replicas, LEAF) * d), pieces(replicas, points * d)):
-            view = view_of(weights[some, :, few], previous, decay, problem, (some, slice(None), few))
-            values[some, :, few] = SCALARS[sample](view._replace(cautious=cautious))
         return replica_moments(np.moveaxis(values, -1, 0), first_replica)
 
 
-def view_of(
-    weights: Any, previous: Any | None, decay: FloatArray | None, problem: Any, where: tuple[slice, ...]
-) -> View:
-    weight = np.asarray(weights, dtype=np.float64)
-    if previous is None or decay is None:
-        return View(weight, np.full((1, 1, 1, 1), np.nan), np.full((1, 1, 1, 1), np.nan), problem)
-    return View(weight, np.asarray(previous[where], dtype=np.float64), decay[where[0], :, None, None], problem)
+def replica_values(sample: str, recorded: Recorded) -> FloatArray:
+    """A sample's value of each replica at each record, shape (records, points, replicas)."""
+    records, points, replicas, d = recorded.weights.shape
+    values = np.empty((records, points, replicas))
+    with np.errstate(all="ignore"):
+        for some, few in product(pieces(records, points * min(replicas, LEAF) * d), pieces(replicas, points * d)):
+            values[some, :, few] = SCALARS[sample](recorded.view(some, slice(None), few))
+    return values
 
 
-def weight_moments(weights: Any, first_replica: int) -> Moments:
-    """The weights' moments per coordinate, a bounded number of coordinates at a time."""
+def coordinate_moments(weights: Any, first_replica: int, of: Callable[[FloatArray], FloatArray]) -> Moments:
+    """The moments per coordinate of a function of the weights, a bounded number of coordinates at a time."""
     records, points, replicas, d = weights.shape
     places = points * -(-replicas // LEAF) * LEAF
     columns = list(pieces(d, places))
     with np.errstate(all="ignore"):
         parts = [
-            concatenated([column_moments(weights[some, ..., few], first_replica) for few in columns], axis=2)
+            concatenated([column_moments(of, weights[some, ..., few], first_replica) for few in columns], axis=2)
             for some in pieces(records, places * min(d, columns[0].stop))
         ]
     return concatenated(parts)
 
 
-def column_moments(weights: Any, first_replica: int) -> Moments:
-    return replica_moments(np.moveaxis(np.asarray(weights, dtype=np.float64), 2, 0), first_replica)
+def column_moments(of: Callable[[FloatArray], FloatArray], weights: Any, first_replica: int) -> Moments:
+    return replica_moments(np.moveaxis(of(np.asarray(weights, dtype=np.float64)), 2, 0), first_replica)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,16 +19,28 @@ from ..results import run_attribute
 from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
+from .autocovariance import AUTOCOVARIANCE, KEPT, Lagged, kept_at_once, sources
 from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
-from .observables import measure, needs_previous, samples_of
+from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
+from .memory import check_fits, estimate
+from .nodes import Node, Statistics, Values, along, joined_statistics, points_first
+from .observables import (
+    COORDINATES,
+    EFFECTIVE,
+    Recorded,
+    buffers_of,
+    measure,
+    needs_previous,
+    replica_values,
+    samples_of,
+    scalar_moments,
+)
 from .progress import Progress
-from .reductions import Moments, concatenated, joined, joined_tree
-from .specification import Specification, specify
+from .reductions import joined_tree
+from .specification import Specification, matched_rate_of, specify
 from .statistics import dataset
-
-Statistics = Mapping[str, Moments]
 
 
 def simulate(
@@ -39,6 +52,10 @@ def simulate(
     decay_schedule: Schedule | Sequence[float] | FloatArray | None = None,
     record: Every | Sequence[int] | None = None,
     observables: str | Sequence[str] | None = None,
+    quantiles: Sequence[float] | None = None,
+    lags: Sequence[int] | None = None,
+    first_passage: Mapping[str, float] | None = None,
+    trajectories: Sequence[int] | None = None,
     replicas: int | range = 64,
     seed: int = 0,
     dtype: str = "float64",
@@ -46,6 +63,7 @@ def simulate(
     backend: str = "auto",
     isa: str = "auto",
     threads: int | None = None,
+    memory_limit: float | None = None,
     progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
     """Run an optimizer on a problem, many replicas at once, and return statistics over the replicas.
@@ -56,7 +74,28 @@ def simulate(
     steps : T ≥ 1, the updates of a run.
     schedule, decay_schedule : multiply lr and weight_decay: a schedule, T multipliers, or None (1).
     record : the recorded step counts: a list, `every(n)`, or None for the start and the end. Step 0 is the start.
-    observables : names among the problem's; default its first. See `ematheory.simulation.observables`.
+    observables : names among the problem's; default its first. On every problem also
+
+        `update_norm`, `update_ratio` : ‖w_t − w_{t−1}‖ of the step that led to the record, and that over ‖w_{t−1}‖;
+        `effective_learning_rate`, `effective_learning_rate_exact` : η_t/‖w_{t−1}‖² of SGD and η_t/‖w_{t−1}‖ of the Adam
+        family and of sign updates; the exact form is that over 1 − α_t, α_t the decay per step;
+        `weight_second_moment` : E w² per coordinate;
+        `first_moment_mean_square`, `second_moment_mean` : E (1/d) Σ m_i² and E (1/d) Σ v_i of the optimizer's arrays as
+        they are held, without bias correction (each record ends a call of the engine, so record sparsely);
+        `diverged` : the share of replicas of which a weight is infinite or NaN.
+    quantiles : probabilities p in [0, 1]: `<name>_quantiles` of each observable with one number per replica, along
+        `probability`: the least value that at least a share p of the replicas does not exceed, NaN ranking above ∞.
+        Takes memory for every replica's value at every record.
+    lags : whole numbers of steps ℓ: `autocovariance` along `lag`, the mean over coordinates and replicas of
+        (w_t − E w_t)(w_{t−ℓ} − E w_{t−ℓ}) at each record t, NaN where t < ℓ. The mean E w is taken over each leaf of 64
+        replicas, which leaves the estimate unbiased; `autocovariance_error_covariance` is between the errors of two
+        lags. See `autocorrelation_timescale`.
+    first_passage : targets by observable, such as {"risk": 0.1}: the first recorded step at which a replica is at or
+        below the target; record densely, for no step in between is seen. `<name>_first_passage` is its mean over the
+        replicas that got there by the last record, `…_missed` the share that did not, and `…_quantiles` (those asked
+        for, or the quartiles) are over all replicas, infinite where they fall on one that did not.
+    trajectories : replica numbers, whose weights at the records are `trajectory` along (`replica`, `step`,
+        `coordinate`).
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -65,18 +104,22 @@ def simulate(
         GPU where there is one and the request has 2³² particle-steps or more.
     isa, threads : one of `isas()`; a number, by default all of this process's CPUs. Neither they nor the backend
         change a bit of the result.
+    memory_limit : bytes; by default what the machine has available. A run whose estimate is more is refused before it
+        starts; the estimate is `memory_bytes` in the attribute `run`.
     progress : True for a line on a terminal, or a function of (done, total) particle-steps.
 
     Returns
     -------
     Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
     `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
-    needs. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of one point's 64 replicas
-    if that is more.
+    needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean, which is then infinite or
+    NaN, and counts in `diverged`. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of
+    one point's 64 replicas if that is more.
 
     Raises
     ------
-    ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this.
+    ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this,
+        a run that would not fit into memory.
     TypeError : what is not a number, record or range where one is needed.
 
     Warns UnstableWarning, with the bound, where the weights grow without bound at the peak rate.
@@ -94,18 +137,21 @@ def simulate(
     specification = specify(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
+        quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
     )  # fmt: skip
     engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
         warn_if_unstable(problem, optimizer)
     started = time.monotonic()
     with Progress(progress, work_of(specification)) as reported:
         statistics = run(specification, engine, reported)
-    result = dataset(
-        specification.grid, specification.record, problem.coordinates, specification.observables, statistics
-    )
-    ran = run_attribute(backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started)
+    result = dataset(specification, statistics)
+    ran = run_attribute(
+        backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started,
+        memory_bytes=memory,
+    )  # fmt: skip
     return result.assign_attrs({**specification.attributes, **ran})
 
 
@@ -116,41 +162,32 @@ def work_of(specification: Specification) -> int:
 
 
 def run(specification: Specification, engine: Backend, progress: Progress) -> Statistics:
-    """The moments of every sample, arrays (points, records) or (points, records, d)."""
-    cut = layout(
-        specification.grid.points,
-        len(specification.replicas),
-        specification.problem.normals_per_step,
-        engine.cells_per_block,
-    )
+    """What was asked of every point, arrays (points, records, …)."""
+    cut = cut_of(specification, engine)
     blocks = [
         run_points(specification, engine, cut, points, progress)
         for points in point_blocks(specification.grid.points, cut.points)
     ]
-    samples = samples_of(specification.observables)
-    return {name: swapped(concatenated([block[name] for block in blocks], axis=1)) for name in samples}
+    return {name: points_first(along([block[name] for block in blocks], axis=1)) for name in blocks[0]}
 
 
-def swapped(moments: Moments) -> Moments:
-    """Points before records, as the Dataset has them."""
-    return Moments(moments.replicas, np.swapaxes(moments.mean, 0, 1), np.swapaxes(moments.sums, 1, 2))
+def cut_of(specification: Specification, engine: Backend) -> Layout:
+    """The layout of the engine's blocks, of smaller ones where weights are kept for later records."""
+    kept = kept_at_once(sources(specification.record, specification.lags))
+    cells = min(engine.cells_per_block, max(1, KEPT // kept)) if kept else engine.cells_per_block
+    return layout(specification.grid.points, len(specification.replicas), specification.problem.normals_per_step, cells)
 
 
 def run_points(
     specification: Specification, engine: Backend, cut: Layout, points: range, progress: Progress
 ) -> Statistics:
-    """The moments over all replicas of a block of points, arrays (records, points, …)."""
+    """What was asked over all replicas of a block of points, arrays (records, points, …)."""
     size, replicas = cut.replicas, specification.replicas
     numbers = range(replicas.start // size, (replicas.stop - 1) // size + 1)
     block = PointBlock(specification, points)
     return joined_tree(
         numbers, lambda number: block.run(engine, replica_block(replicas, size, number), progress), joined_statistics
     )
-
-
-def joined_statistics(x: Statistics, y: Statistics) -> Statistics:
-    with np.errstate(all="ignore"):
-        return {name: joined(x[name], y[name]) for name in x}
 
 
 class PointBlock:
@@ -166,7 +203,11 @@ class PointBlock:
         common = specification.random_numbers == "common"
         self.numbers = np.zeros(len(points), np.uint32) if common else np.asarray(points, dtype=np.uint32)
         self.samples = samples_of(specification.observables)
-        self.pairs = needs_previous(self.samples)
+        self.pairs = needs_previous(specification.measured)
+        self.buffers = buffers_of(specification.measured)
+        # The steps whose weights are copied: the records, and those that a record is compared with.
+        compared = list(sources(specification.record, specification.lags))
+        self.copied = np.union1d(specification.record, np.array(compared, dtype=np.int64))
 
     def start(self, replicas: int) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
@@ -176,7 +217,7 @@ class PointBlock:
         return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
 
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
-        """The moments over a block of replicas at every record."""
+        """What was asked over a block of replicas at every record."""
         specification = self.specification
         state = self.start(len(replicas))
         clock = Clock(
@@ -200,26 +241,84 @@ class PointBlock:
             first_replica=replicas.start,
             point_numbers=self.numbers,
         )
-        parts = []
-        for call in calls(specification.record, longest, max(2, SNAPSHOTS // cells), self.pairs):
+        lagged = Lagged(specification.record, specification.lags, replicas.start)
+        parts: list[dict[str, Node]] = []
+        arrival: dict[str, FloatArray] = {}
+        # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
+        most = 1 if self.buffers else max(2, SNAPSHOTS // cells)
+        for call in calls(self.copied, longest, most, self.pairs):
             coefficients, decay = clock.block(call.first, call.last)
             snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
             advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
-            if len(call.now):
-                parts.append(self.measured(call, snapshots, decay, replicas.start))
+            if specification.lags:
+                lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
+            here = self.at_records(call)
+            if len(here.now):
+                recorded = self.recorded(here, snapshots, decay, replicas.start)
+                recorded = self.with_rates(recorded, clock, here)._replace(buffers=self.held(state))
+                steps = here.first + here.at[here.now]
+                parts.append(self.measured(recorded, steps, replicas, lagged, arrival))
+            lagged.forget(call.last)
             progress.advance(cells * (call.last - call.first))
-        return {name: concatenated([part[name] for part in parts]) for name in self.samples}
+        found = {name: along([part[name] for part in parts], axis=0) for name in parts[0]}
+        return {**found, **{name: Values(first[None]) for name, first in arrival.items()}}
 
-    def measured(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Statistics:
-        """The moments at one call's records; what compares two steps is NaN at step 0."""
+    def at_records(self, call: Call) -> Call:
+        """The call with those of its copies that are records, and not only compared with one."""
+        if not self.specification.lags:
+            return call
+        wanted = np.isin(call.first + call.at[call.now], self.specification.record)
+        return replace(call, now=call.now[wanted], before=call.before[wanted] if self.pairs else call.before)
+
+    def measured(
+        self, recorded: Recorded, steps: Any, replicas: range, lagged: Lagged, arrival: dict[str, FloatArray]
+    ) -> dict[str, Node]:
+        """What one call's records give; `arrival`, each replica's first steps at a target, is brought up to date."""
+        asked, found = self.specification, dict[str, Node]()
+        for name in asked.measured:
+            if name in COORDINATES:
+                found[name] = measure(name, recorded)
+                continue
+            values = replica_values(name, recorded)
+            if name in self.samples:
+                found[name] = scalar_moments(values, recorded.first_replica)
+                if asked.quantiles:
+                    found[name + VALUES] = Values(values)
+            if name in asked.first_passage:
+                first = first_reached(values, steps, asked.first_passage[name])
+                arrival[name + PASSAGE] = np.minimum(arrival.get(name + PASSAGE, np.inf), first)
+        if asked.lags:
+            with np.errstate(all="ignore"):
+                found[AUTOCOVARIANCE] = lagged.moments(steps.tolist(), recorded.weights)
+        if asked.trajectories:
+            chosen = [number - replicas.start for number in asked.trajectories if number in replicas]
+            found[TRAJECTORY] = Values(recorded.weights[:, :, chosen].astype(np.float64))
+        return found
+
+    def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
+        """What one call recorded; what compares two steps is NaN at step 0."""
         of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
-        previous, share = None, None
-        if self.pairs:
-            previous = snapshots[call.before]
-            share = decay.T[call.at[call.before]] if decay.size else np.full((len(call.now), 1), np.nan)
-            previous[call.at[call.now] + call.first == 0] = np.nan
-        cautious = self.optimizer.decays_where_aligned
-        return {
-            name: measure(name, snapshots[call.now], previous, share, of_problem, first_replica, cautious)
-            for name in self.samples
-        }
+        found = Recorded(snapshots[call.now], first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
+        if not self.pairs:
+            return found
+        previous = snapshots[call.before]
+        previous[call.at[call.now] + call.first == 0] = np.nan
+        return found._replace(previous=previous, decay=self.of_update(call, decay))
+
+    def of_update(self, call: Call, values: FloatArray) -> FloatArray:
+        """What a call's updates have, shape (points, steps), of the one that led to each record: (records, points)."""
+        if not values.size:
+            return np.full((len(call.now), 1), np.nan)
+        found = values.T[call.at[call.before]]
+        return np.where((call.at[call.now] + call.first == 0)[:, None], np.nan, found)
+
+    def with_rates(self, recorded: Recorded, clock: Clock, call: Call) -> Recorded:
+        """With the learning rates of the updates, and how they make an effective one, where that is asked for."""
+        if not any(name in EFFECTIVE for name in self.samples):
+            return recorded
+        lr = self.of_update(call, clock.learning_rates(call.first, call.last))
+        return recorded._replace(lr=lr, matched=matched_rate_of(self.specification.optimizer))
+
+    def held(self, state: Any) -> dict[str, Any]:
+        """The optimizer's arrays that are measured, as one record."""
+        return {name: state[self.optimizer.State._fields.index(name)][None] for name in self.buffers}

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..optimizers import Optimizer
-from ..problems import Problem, chosen_observables
+from ..optimizers import SGD, Adam, AdamP, AdamW, AdEMAMix, Lion, NAdam, Optimizer, RMSprop, SignSGD
+from ..optimizers.optimizer import SymbolicTime
+from ..problems import MEASURED, Problem, chosen_observables
 from ..recording import Every, check_steps, recorded_steps
-from ..records import Grid, check_choice, check_kind, grid
+from ..records import FINITE, Grid, as_field, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
-from .observables import PER_COORDINATE, SCALARS
+from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS, samples_of
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
 RANDOM_NUMBERS = ("common", "independent")
+
+# Optimizers whose updates do not fall with the norm of scale-invariant weights: SGD's gradients do.
+UNIT_UPDATES = (AdamW, Adam, AdEMAMix, NAdam, RMSprop, AdamP, Lion, SignSGD)
+# Dims of results that no sweep axis may have for its own.
+RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica")
 
 # What the Noise contract's counter has numbers for.
 LIMITS = {
@@ -47,6 +53,15 @@ class Specification:
     dtype: str
     random_numbers: str
     grid: Grid
+    lags: tuple[int, ...]
+    quantiles: tuple[float, ...]
+    trajectories: tuple[int, ...]
+    first_passage: Mapping[str, float]
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The samples that are measured at the records, of observables and first passages."""
+        return tuple(dict.fromkeys((*samples_of(self.observables), *self.first_passage)))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -62,6 +77,7 @@ class Specification:
             random_numbers=self.random_numbers,
             replicas_start=self.replicas.start,
             replicas_stop=self.replicas.stop,
+            first_passage=dict(self.first_passage) or None,
         )
 
 
@@ -78,6 +94,10 @@ def specify(
     seed: int,
     dtype: str,
     random_numbers: str,
+    lags: Sequence[int] | None = None,
+    quantiles: Sequence[float] | None = None,
+    trajectories: Sequence[int] | None = None,
+    first_passage: Mapping[str, float] | None = None,
 ) -> Specification:
     """The checked request. Raises `TypeError` and `ValueError` as `simulate` documents."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
@@ -87,6 +107,8 @@ def specify(
     steps = check_steps(steps)
     check_limit("steps", steps)
     over = grid(optimizer, problem)
+    check_axes(over)
+    names, numbers = check_observables(observables, problem, optimizer), check_replicas(replicas)
     check_limit("points", over.points)
     check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
@@ -96,12 +118,16 @@ def specify(
         schedule=check_schedule("schedule", schedule, steps),
         decay_schedule=check_schedule("decay_schedule", decay_schedule, steps),
         record=recorded_steps(record, steps),
-        observables=check_observables(observables, problem),
-        replicas=check_replicas(replicas),
+        observables=names,
+        replicas=numbers,
         seed=check_seed(seed),
         dtype=dtype,
         random_numbers=random_numbers,
         grid=over,
+        lags=check_lags(lags, steps),
+        quantiles=check_quantiles(quantiles, names),
+        trajectories=check_trajectories(trajectories, numbers),
+        first_passage=check_first_passage(first_passage, problem, optimizer),
     )
 
 
@@ -123,9 +149,22 @@ def check_limit(name: str, value: int) -> None:
         )
 
 
-def check_observables(observables: str | Sequence[str] | None, problem: Problem) -> tuple[str, ...]:
-    """The observables asked for. Raises `ValueError` for one that a user's problem lists and nothing here measures."""
-    names = chosen_observables(problem, observables)
+def check_axes(over: Grid) -> None:
+    """Raise `ValueError` for a sweep axis with the name of something measured."""
+    for dim in over.dims:
+        if dim in (*MEASURED, *RESULT_DIMS):
+            raise ValueError(f"a sweep axis cannot be called {dim!r}, as a part of the result is; give it another name")
+
+
+def check_observables(
+    observables: str | Sequence[str] | None, problem: Problem, optimizer: Optimizer
+) -> tuple[str, ...]:
+    """The observables asked for.
+
+    Raises `ValueError` for one that a user's problem lists and nothing here measures, or that the optimizer lacks.
+    """
+    names = chosen_observables(problem, observables, measured=True)
+    check_measured(names, optimizer)
     for name in names:
         if name not in (*SCALARS, *PER_COORDINATE):
             known = ", ".join(map(repr, (*SCALARS, *PER_COORDINATE)))
@@ -133,6 +172,92 @@ def check_observables(observables: str | Sequence[str] | None, problem: Problem)
                 f"{type(problem).__name__} lists the observable {name!r}, but simulate measures only {known}"
             )
     return names
+
+
+def check_measured(names: Sequence[str], optimizer: Optimizer) -> None:
+    """Raise `ValueError` where the optimizer has no such array, effective rate or decay per step."""
+    kind = type(optimizer).__name__
+    for name in names:
+        held = optimizer.State._fields
+        if name in BUFFERS and BUFFERS[name] not in held:
+            raise ValueError(f"{name} needs an optimizer that holds a {BUFFERS[name]}; {kind} holds {', '.join(held)}")
+        if name in EFFECTIVE and not matched_rate_of(optimizer):
+            raise ValueError(
+                f"{name} of {kind} is not known: it is that of SGD and of updates whose size does not fall with the "
+                f"norm ({', '.join(each.__name__ for each in UNIT_UPDATES)})"
+            )
+        some = optimizer.decays_where_aligned
+        if name == "effective_learning_rate_exact" and (some or not decays_weights(optimizer)):
+            why = "decays only some coordinates" if some else "has no decay apart from the gradient"
+            raise ValueError(
+                f"{name} needs an optimizer that multiplies every weight by 1 − α each step, but this {kind} {why}; "
+                "use decay='per_lr' where it has one, or effective_learning_rate"
+            )
+
+
+def matched_rate_of(optimizer: Optimizer) -> str:
+    """The result of the derivation `effective-learning-rate` that is this optimizer's; empty where none is."""
+    if isinstance(optimizer, SGD):
+        return "matched_lr"
+    return "matched_lr_of_signs" if isinstance(optimizer, UNIT_UPDATES) else ""
+
+
+def decays_weights(optimizer: Optimizer) -> bool:
+    """Whether a step multiplies the old weight by 1 − α at all, whatever λ."""
+    share = optimizer.decay_per_step(SymbolicTime(step=1.0, lr=1.0, weight_decay=1.0, multiplier=1.0))
+    return bool(np.any(np.asarray(share)))
+
+
+def check_list(name: str, given: Any, kind: str, is_one: Callable[[Any], bool]) -> tuple[Any, ...]:
+    """A list's values, increasing and each once. Raises `TypeError` for what is not a list of such numbers."""
+    if given is None:
+        return ()
+    values = np.asarray(given)
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf" or not all(map(is_one, values.tolist())):
+        raise ValueError(f"{name} must be a list of {kind}, got {given!r}")
+    return tuple(sorted(set(values.tolist())))
+
+
+def is_whole(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def check_lags(lags: Sequence[int] | None, steps: int) -> tuple[int, ...]:
+    return check_list(
+        "lags", lags, f"whole numbers of steps in 0…{steps}", lambda lag: is_whole(lag) and 0 <= lag <= steps
+    )
+
+
+def check_quantiles(quantiles: Sequence[float] | None, names: tuple[str, ...]) -> tuple[float, ...]:
+    """The probabilities. Raises `ValueError` where no observable is one number per replica."""
+    shares = check_list("quantiles", quantiles, "probabilities in [0, 1]", lambda share: 0 <= share <= 1)
+    if shares and not any(name in SCALARS for name in names):
+        raise ValueError(
+            f"quantiles are of observables with one number per replica, such as 'weight_norm', got {names}"
+        )
+    return tuple(map(float, shares))
+
+
+def check_trajectories(trajectories: Sequence[int] | None, replicas: range) -> tuple[int, ...]:
+    return check_list(
+        "trajectories", trajectories, f"replica numbers in {replicas.start}…{replicas.stop - 1}",
+        lambda number: is_whole(number) and number in replicas,
+    )  # fmt: skip
+
+
+def check_first_passage(targets: Any, problem: Problem, optimizer: Optimizer) -> dict[str, float]:
+    """The target of each observable. Raises as `check_observables` does, and for what has many numbers per replica."""
+    if targets is None:
+        return {}
+    if not isinstance(targets, Mapping) or not targets:
+        raise TypeError(f"first_passage must map observables to targets, such as {{'risk': 0.1}}, got {targets!r}")
+    names = check_observables(tuple(targets), problem, optimizer)
+    for name in names:
+        if name not in SCALARS:
+            raise ValueError(f"first_passage needs an observable with one number per replica, got {name!r}")
+        if not isinstance(as_field(f"first_passage[{name!r}]", targets[name], FINITE), float):
+            raise TypeError(f"first_passage[{name!r}] must be a number, got {targets[name]!r}")
+    return {name: float(targets[name]) for name in names}
 
 
 def check_replicas(replicas: Any) -> range:

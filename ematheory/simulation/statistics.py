@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..records import Grid
 from ..typing import FloatArray
-from .observables import PER_COORDINATE, WEIGHT, samples_of
+from .autocovariance import AUTOCOVARIANCE, ERROR_COVARIANCE, estimates
+from .distributions import PASSAGE, QUARTILES, TRAJECTORY, VALUES, Arrays, passage_arrays, quantile_arrays
+from .nodes import Node, Values
+from .observables import COORDINATES, PER_COORDINATE, WEIGHT, samples_of
 from .reductions import ORDERS, Moments
+from .specification import Specification
 
 # What `combine` needs: Σ(x − mean)^p over replicas, p = 2, 3, 4 along the dim `order`.
 CENTRAL_SUMS = "_central_sums"
@@ -59,20 +62,57 @@ def variables(observables: tuple[str, ...], moments: Mapping[str, Moments]) -> d
     return found
 
 
-def dataset(
-    over: Grid, record: Any, coordinates: int, observables: tuple[str, ...], moments: Mapping[str, Moments]
-) -> xr.Dataset:
-    """The Dataset of moments whose arrays have shape (points, records) or (points, records, d)."""
-    arrays: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
-    for name, (value, error) in variables(observables, moments).items():
+def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
+    """The Dataset of what a run found, arrays (points, records, …)."""
+    moments = {name: of for name, of in found.items() if isinstance(of, Moments) and name != AUTOCOVARIANCE}
+    own = {sample: moments[sample] for sample in samples_of(asked.observables)}
+    arrays: Arrays = {}
+    for name, (value, error) in variables(asked.observables, own).items():
         arrays[name] = (dims_of(name), value)
         arrays[name + STANDARD_ERROR] = (dims_of(name), error)
-    for sample, of in moments.items():
+    for sample, of in own.items():
         arrays[sample + CENTRAL_SUMS] = ((*dims_of(mean_name(sample)), "order"), np.moveaxis(of.sums, 0, -1))
-    coords: dict[str, Any] = {"step": np.asarray(record, dtype=np.int64), "order": np.array(ORDERS)}
-    if WEIGHT in moments:
-        coords["coordinate"] = np.arange(coordinates)
-    return over.dataset(arrays, **coords)
+    if AUTOCOVARIANCE in found:
+        arrays.update(autocovariance_arrays(asked, found[AUTOCOVARIANCE]))
+    for name, node in found.items():
+        if isinstance(node, Values):
+            arrays.update(arrays_of_replicas(name, node.values, asked))
+    return asked.grid.dataset(arrays, **coordinates_of(asked))
+
+
+def coordinates_of(asked: Specification) -> dict[str, Any]:
+    """The coordinates of a result's dims, those of the grid apart."""
+    coords: dict[str, Any] = {"step": np.asarray(asked.record, dtype=np.int64), "order": np.array(ORDERS)}
+    if asked.trajectories or any(sample in COORDINATES for sample in samples_of(asked.observables)):
+        coords["coordinate"] = np.arange(asked.problem.coordinates)
+    if asked.lags:
+        coords["lag"] = coords["lag_again"] = np.array(asked.lags, dtype=np.int64)
+    if asked.quantiles or asked.first_passage:
+        coords["probability"] = np.array(asked.quantiles or QUARTILES)
+    if asked.trajectories:
+        coords["replica"] = np.array(asked.trajectories, dtype=np.int64)
+    return coords
+
+
+def autocovariance_arrays(asked: Specification, of: Node) -> Arrays:
+    assert isinstance(of, Moments)
+    with np.errstate(all="ignore"):
+        value, table = estimates(of, len(asked.lags), asked.replicas)
+        error = np.sqrt(np.diagonal(table, axis1=-2, axis2=-1))
+    return {
+        AUTOCOVARIANCE: (("step", "lag"), value),
+        AUTOCOVARIANCE + STANDARD_ERROR: (("step", "lag"), error),
+        AUTOCOVARIANCE + ERROR_COVARIANCE: (("step", "lag", "lag_again"), table),
+    }
+
+
+def arrays_of_replicas(name: str, values: FloatArray, asked: Specification) -> Arrays:
+    """What is made of single replicas' numbers (points, records, replicas, …)."""
+    if name == TRAJECTORY:
+        return {name: (("replica", "step", "coordinate"), np.swapaxes(values, 1, 2))}
+    if name.endswith(PASSAGE):
+        return passage_arrays(name.removesuffix(PASSAGE), values[:, 0], asked.quantiles or QUARTILES)
+    return quantile_arrays(name.removesuffix(VALUES), values, asked.quantiles, ("step",))
 
 
 def dims_of(observable: str) -> tuple[str, ...]:

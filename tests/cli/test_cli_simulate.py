@@ -42,6 +42,46 @@ def test_undefined_numbers_are_null(capsys):
     assert values["rotation"]["values"][0] is None
 
 
+def test_what_only_simulate_measures_stands_beside_what_is_predicted(capsys):
+    names = ("--observables", "risk,update-ratio", "--lags", "0,5", "--quantiles", "0.5", "--first-passage", "risk=0.9")
+    code, out, err = run(capsys, *SMALL, "--lr", "0.1", *names)
+    assert (code, err) == (0, "")
+    shown = ("update_ratio", "autocovariance", "risk_quantiles", "risk_first_passage_missed", "lag", "probability")
+    assert all(word in out for word in shown)
+    printed = json.loads(run(capsys, *SMALL, "--lr", "0.1", *names, "--json")[1])
+    assert set(printed["predicted"]["observables"]) == {"risk"}
+    simulated = em.simulate(
+        em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3]), em.SGD(lr=0.1), steps=20, lags=[0, 5], quantiles=[0.5],
+        first_passage={"risk": 0.9}, observables=("risk", "update_ratio"), backend="reference",
+    )  # fmt: skip
+    found = printed["simulated"]["observables"]
+    for name in ("risk_quantiles", "risk_first_passage", "risk_first_passage_missed"):
+        assert found[name]["values"] == simulated[name].values.tolist()
+    # Undefined at step 0, whose lag 5 reaches before the start.
+    assert found["autocovariance"]["values"][0] == [0.0, None]
+    assert found["autocovariance"]["values"][1] == simulated.autocovariance[1].values.tolist()
+
+
+def test_a_measurement_alone_says_that_it_is_not_predicted(capsys):
+    code, out, _ = run(capsys, *SMALL, "--lr", "0.1", "--observables", "update-norm")
+    assert code == 0
+    assert "is measured by simulate and not predicted" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--first-passage", "risk"), "--first-passage must be such as risk=0.1"),
+        (("--lags", "1.5"), "lags must be a list of whole numbers"),
+        (("--quantiles", "x"), "--quantiles must be a number or numbers joined by commas"),
+    ],
+)
+def test_wrong_questions_are_refused(capsys, arguments, message):
+    code, out, err = run(capsys, *SMALL, "--lr", "0.1", *arguments)
+    assert code != 0
+    assert message in " ".join((out + err).split())
+
+
 def test_without_a_prediction_it_says_why(capsys):
     code, out, _ = run(capsys, *SMALL, "--optimizer", "adamp", "--lr", "0.01", "--json")
     printed = json.loads(out)

@@ -147,7 +147,7 @@ def test_attributes_hold_what_can_change_the_answer_and_run_the_rest() -> None:
         "replicas_start", "replicas_stop", "run",
     }  # fmt: skip
     assert json.loads(result.attrs["optimizer"])["type"] == "AdamW"
-    assert {"backend", "isa", "threads", "seconds", "date"} <= set(json.loads(result.attrs["run"]))
+    assert {"backend", "isa", "threads", "seconds", "memory_bytes", "date"} <= set(json.loads(result.attrs["run"]))
 
 
 def test_no_variable_is_an_attribute_of_a_dataset() -> None:

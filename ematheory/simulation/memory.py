@@ -1,0 +1,102 @@
+"""How much memory a simulation takes, known before it starts, and a refusal of one that does not fit."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .autocovariance import kept_at_once, sources
+from .backends import Backend
+from .blocks import COEFFICIENTS, SNAPSHOTS, Layout
+from .distributions import TRAJECTORY
+from .observables import COORDINATES, TEMPORARY, buffers_of, samples_of
+from .specification import Specification
+
+MEMORY_INFORMATION = Path("/proc/meminfo")
+FLOAT = np.dtype(np.float64).itemsize
+# Moments are a mean and three central sums.
+MOMENTS = 4
+# How many copies there are at the peak: of a result while it is joined and turned, and of a block's arrays. They are
+# upper bounds, which the tests hold against what runs of every kind allocate.
+RESULT_COPIES, REPLICA_COPIES, BLOCK_COPIES, COEFFICIENT_COPIES, TEMPORARIES = 4, 3, 3, 6, 8
+
+# What to ask less of, by the part that is largest.
+ADVICE = {
+    "moments": "record fewer steps, leave out observables per coordinate, or cut the sweep into several calls",
+    "quantiles": "record fewer steps or run fewer replicas: quantiles keep every replica's value",
+    TRAJECTORY: "record fewer steps or choose fewer trajectories",
+    "block": "use fewer coordinates, or fewer lags between far records: one point's 64 replicas are held together",
+}
+
+
+def estimate(asked: Specification, engine: Backend, cut: Layout) -> dict[str, int]:
+    """The bytes at the peak, by part; an upper bound that is seldom more than a few times what is taken."""
+    points, records, replicas = asked.grid.points, len(asked.record), len(asked.replicas)
+    levels = math.ceil(replicas / cut.replicas).bit_length() if replicas > cut.replicas else 0
+    copies = RESULT_COPIES + levels * min(cut.points, points) / points
+    scalars = [name for name in samples_of(asked.observables) if name not in COORDINATES]
+    per_place = sum(asked.problem.coordinates if name in COORDINATES else 1 for name in samples_of(asked.observables))
+    by_replica = records * len(scalars) * bool(asked.quantiles) + 3 * len(asked.first_passage)
+    parts = {
+        "moments": copies * FLOAT * MOMENTS * points * records * (per_place + pairs_of(asked) + len(asked.lags) ** 2),
+        "quantiles": REPLICA_COPIES * FLOAT * points * replicas * by_replica,
+        TRAJECTORY: RESULT_COPIES * FLOAT * points * records * len(asked.trajectories) * asked.problem.coordinates,
+        "block": block_bytes(asked, engine, cut),
+    }
+    return {name: math.ceil(size) for name, size in parts.items()}
+
+
+def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
+    """A block's state, copies, kept weights, coefficients, normals, and what is made of them on the way."""
+    rows = min(cut.points, asked.grid.points) * min(cut.replicas, len(asked.replicas))
+    cells, drawn = rows * asked.problem.coordinates, rows * asked.problem.normals_per_step
+    size = np.dtype(asked.dtype).itemsize
+    state = len(asked.optimizer.State._fields) * cells
+    copied = len(set(asked.record.tolist()) | set(sources(asked.record, asked.lags)))
+    per_call = 2 if buffers_of(asked.measured) else max(2, SNAPSHOTS // cells)
+    copies = min(2 * copied, per_call) * cells
+    kept = kept_at_once(sources(asked.record, asked.lags)) * cells + copies * bool(asked.lags)
+    coefficients = min(COEFFICIENTS, cut.points * asked.steps * len(asked.optimizer.Coefficients._fields))
+    # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
+    working = 12 * (state + drawn) if engine.name == "reference" else 0
+    held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
+    values = copies // asked.problem.coordinates * (1 + pairs_of(asked))
+    made = min(TEMPORARY, copies) + values + largest_piece(asked, cut)
+    return held + FLOAT * TEMPORARIES * made
+
+
+def pairs_of(asked: Specification) -> int:
+    """How many numbers each replica has of its lags: one of each, and one of each two."""
+    return len(asked.lags) * (len(asked.lags) + 1) // 2
+
+
+def largest_piece(asked: Specification, cut: Layout) -> int:
+    """The numbers of the smallest pieces that a measurement can be cut into: a record's, of one replica or leaf."""
+    d = asked.problem.coordinates
+    return max(cut.points * d, 64 * d if asked.lags else 0, 64 * cut.points)
+
+
+def available() -> int:
+    """The bytes that this machine can give: what Linux calls available, elsewhere all of its memory."""
+    if MEMORY_INFORMATION.exists():
+        for line in MEMORY_INFORMATION.read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_fits(parts: dict[str, int], limit: float | None) -> int:
+    """The whole estimate. Raises `ValueError` with the figures, and what to ask less of, where it is over the limit."""
+    needed, most = sum(parts.values()), available() if limit is None else limit
+    if needed > most:
+        figures = ", ".join(f"{name} {size / 1e9:.3g}" for name, size in parts.items() if size)
+        largest = max(parts, key=lambda name: parts[name])
+        allowed = "are available" if limit is None else "memory_limit allows"
+        raise ValueError(
+            f"this run would take about {needed / 1e9:.3g} GB of memory ({figures}), more than the {most / 1e9:.3g} GB "
+            f"that {allowed}; {ADVICE[largest]}, or give a larger memory_limit= in bytes"
+        )
+    return needed
