@@ -11,7 +11,8 @@ import xarray as xr
 
 from ..optimizers import AdamW
 from ..typing import FloatArray
-from .evidence import Curve, Sampled
+from .evidence import Curve, Fails, Sampled
+from .verdict import critical_value
 
 # An ε beside which √v̂ is nothing, so that √v̂ + ε is constant; rates are scaled by it and updates stay what they were.
 LARGE_EPS = 2.0**24
@@ -49,6 +50,28 @@ def sampled(
         placed(resolution),
         placed(allowance) + ROUNDING * np.abs(expected),
     )
+
+
+def derived(derivation: str, result: str, **given: Any) -> xr.DataArray:
+    """A derivation's numeric form over the dims of what it is given; words that it does not have are left out."""
+    from ..derivations import derive
+
+    function = derive(derivation).function(result)
+    words = tuple(word for word in given if word in function.words)
+
+    def at(*values: Any) -> Any:
+        return function(**dict(zip(words, values, strict=True)))
+
+    found: xr.DataArray = xr.apply_ufunc(at, *(xr.DataArray(given[word]) for word in words))
+    return found
+
+
+def misses(what: str, measured: xr.Dataset, name: str, rival: Any) -> Fails:
+    """A control: a rival prediction lies outside of simultaneous intervals everywhere, the nearest included."""
+    off = np.abs(measured[name] - rival) / measured[f"{name}_sem"]
+    n = replicas(measured)
+    reason = "in standard errors, against simultaneous intervals"
+    return Fails(what, float(off.min()), critical_value(off.size, n - 1), n, reason)
 
 
 def replicas(measured: xr.Dataset) -> int:

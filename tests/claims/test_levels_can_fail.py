@@ -10,11 +10,14 @@ import pytest
 
 import ematheory as em
 from ematheory import derivations
-from ematheory.claims import Evidence, proof
+from ematheory.claims import Evidence, proof, simulated
 from ematheory.claims.andriushchenko2024 import low_precision
 from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
-from ematheory.claims.kosson2024 import orthogonal
+from ematheory.claims.chen2025 import noise
+from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, weight_rms
+from ematheory.claims.kosson2025 import warmup
+from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import normalised
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import (
@@ -22,6 +25,7 @@ from ematheory.claims.wang2025 import (
     equilibrium,
     float32,
     gradients,
+    horizon,
     invariance,
     kernels,
     optimum,
@@ -378,3 +382,34 @@ def test_moment_closure_of_predict(monkeypatch):
     frozen = moment_closure.closed(settings)
     frozen[:, 0] = 1
     assert verdict(Evidence(tuple(moment_closure.orders("frozen", settings, frozen)))) == "refuted"
+
+
+SIMULATED = {
+    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
+    "C22": weight_rms, "C28": horizon, "C41": transient,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", SIMULATED)
+def test_simulated(claim):
+    """Each comes out as expected at the smallest sizes."""
+    assert verdict(SIMULATED[claim].simulated("smoke")) == ("refuted" if claim == "C05" else "confirmed")
+
+
+@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C41")])
+def test_simulated_off_by_a_tenth(monkeypatch, claim):
+    """Derived forms that are 10 % too large are refuted, whichever they are."""
+    module, right = SIMULATED[claim], simulated.derived
+    monkeypatch.setattr(module, "derived", lambda *names, **given: 1.1 * right(*names, **given))
+    assert verdict(module.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(adam_l2, "published_norm"), (adam_l2, "published_rotation"), (lion, "series"), (weight_rms, "recursion"),
+     (transient, "three_rates")],
+)  # fmt: skip
+def test_simulated_laws_off_by_a_tenth(monkeypatch, module, name):
+    right = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: 1.1 * right(*given))
+    assert verdict(module.simulated("smoke")) == "refuted"
