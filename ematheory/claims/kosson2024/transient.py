@@ -25,10 +25,12 @@ def three_rates(beta1: float, steps: int) -> float:
     import sympy as sp
 
     from ...derivations import derive, symbols
-    from ...derivations.adamw_transient import AT_REST, start
+    from ...derivations.adamw_transient import AT_REST, D, start
     from ...derivations.random_walk import sigma
 
-    formula = derive("adamw-transient").result_equation("mean_square").rhs.subs(AT_REST)
+    proved = derive("adamw-transient")
+    named = {letter: proved.definitions[letter] for letter in (*AT_REST, D(symbols.t))}
+    formula = proved.result_equation("mean_square").rhs.subs(named)
     rate = sp.Rational(LR) * sp.Rational(DECAY)
     known = {symbols.a: 1 - rate, symbols.beta1: sp.Rational(beta1), symbols.eta: sp.Rational(LR), sigma: 1}
     return float(formula.subs({**known, start: sp.Rational(START), symbols.t: steps}))
