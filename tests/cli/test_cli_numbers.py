@@ -228,7 +228,7 @@ def test_predict_takes_the_adam_family_with_its_own_options(capsys, name, option
         (("--target", "0.1", "--best", "lr"), "ask one at a time"),
         (("--target", "0.1", "--steps", "5"), "leave out --steps"),
         (("--best", "eps"), "over must be one of"),
-        (("--optimizer", "adamp", "--steps", "3"), "predict has no moments for AdamP"),
+        (("--optimizer", "amos"), "Amos's steps fall for as long as it runs"),
         (("--best", "timescale,weight-decay"), "timescale and weight_decay both set the decay"),
         (("--best", "timescale-run-fraction"), "give steps="),
         (("--best", "timescale", "--momentum", "0.9"), "with momentum and L2 λ passes through the buffer"),

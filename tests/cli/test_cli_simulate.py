@@ -82,7 +82,12 @@ def test_wrong_questions_are_refused(capsys, arguments, message):
     assert message in " ".join((out + err).split())
 
 
-def test_without_a_prediction_it_says_why(capsys):
+def test_without_a_prediction_it_says_why(capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("predict has no moments for AdamP")
+
+    monkeypatch.setattr("ematheory.prediction.predict", refuse)
+    monkeypatch.setattr("ematheory.predict", refuse)
     code, out, _ = run(capsys, *SMALL, "--optimizer", "adamp", "--lr", "0.01", "--json")
     printed = json.loads(out)
     assert code == 0
