@@ -15,14 +15,12 @@
 namespace ematheory {
 namespace {
 
-constexpr int STEPS_PER_DRAW = 4;
-
 // `COUNT` cells of one point, `apart` cells from each other; those past the end repeat the last one, unused.
 template <class T, class Problem, class Optimizer, int COUNT>
 struct Cells {
   T state[Optimizer::STATE][COUNT];
   T of_problem[Problem::COEFFICIENTS][COUNT];
-  float drawn[STEPS_PER_DRAW][COUNT];
+  float drawn[STEPS_PER_CALL][COUNT];
   PhiloxCell noise[COUNT];
   PhiloxKey key;
   uint32_t last;
@@ -73,10 +71,10 @@ struct Cells {
     for (int lane = 0; lane < COUNT; ++lane) {
       uint32_t words[4];
       philox_finish(noise[lane].low1, noise[lane].high0, noise[lane].low0, shared, key, words);
-      float four[STEPS_PER_DRAW];
+      float four[STEPS_PER_CALL];
       box_muller(words, four);
       EMATHEORY_UNROLL
-      for (int step = 0; step < STEPS_PER_DRAW; ++step) drawn[step][lane] = four[step];
+      for (int step = 0; step < STEPS_PER_CALL; ++step) drawn[step][lane] = four[step];
     }
   }
 
@@ -105,11 +103,11 @@ struct Cells {
     take(snapshot, number);
     while (number < job.steps) {
       const uint64_t step = job.first_step + static_cast<uint64_t>(number);
-      const int from = static_cast<int>(step % STEPS_PER_DRAW);
-      draw(static_cast<uint32_t>(step / STEPS_PER_DRAW));
+      const int from = static_cast<int>(step % STEPS_PER_CALL);
+      draw(static_cast<uint32_t>(step / STEPS_PER_CALL));
       // A row known when compiled keeps the normals in registers.
       EMATHEORY_UNROLL
-      for (int row = 0; row < STEPS_PER_DRAW; ++row) {
+      for (int row = 0; row < STEPS_PER_CALL; ++row) {
         if (row < from || number >= job.steps) continue;
         update(number++, drawn[row]);
         take(snapshot, number);

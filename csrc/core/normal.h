@@ -7,6 +7,9 @@
 namespace ematheory {
 namespace {
 
+// One call of Philox gives the normals of so many steps.
+constexpr int STEPS_PER_CALL = 4;
+
 // √(−2 log u), u = ((word >> 1) + 1)·2⁻³¹: u = 2^e·(1 + f) with 1 + f in [√½, √2), read off the bits.
 EMATHEORY_FUNCTION float radius(const uint32_t word) {
   const float scaled = static_cast<float>(static_cast<int32_t>(word >> 1)) + 1.0f;

@@ -25,7 +25,14 @@ namespace ematheory {
 namespace {
 
 constexpr int MOST_MEMBERS = 16;
-constexpr size_t ALIGNMENT = 64;
+#define EMATHEORY_ENTRY(name) static_assert(optimizers::name::STATE <= MOST_MEMBERS, #name);
+EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)
+EMATHEORY_COUPLED_OPTIMIZERS(EMATHEORY_ENTRY)
+#undef EMATHEORY_ENTRY
+#define EMATHEORY_ENTRY(name) static_assert(problems::name::COEFFICIENTS <= MOST_MEMBERS, #name);
+    EMATHEORY_PROBLEMS(EMATHEORY_ENTRY) EMATHEORY_COUPLED_PROBLEMS(EMATHEORY_ENTRY)
+#undef EMATHEORY_ENTRY
+        constexpr size_t ALIGNMENT = 64;
 
 // All coordinates by one thread.
 struct Lanes {

@@ -8,7 +8,6 @@ namespace ematheory {
 namespace {
 
 constexpr int LANES = 128;
-constexpr int STEPS_PER_CALL = 4;
 // While four steps are made, a quarter of the next four steps' normals is drawn beside each: the divisions and roots of
 // the update keep one unit of the CPU busy, the products of Philox the others.
 constexpr int PART = LANES / STEPS_PER_CALL;

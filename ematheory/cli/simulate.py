@@ -46,7 +46,9 @@ def simulate(
     replicas: Annotated[int, typer.Option(help="Independent runs.", rich_help_panel=ON_RUN)] = 64,
     seed: Annotated[int, typer.Option(help="Of the noise, in 0…2^64 − 1.", rich_help_panel=ON_RUN)] = 0,
     dtype: Annotated[str, typer.Option(help="float64 or float32, of the state.", rich_help_panel=ON_RUN)] = "float64",
-    backend: Annotated[str, typer.Option(help="auto, cpu or reference (NumPy).", rich_help_panel=ON_RUN)] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="auto, cpu, cuda (a GPU) or reference (NumPy).", rich_help_panel=ON_RUN)
+    ] = "auto",
     isa: Annotated[str, typer.Option(help="Instruction set; auto takes the widest.", rich_help_panel=ON_RUN)] = "auto",
     threads: Annotated[int | None, typer.Option(help="Default: all CPUs.", rich_help_panel=ON_RUN)] = None,
     json: options.Json = False,

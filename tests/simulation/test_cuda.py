@@ -12,7 +12,19 @@ from ematheory.simulation import backends
 cuda = pytest.importorskip("ematheory._cuda", reason="no CUDA module (it needs nvcc)")
 pytest.importorskip("ematheory._native", reason="the native engine was not built")
 
-from test_native import OPTIMIZERS, PROBLEMS, STEPS, WRONG, bits, case, plain_loop  # noqa: E402
+from test_native import (  # noqa: E402
+    COORDINATES,
+    OPTIMIZERS,
+    POINTS,
+    PROBLEMS,
+    REPLICAS,
+    STEPS,
+    WRONG,
+    bits,
+    case,
+    plain_loop,
+    resized,
+)
 
 NO_DEVICE = cuda.why_no_device()
 on_device = pytest.param(False, id="device", marks=pytest.mark.skipif(bool(NO_DEVICE), reason=NO_DEVICE or "-"))
@@ -55,9 +67,7 @@ def test_denormals_and_divergence(optimizer, dtype, on_host):
 @pytest.mark.parametrize("first_step", [0, 1, 2, 3])
 def test_blocks_that_do_not_fill(cells, first_step, on_host):
     arguments = {**case("noisy_quadratic", "adamw", "float32"), "first_step": first_step}
-    for name in ("state", "problem_coefficients", "snapshots"):
-        arguments[name] = np.ascontiguousarray(np.resize(arguments[name], (*arguments[name].shape[:-1], cells)))
-    assert_same_bits(arguments, on_host)
+    assert_same_bits(resized(arguments, cells), on_host)
 
 
 @pytest.mark.parametrize("on_host", PLACES)
@@ -135,9 +145,24 @@ def test_auto_takes_a_device_for_large_work_alone(monkeypatch):
         backends.choose("cuda", "portable", None, *pair)
 
 
+@pytest.mark.parametrize(("seconds", "work"), [(1e-12, 2**16), (1.0, 2**16), (1e-9, 2**16)])
+def test_the_work_of_a_call_grows_at_most_fourfold(monkeypatch, seconds, work):
+    assert work_after(monkeypatch, 2**14, seconds) == work
+
+
 def test_the_work_of_a_call_follows_the_rate(monkeypatch):
-    engine, pair = HostCuda(), (PROBLEMS["random_walk"], OPTIMIZERS["sgd_l2"])
-    before = engine.work_per_call
+    cells = POINTS * REPLICAS * COORDINATES * STEPS
+    # At 2³⁰ cell-steps a second; a slow device is left with the least.
+    assert work_after(monkeypatch, 2**40, cells / 2**30) == int(0.2 * 2**30)
+    assert work_after(monkeypatch, 2**40, 100.0) == 2**24
+
+
+def work_after(monkeypatch, before: int, seconds: float) -> int:
+    """What a call may do after one that took so long."""
+    ticks = iter((0.0, seconds))
+    engine, (problem, optimizer) = HostCuda(), (PROBLEMS["random_walk"], OPTIMIZERS["sgd_l2"])
+    engine.work_per_call = before
+    monkeypatch.setattr(backends.time, "monotonic", lambda: next(ticks))
     block = {k: v for k, v in case("random_walk", "sgd_l2", "float64").items() if k not in ("problem", "optimizer")}
-    engine.advance(problem=pair[0], optimizer=pair[1], **block)
-    assert engine.work_per_call >= 2**24 or engine.work_per_call == 4 * before
+    engine.advance(problem=problem, optimizer=optimizer, **block)
+    return engine.work_per_call

@@ -50,6 +50,13 @@ def case(problem: str, optimizer: str, dtype: str, *, size: float = 1.0, scale: 
     }
 
 
+def resized(arguments: dict, cells: int) -> dict:
+    """The same with another number of coordinates."""
+    arrays_of = ("state", "problem_coefficients", "snapshots")
+    shaped = {name: np.resize(arguments[name], (*arguments[name].shape[:-1], cells)) for name in arrays_of}
+    return {**arguments, **{name: np.ascontiguousarray(values) for name, values in shaped.items()}}
+
+
 def plain_loop(arguments: dict) -> tuple[np.ndarray, np.ndarray]:
     """The final state and the snapshots, one step after another in the state's dtype."""
     problem, optimizer = PROBLEMS[arguments["problem"]], OPTIMIZERS[arguments["optimizer"]]
@@ -137,10 +144,7 @@ def test_denormals_and_divergence(optimizer, dtype, isa):
 
 @pytest.mark.parametrize("cells", [1, 127, 128, 129, 300])
 def test_tiles_that_do_not_fill(cells):
-    arguments = case("noisy_quadratic", "adamw", "float32")
-    for name in ("state", "problem_coefficients", "snapshots"):
-        arguments[name] = np.ascontiguousarray(np.resize(arguments[name], (*arguments[name].shape[:-1], cells)))
-    assert_same_bits(arguments, ISAS[-1], 2)
+    assert_same_bits(resized(case("noisy_quadratic", "adamw", "float32"), cells), ISAS[-1], 2)
 
 
 def test_calls_in_parts_are_one_call():

@@ -10,7 +10,7 @@ from ...problems import RandomWalk
 from ..claim import Claim, Level
 from ..evidence import Evidence
 from ..proof import proof
-from ..simulated import derived, engine, misses, sampled
+from ..simulated import engine, misses, sampled
 
 LR, RATES = 0.01, (0.005, 0.05)  # η and ηλ
 BETAS = ((0.9, 0.99), (0.5, 0.9), (0.95, 0.98))
@@ -19,18 +19,13 @@ STEPS, SIZE, SEED = 2000, 512, 8
 REPLICAS = {"smoke": 64, "quick": 512, "full": 2048}
 # Relative, in E w², of the exact series and of the published formula, which is off by 1.5 % at least.
 RESOLUTION = {"smoke": 0.05, "quick": 0.02, "full": 0.01}
-NEGLIGIBLE = 36.0  # e^{−36} is below a rounding
 
 
 def series(rate: float, forget1: float, forget2: float) -> float:
-    """E w²/η² at rest, [1 + 2Σ_k a^k (2/π) arcsin ρ_k]/(1 − a²), the sum up to where its terms are rounding."""
-    lags = np.arange(1.0, np.ceil(NEGLIGIBLE / (rate + forget2)) + 1)
-    correlation = derived(
-        "lion-random-walk", "correlation", one_minus_beta1=forget1, one_minus_beta2=forget2,
-        lag=xr.DataArray(lags, dims="lag"),
-    ).values  # fmt: skip
-    signs = (1 - rate) ** lags * 2 / np.pi * np.arcsin(correlation)
-    return float((1 + 2 * signs.sum()) / (rate * (2 - rate)))
+    """E w²/η² at rest by the derived series."""
+    from ...derivations.lion_random_walk import lion_mean_square
+
+    return lion_mean_square(lr=1.0, decay_per_step=rate, one_minus_beta1=forget1, one_minus_beta2=forget2)
 
 
 def published(rate: float, forget1: float, forget2: float) -> float:
