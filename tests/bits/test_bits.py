@@ -21,6 +21,15 @@ from ematheory.results import same_result
 
 MATRIX = list(product(PROBLEMS, OPTIMIZERS, DTYPES))
 ISAS = em.isas()
+# Of problems that couple coordinates, those that every run of the tests cuts in threads and halves; the rest is slow.
+COUPLED_SAMPLE = ("adamw", "adamp", "amos")
+
+
+def is_sampled(problem: str, optimizer: str) -> bool:
+    return type(PROBLEMS[problem]) in problems.RECORDS or optimizer in COUPLED_SAMPLE
+
+
+CUTS = [case if is_sampled(*case[:2]) else pytest.param(*case, marks=pytest.mark.slow) for case in MATRIX]
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -50,7 +59,7 @@ def test_every_instruction_set_has_the_reference_s_bits(problem: str, optimizer:
         assert same_result(result(problem, optimizer, dtype, backend="cpu", isa=isa, threads=1), expected), isa
 
 
-@pytest.mark.parametrize(("problem", "optimizer", "dtype"), MATRIX)
+@pytest.mark.parametrize(("problem", "optimizer", "dtype"), CUTS)
 def test_any_number_of_threads_has_the_reference_s_bits(problem: str, optimizer: str, dtype: str) -> None:
     needs_native()
     for threads in (2, 3):
@@ -59,7 +68,7 @@ def test_any_number_of_threads_has_the_reference_s_bits(problem: str, optimizer:
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
-@pytest.mark.parametrize(("problem", "optimizer", "dtype"), MATRIX)
+@pytest.mark.parametrize(("problem", "optimizer", "dtype"), CUTS)
 def test_two_halves_combine_to_the_whole(problem: str, optimizer: str, dtype: str, backend: str) -> None:
     if backend == "cpu":
         needs_native()
