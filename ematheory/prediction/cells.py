@@ -202,7 +202,7 @@ class Cells:
 
     @property
     def circling(self) -> npt.NDArray[np.bool_]:
-        g, peak = self.gradient, np.max(np.abs(self.multipliers), initial=0.0)
+        g, peak = self.gradient, np.max(np.abs(self.multipliers[:1] if self.level else self.multipliers), initial=0.0)
         scale = g.scale
         if self.pooled:
             scale = np.sqrt((scale * scale).mean(axis=-1, keepdims=True))
@@ -210,12 +210,16 @@ class Cells:
         return circling if is_adaptive(self.optimizer) else np.zeros_like(circling)
 
     @property
+    def level(self) -> bool:
+        """Whether the multipliers are a view of one number, which a billion steps may be."""
+        return self.multipliers.strides == (0,)
+
+    @property
     def ways(self) -> FloatArray:
         """How far steps of the rate have gone by each recorded step, shape (points, records)."""
         if not len(self.record):
             return np.full((self.shape[0], 1), np.inf)
-        level = self.multipliers.strides == (0,)
-        gone = self.record * self.multipliers[0] if level else np.cumsum(self.multipliers)[self.record - 1]
+        gone = self.record * self.multipliers[0] if self.level else np.cumsum(self.multipliers)[self.record - 1]
         return np.asarray(self.optimizer.lr * np.where(self.record > 0, gone, 0.0))
 
     @property

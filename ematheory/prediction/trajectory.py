@@ -140,24 +140,35 @@ class Run:
     def across(self, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
         start = stretch.start
         level = stretch.level and not self.problem.moving
-        if self.native is not None and not (level and self.same_step(start, stretch.stop - 1)):
+        if self.native is not None and not level:
             x = yield from self.native_across(self.native, stretch, x, wanted, index)
             return x
-        block = max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
+        block = (
+            LONGEST_BLOCK if self.native is not None else max(1, min(LONGEST_BLOCK, BLOCK_ENTRIES // self.init.size))
+        )
         while start < stretch.stop:
+            # Steps at level rates differ for as long as bias corrections last.
             if level and self.same_step(start, stretch.stop - 1):
                 x = yield from self.coast(start, stretch.stop, x, wanted, index)
                 return x
-            stop = min(start + block, stretch.stop)
-            updates = self.updates(start, stop)
-            for k in range(start, stop):
-                own = updates.at(k - start)
-                step = composed(own, self.gradient(x, own))
-                before, x = x, self.moved(x, step, k)
-                if len(wanted) and wanted[0] == k + 1:
-                    yield self.seen(index, x, before, step)
-                    wanted, index = wanted[1:], index + 1
-            start = stop
+            part = Stretch(start, min(start + block, stretch.stop), level)
+            inside = wanted[: np.searchsorted(wanted, part.stop, side="right")]
+            if self.native is not None:
+                x = yield from self.native_across(self.native, part, x, inside, index)
+            else:
+                x = yield from self.numpy_across(part, x, inside, index)
+            wanted, index, start = wanted[len(inside) :], index + len(inside), part.stop
+        return x
+
+    def numpy_across(self, stretch: Stretch, x: State, wanted: IntArray, index: int) -> Walk:
+        updates = self.updates(stretch.start, stretch.stop)
+        for k in range(stretch.start, stretch.stop):
+            own = updates.at(k - stretch.start)
+            step = composed(own, self.gradient(x, own))
+            before, x = x, self.moved(x, step, k)
+            if len(wanted) and wanted[0] == k + 1:
+                yield self.seen(index, x, before, step)
+                wanted, index = wanted[1:], index + 1
         return x
 
     @cached_property
