@@ -29,9 +29,9 @@ COSINE_TERMS = tuple((-1.0) ** n / factorial(2 * n) for n in range(10))
 ARCTAN_TERMS = tuple((-1.0) ** n / (2 * n + 1) for n in range(13))
 
 
-def polynomial(terms: tuple[float, ...], x: FloatArray) -> FloatArray:
-    """Σ terms[n]·xⁿ by Horner's rule, in that fixed order."""
-    total = np.full_like(x, terms[-1])
+def polynomial(terms: tuple[Any, ...], x: Any) -> Any:
+    """Σ terms[n]·xⁿ by Horner's rule, in that fixed order; `x` may be a value that is traced into C++."""
+    total = terms[-1]
     for term in terms[-2::-1]:
         total = total * x + term
     return total

@@ -1,7 +1,8 @@
 """The normal law's density and distribution, and powers, of + − × ÷ and what reads or makes a power of two.
 
 NumPy's and libm's exp, erf and pow differ in the last bit between CPUs; these have the same bits everywhere, on arrays
-and in the native programs that are traced from them.
+and in the native programs that are traced from them. `arithmetic.exp` is for arrays alone: it rounds and scales by
+functions of NumPy that no program has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import EXP_TERMS, INVERSE_LN2, LN2_HIGH, LN2_LOW, polynomial
 from ..typing import Value
 
 
@@ -36,12 +38,6 @@ def terms(*hexadecimal: str) -> tuple[float, ...]:
 
 
 # Each by mpmath.chebyfit, lowest power first, rounded to float64; tests/prediction/test_gaussian.py makes them again.
-# e^r for |r| ≤ ½ log 2: error 3e-18.
-EXPONENTIAL = terms(
-    "0x1.0000000000000p+0", "0x1.0000000000000p+0", "0x1.0000000000011p-1", "0x1.555555555555ap-3",
-    "0x1.555555554f0cfp-5", "0x1.111111110f225p-7", "0x1.6c16c187fbe02p-10", "0x1.a01a01b14378fp-13",
-    "0x1.a01991ac8730ap-16", "0x1.71ddf5749d126p-19", "0x1.28b4057f44145p-22", "0x1.af631d0059becp-26",
-)  # fmt: skip
 # E sign(c + z)/c in c² for |c| ≤ 1: error 2e-19.
 NEAR = terms(
     "0x1.9884533d43651p-1", "-0x1.1058377e2cedfp-3", "0x1.46d0429769010p-6", "-0x1.37403f6b93143p-9",
@@ -61,9 +57,7 @@ LOGARITHM = terms(
     "0x1.c71c726358ec5p-3", "0x1.745cdb9f0b4c8p-3", "0x1.3b2109cc7b988p-3", "0x1.0f55accc791adp-3",
     "0x1.0f9b9e3c7c9f8p-3",
 )  # fmt: skip
-# log 2 in two parts, the first of 42 bits: its products with exponents are exact.
-LOG2_HIGH, LOG2_LOW = terms("0x1.62e42fefa3800p-1", "0x1.ef35793c76730p-45")
-PER_LOG2, ROOT_TWO = terms("0x1.71547652b82fep+0", "0x1.6a09e667f3bcdp+0")
+ROOT_TWO = float.fromhex("0x1.6a09e667f3bcdp+0")
 TWICE_DENSITY = float.fromhex("0x1.9884533d43651p-1")  # √(2/π)
 # Added and taken away again it rounds to a whole number.
 ROUNDING = 1.5 * 2.0**52
@@ -71,18 +65,10 @@ ROUNDING = 1.5 * 2.0**52
 FARTHEST, SMALLEST = 37.0, 2.0**-64
 
 
-def polynomial(coefficients: tuple[float, ...], x: Value) -> Value:
-    """Σ coefficients[n]·xⁿ by Horner's rule."""
-    found: Value = coefficients[-1]
-    for each in coefficients[-2::-1]:
-        found = found * x + each
-    return found
-
-
 def falling(y: Value, xp: Any) -> Value:
     """e^(−y) for y in [0, 700], within 2 ulp of that of the y given."""
-    whole = (y * PER_LOG2 + ROUNDING) - ROUNDING
-    return xp.two_to(-whole) * polynomial(EXPONENTIAL, (whole * LOG2_HIGH - y) + whole * LOG2_LOW)
+    whole = (y * INVERSE_LN2 + ROUNDING) - ROUNDING
+    return xp.two_to(-whole) * polynomial(EXP_TERMS, (whole * LN2_HIGH - y) + whole * LN2_LOW)
 
 
 def logarithm(x: Value, xp: Any) -> Value:
@@ -92,7 +78,7 @@ def logarithm(x: Value, xp: Any) -> Value:
     over = share > ROOT_TWO
     share, whole = xp.where(over, share * 0.5, share), xp.where(over, whole + 1, whole)
     s = (share - 1) / (share + 1)
-    return whole * LOG2_HIGH + (s * polynomial(LOGARITHM, s * s) + whole * LOG2_LOW)
+    return whole * LN2_HIGH + (s * polynomial(LOGARITHM, s * s) + whole * LN2_LOW)
 
 
 def root_of(x: Value, order: Value, xp: Any) -> Value:

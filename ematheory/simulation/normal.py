@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ..arithmetic import polynomial
 from .philox import Words, check_seed, philox
 
 Normals: TypeAlias = npt.NDArray[np.float32]
@@ -48,14 +49,6 @@ MANTISSA = np.int32(0x007FFFFF)
 SIGN = np.uint32(0x80000000)
 
 
-def polynomial(terms: tuple[np.float32, ...], x: Normals) -> Normals:
-    """Σ terms[n]·xⁿ by Horner's rule, in that fixed order."""
-    total = np.full_like(x, terms[-1])
-    for term in terms[-2::-1]:
-        total = total * x + term
-    return total
-
-
 def radius(word: Words) -> Normals:
     """√(−2 log u) with u = ((word >> 1) + 1)·2⁻³¹ rounded to float32: from 0 to 6.56, within 2 ulp.
 
@@ -65,7 +58,7 @@ def radius(word: Words) -> Normals:
     bits = scaled.view(np.int32) - SCALED_ROOT_HALF_BITS
     exponent = (bits >> np.int32(23)).astype(np.float32)
     f = ((bits & MANTISSA) + ROOT_HALF_BITS).view(np.float32) - ONE
-    return np.sqrt(exponent * MINUS_TWO_LN2 + f * polynomial(LOG_TERMS, f))
+    return np.asarray(np.sqrt(exponent * MINUS_TWO_LN2 + f * polynomial(LOG_TERMS, f)))
 
 
 def cosine_and_sine(word: Words) -> tuple[Normals, Normals]:
