@@ -25,14 +25,7 @@ namespace ematheory {
 namespace {
 
 constexpr int MOST_MEMBERS = 16;
-#define EMATHEORY_ENTRY(name) static_assert(optimizers::name::STATE <= MOST_MEMBERS, #name);
-EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)
-EMATHEORY_COUPLED_OPTIMIZERS(EMATHEORY_ENTRY)
-#undef EMATHEORY_ENTRY
-#define EMATHEORY_ENTRY(name) static_assert(problems::name::COEFFICIENTS <= MOST_MEMBERS, #name);
-    EMATHEORY_PROBLEMS(EMATHEORY_ENTRY) EMATHEORY_COUPLED_PROBLEMS(EMATHEORY_ENTRY)
-#undef EMATHEORY_ENTRY
-        constexpr size_t ALIGNMENT = 64;
+constexpr size_t ALIGNMENT = 64;
 
 // All coordinates by one thread.
 struct Lanes {
@@ -79,11 +72,13 @@ struct Functions {
 
 template <class T, class Optimizer>
 void points(const int64_t size, T *const *state, const T *c, T *point) {
+  static_assert(Optimizer::STATE <= MOST_MEMBERS);
   points_of<T, Optimizer>(Lanes(), size, state, c, point);
 }
 
 template <class T, class Problem>
 void gradient(const int64_t size, const T *const *of_problem, const T *point, const T *noise, T *gradient) {
+  static_assert(Problem::COEFFICIENTS <= MOST_MEMBERS);
   gradient_of<T, Problem>(Lanes(), size, of_problem, point, noise, gradient);
 }
 
