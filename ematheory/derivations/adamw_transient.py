@@ -74,6 +74,8 @@ def settled_steps() -> tuple[Step, ...]:
     stable = (1 - forget) * sp.exp((t - 1) * log1p(-slow))
     equal = {forget: rate, D(t): t * a ** (t - 1)}
     whole = carried(D(t))
+    # In one letter: nothing could tell a from β₁ here.
+    same = tuple(moment.subs(b1, a) for moment in whole)
     return (
         Step(
             "second moments",
@@ -97,7 +99,7 @@ def settled_steps() -> tuple[Step, ...]:
         ),
         Step(
             "transient at equal rates",
-            Equation(MOMENTS, sp.Tuple(*carried(D(t)))),
+            Equation(MOMENTS, sp.Tuple(*same)),
             "and by induction with that limit, D_t = t a^{t−1}, where β₁ = a: one rate, a², and up to t² times it",
             Induction(variable=t, recurrence=("second moments",), initial=BEGUN, where=equal),
         ),
