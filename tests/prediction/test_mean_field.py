@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import ematheory as em
-from ematheory.prediction.mean_field import Chance, Form, Sum
+from ematheory.prediction.forms import Chance, Form, Sum
 from ematheory.prediction.stability import UnstableWarning
 
 C = 256
