@@ -106,9 +106,16 @@ void moments(const std::string &isa, const std::string &program, py::array state
   job.snapshots = static_cast<double *>(snapshots.mutable_data());
   int stop = 0;
   job.stop = &stop;
-  const int64_t tiles = tiles_of(columns, level.cells_per_moments_tile());
-  run([&](const int64_t tile) { level.moments(&job, tile / tiles, tile % tiles); }, tiles * points, &stop, threads,
-      py::none());
+  const int64_t cells = level.cells_per_moments_tile(), tiles = tiles_of(columns, cells);
+  // Where a point's columns are summed over, its threads wait for each other: no more than there are, so that all run.
+  job.crew = threads < tiles ? threads : tiles;
+  std::vector<int64_t> arrived(traced.sums ? points : 0);
+  std::vector<double> terms(points * 2 * tiles * traced.sums * cells);
+  job.arrived = arrived.data();
+  job.terms = terms.data();
+  const int64_t shares = traced.sums ? job.crew : tiles;
+  run([&](const int64_t share) { level.moments(&job, share / shares, share % shares); }, shares * points, &stop,
+      threads, py::none());
 }
 
 py::array_t<float> normals(const std::string &isa, const uint64_t seed, const uint64_t first_step,

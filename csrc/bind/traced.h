@@ -16,7 +16,8 @@ struct Traced {
   int64_t state, coefficients;
   int batch = -1;
   bool has_samples = false;
-  int64_t gradient = 0;  // of a step of moments, what it is given of each cell
+  // Of a step of moments, what it is given of each cell, and how many sums over the columns it takes.
+  int64_t gradient = 0, sums = 0;
 };
 
 // How many of either kind take each coordinate by itself; they come first.

@@ -59,7 +59,7 @@ std::vector<const Level *> supported_levels() {
 
 const std::vector<Traced> &traced_moments() {
 #define EMATHEORY_ENTRY(name) \
-  {#name, moments::name::STATE, moments::name::COEFFICIENTS, -1, false, moments::name::GRADIENT},
+  {#name, moments::name::STATE, moments::name::COEFFICIENTS, -1, false, moments::name::GRADIENT, moments::name::SUMS},
   static const std::vector<Traced> all = {EMATHEORY_MOMENTS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
   return all;

@@ -14,6 +14,11 @@ struct ematheory_moments_job {
   const int64_t *snapshots_at;
   double *snapshots;
   const int *stop;  // not 0: leave the work unfinished
+  // Where a step takes sums over a point's columns: how many threads share a point, how many of them have come to each
+  // point's next meeting, and what each cell adds to the sums, (points, 2, tiles, sums, cells per tile).
+  int64_t crew;
+  int64_t *arrived;
+  double *terms;
 };
 
 // Every level has these under its own name: ematheory_<level>_….

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..arithmetic import vector_sum
 from ..optimizers import Optimizer
 from ..problems import LinearRegression, Problem, ReshuffledData, ScaleInvariant
 from ..typing import FloatArray, Value
@@ -202,22 +203,50 @@ class RelativeMap(ProblemMap):
         return ProblemMap(self.slope, self.offset, self.scale / np.sqrt(mean_square))
 
 
+class SampledSums(NamedTuple):
+    """Sums over a vector of least squares on samples: of h E (w − θ*)², and the variance of Σ h (w − θ*)²."""
+
+    signals: Value
+    spread: Value
+
+
 class SampledRows(NamedTuple):
-    """What a step on a `SampledMap` is given of each coordinate, on arrays or traced: most of it anew each time."""
+    """What is known of each coordinate of a `SampledMap`, on arrays or traced.
+
+    `per_sample` is h/B, and `third_unit` h²/B²: of one sample the noise's third moment is h² E δ (8 h (E δ² + 2 Var δ)
+    + 6 Σ h E δ² of the others).
+    """
 
     slope: Value
     offset: Value
-    scale: Value
-    third: Value
+    optimum: Value
+    label_noise: Value
+    per_sample: Value
+    third_unit: Value
     excess: Value
-    lasting: Value
 
-    def gradient(self) -> Gradient:
-        return Gradient(self.slope, self.offset, self.scale, self.third, self.excess, self.lasting)
+    def signal(self, x: Followed) -> tuple[Value, Value, Value]:
+        """A coordinate's miss, h Var w and h E (w − θ*)²."""
+        miss, own = x.weight_mean - self.optimum, self.slope * x.weight_variance
+        return miss, own, own + self.slope * (miss * miss)
 
-    @classmethod
-    def of(cls, g: Gradient) -> SampledRows:
-        return cls(*(getattr(g, name) for name in cls._fields))
+    def terms(self, x: Followed) -> SampledSums:
+        """What a coordinate adds to the sums, for normal weights."""
+        _, own, signal = self.signal(x)
+        return SampledSums(signal, own * (4 * signal - 2 * own))
+
+    def gradient(self, x: Followed, sums: SampledSums, xp: Any = np) -> Gradient:
+        """A product of two independent Gaussians has excess kurtosis 6, the square of one 12: the worse, over B.
+
+        Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
+        square is that of the loss.
+        """
+        miss, own, signal = self.signal(x)
+        loss = sums.signals + self.label_noise
+        third = self.third_unit * miss * (2 * signal + 16 * own + 6 * loss)
+        lasting = sums.spread / xp.where(loss > 0, loss * loss, 1.0)
+        scale = xp.sqrt(self.per_sample * (signal + loss))
+        return Gradient(self.slope, self.offset, scale, third=third, excess=self.excess, lasting=lasting)
 
 
 @dataclass(frozen=True)
@@ -235,41 +264,19 @@ class SampledMap(ProblemMap):
     moving = coupled = True
     suffix, caution = "_sampled", 2
 
-    @property
+    @cached_property
     def rows(self) -> SampledRows:
-        """Those at the optimum."""
-        zero = np.zeros_like(self.slope)
-        return SampledRows(self.slope, self.offset, self.scale, zero, 12 / self.batch_size, zero)
+        h, batch = self.slope, self.batch_size
+        unit = h * h / (batch * batch)
+        return SampledRows(h, self.offset, self.optimum, self.label_noise, h / batch, unit, 12 / batch)
 
     def at(self, x: Followed) -> ProblemMap:
         miss = x.weight_mean - self.optimum
         return ProblemMap(self.slope, self.offset, np.sqrt(self.variance(x.weight_variance + miss * miss)))
 
     def gradient(self, x: Followed, step: int) -> Gradient:
-        """A product of two independent Gaussians has excess kurtosis 6, the square of one 12: the worse, over B.
-
-        Each run's own misses make its noise larger or smaller for as long as they last: the relative variance of its
-        square is that of the loss.
-        """
-        h, miss = self.slope, x.weight_mean - self.optimum
-        own = h * x.weight_variance
-        signal = own + h * (miss * miss)
-        loss = signal.sum(axis=-1, keepdims=True) + self.label_noise
-        third = self.third_unit * miss * (2 * signal + 16 * own + 6 * loss)
-        # The variance of Σ h δ², δ normal about its mean.
-        spread = (own * (4 * signal - 2 * own)).sum(axis=-1, keepdims=True)
-        lasting = spread / np.where(loss > 0, loss * loss, 1.0)
-        scale = np.sqrt(self.per_sample * (signal + loss))
-        return Gradient(h, self.offset, scale, third=third, excess=12 / self.batch_size, lasting=lasting)
-
-    @cached_property
-    def third_unit(self) -> FloatArray:
-        """h²/B². Of one sample the noise's third moment is h² E δ (8 h (E δ² + 2 Var δ) + 6 Σ h E δ² of the others)."""
-        return self.slope * self.slope / (self.batch_size * self.batch_size)
-
-    @cached_property
-    def per_sample(self) -> FloatArray:
-        return self.slope / self.batch_size
+        sums = SampledSums(*(vector_sum(each)[..., None] for each in self.rows.terms(x)))
+        return self.rows.gradient(x, sums)
 
     def variance(self, squared_miss: FloatArray) -> FloatArray:
         """The noise's variance per coordinate where E (w − θ*)² is this."""

@@ -5,7 +5,7 @@ Both do the same operations in the same order: csrc/core/moments.h is traced fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -111,25 +111,6 @@ class Stepper:
         snapshots = np.empty((len(wanted), *state.shape))
         self.run(state, coefficients, np.asarray(wanted, dtype=np.int64), snapshots)
         return state, list(snapshots)
-
-    def one_by_one(
-        self,
-        flat: Sequence[FloatArray],
-        coefficients: FloatArray,
-        wanted: Sequence[int],
-        gradient: Callable[[FloatArray, int], Sequence[FloatArray]],
-    ) -> tuple[FloatArray, list[FloatArray]]:
-        """The same where the gradient of step j follows from all the moments before it, as `gradient(state, j)`."""
-        state, snapshots = self.stacked(flat), []
-        none, nothing = np.zeros(0, dtype=np.int64), np.empty((0, *state.shape))
-        for j in range(coefficients.shape[1] + 1):
-            if j in wanted:
-                snapshots.append(state.copy())
-            if j < coefficients.shape[1]:
-                for row, part in zip(self.gradient, gradient(state, j), strict=True):
-                    row[...] = part
-                self.run(state, coefficients[:, j : j + 1], none, nothing)
-        return state, snapshots
 
     def stacked(self, flat: Sequence[FloatArray]) -> FloatArray:
         return np.stack([np.broadcast_to(part, self.gradient.shape[1:]) for part in flat])

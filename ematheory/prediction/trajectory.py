@@ -18,7 +18,6 @@ from .linear import (
     ProblemMap,
     RelativeMap,
     SampledMap,
-    SampledRows,
     StepMap,
     UpdateMap,
     clock,
@@ -214,13 +213,7 @@ class Run:
         self, native: Stepper, x: Any, given: FloatArray, steps: range, places: Sequence[int]
     ) -> tuple[FloatArray, list[FloatArray]]:
         """The entries of the moments after these steps, and after so many of them as `places` says."""
-        if not self.problem.coupled:
-            return native.across(x.flat(), self.columns(given, steps), places)
-
-        def gradient(state: FloatArray, j: int) -> SampledRows:
-            return SampledRows.of(self.gradient_at(self.state(state), given[:, j], steps.start + j))
-
-        return native.one_by_one(x.flat(), given, places, gradient)
+        return native.across(x.flat(), self.columns(given, steps), places)
 
     def gradient_at(self, x: Any, given: FloatArray, number: int) -> Gradient:
         """The gradient of update number+1 from these moments, with these coefficients of each point."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .reductions import vector_sum
+from ..arithmetic import vector_sum
 
 sqrt = np.sqrt
 where = np.where

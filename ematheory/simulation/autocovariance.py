@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import halved, vector_sum
 from ..typing import FloatArray
-from .reductions import LEAF, Moments, halved, replica_moments, vector_sum
+from .reductions import LEAF, Moments, replica_moments
 
 AUTOCOVARIANCE = "autocovariance"
 # The covariance between the errors of two lags, along `lag` and `lag_again`.

@@ -22,6 +22,7 @@ from ..prediction.linear import (
     RelativeMap,
     SampledMap,
     SampledRows,
+    SampledSums,
     SizedRows,
     StepMap,
     UpdateMap,
@@ -65,6 +66,7 @@ GRADIENT = Members("gradient", Gradient._fields[:3])
 EPOCHS = Members("gradient", EpochRows._fields)
 SIZED = Members("gradient", SizedRows._fields)
 SAMPLED = Members("gradient", SampledRows._fields)
+SUMS = Members("sums", SampledSums._fields)
 
 
 def members_of(record: Optimizer, *more: str) -> Members:
@@ -77,13 +79,18 @@ def traced(program: Program, members: Members) -> list[Any]:
 
 
 def program_struct(
-    name: str, program: Program, state: Members, c: Members, after: Sequence[Any], gradient: Members = GRADIENT
-) -> str:
+    name: str, program: Program, state: Members, c: Members, after: Sequence[Any], gradient: Members = GRADIENT,
+    terms: str = "",
+) -> str:  # fmt: skip
+    """A program's struct; `terms` is the function of what a coordinate adds to the sums that the step takes."""
     end = [f"state[{place}] = {operand(value)};" for place, value in enumerate(after)]
-    parameters = ["T *state", "const T *gradient", "const T *c"]
-    step = function("void step", parameters, program, [state, gradient, c], end)
+    parameters, given = ["T *state", "const T *gradient", "const T *c"], [state, gradient, c]
+    if terms:
+        parameters, given = [*parameters, "const T *sums"], [*given, SUMS]
+    step = function("void step", parameters, program, given, end)
     sizes = {"STATE": len(state.names), "GRADIENT": len(gradient.names), "COEFFICIENTS": len(c.names)}
-    return struct(name, sizes, [step])
+    sizes["SUMS"] = len(SUMS.names) if terms else 0
+    return struct(name, sizes, [terms, step] if terms else [step])
 
 
 class Numbers(Namespace):
@@ -114,8 +121,17 @@ def sized_gradient(program: Program, x: Any) -> Gradient:
     return SizedRows(*traced(program, SIZED)).gradient(x.mean_square, Numbers())
 
 
-def sampled_gradient(program: Program, _: Any) -> Gradient:
-    return SampledRows(*traced(program, SAMPLED)).gradient()
+def sampled_gradient(program: Program, x: Any) -> Gradient:
+    return SampledRows(*traced(program, SAMPLED)).gradient(x, SampledSums(*traced(program, SUMS)), Numbers())
+
+
+def sampled_terms(state: Members, c: Members, given: Callable[[Program], Any]) -> str:
+    """The function of what a coordinate adds to a vector's sums, where the gradient is taken: `given` makes that."""
+    program = Program(free=True)
+    terms = SampledRows(*traced(program, SAMPLED)).terms(given(program))
+    end = [f"terms[{place}] = {operand(value)};" for place, value in enumerate(terms)]
+    parameters = ["const T *state", "const T *gradient", "const T *c", "T *terms"]
+    return function("void terms", parameters, program, [state, SAMPLED, c], end)
 
 
 class Kind(NamedTuple):
@@ -126,13 +142,14 @@ class Kind(NamedTuple):
     time: tuple[str, ...]
     gradient: Callable[[Program, Any], Gradient]
     remembered: int  # members of the noise's own state
+    sums: bool = False  # whether it takes sums over the vector
 
 
 KINDS = (
     Kind(ProblemMap.suffix, GRADIENT, (), plain_gradient, 0),
     Kind(EpochMap.suffix, EPOCHS, EpochTime._fields, epoch_gradient, 2),
     Kind(RelativeMap.suffix, SIZED, (), sized_gradient, 0),
-    Kind(SampledMap.suffix, SAMPLED, (), sampled_gradient, 0),
+    Kind(SampledMap.suffix, SAMPLED, (), sampled_gradient, 0, sums=True),
 )
 
 
@@ -142,30 +159,40 @@ def numbered(count: int) -> Members:
 
 def closed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
     """The moments of an adaptive optimizer's members, of the noise's own state, and of its second moment."""
-    program, structure = Program(free=True), Structure(record)
+    program, structure, sizes = Program(free=True), Structure(record), len(record.Coefficients._fields)
     count = len(structure.members) + kind.remembered
-    state = numbered(ClosedMoments.size(count))
-    x = ClosedMoments.of(traced(program, state), count)
-    own, sizes = traced(program, members_of(record)), len(record.Coefficients._fields)
-    c = record.Coefficients(*own[:sizes])
-    gradient = kind.gradient(program, x.at_point(structure.point_row(c)))
-    found = linearised(structure, x, gradient, c, own[sizes:], pessimism, Numbers())
+    state, columns = numbered(ClosedMoments.size(count)), members_of(record, *kind.time)
+
+    def begun(program: Program) -> tuple[ClosedMoments, Any, Any]:
+        x = ClosedMoments.of(traced(program, state), count)
+        c = record.Coefficients(*traced(program, members_of(record))[:sizes])
+        return x, c, x.at_point(structure.point_row(c))
+
+    x, c, there = begun(program)
+    known = traced(program, members_of(record))[sizes:]
+    found = linearised(structure, x, kind.gradient(program, there), c, known, pessimism, Numbers())
     name, after = closed_name(record, pessimism) + kind.suffix, advance_closed(x, found).flat()
-    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
+    terms = sampled_terms(state, columns, lambda program: begun(program)[2]) if kind.sums else ""
+    return program_struct(name, program, state, columns, after, kind.rows, terms)
 
 
 def signed_struct(record: Optimizer, pessimism: int, kind: Kind) -> str:
     """The moments of the members of an optimizer that takes signs, and of the noise's own state."""
     program, structure = Program(free=True), Structure(record)
     count = len(structure.members) + kind.remembered
-    state = numbered(SignMoments.size(count, pessimism))
-    x = SignMoments.of(traced(program, state), count, pessimism)
+    state, columns = numbered(SignMoments.size(count, pessimism)), members_of(record, *kind.time)
+
+    def begun(program: Program) -> SignMoments:
+        return SignMoments.of(traced(program, state), count, pessimism)
+
+    x = begun(program)
     c = record.Coefficients(*traced(program, members_of(record)))
     gradient = kind.gradient(program, x)
     a = signed_step(sign_images(structure, c), structure.point_row(c), gradient)
     after = advance_signed(x, a, gradient, pessimism, Numbers())[0].flat()
     name = signed_name(record, pessimism) + kind.suffix
-    return program_struct(name, program, state, members_of(record, *kind.time), after, kind.rows)
+    terms = sampled_terms(state, columns, begun) if kind.sums else ""
+    return program_struct(name, program, state, columns, after, kind.rows, terms)
 
 
 def linear_step(program: Program, record: Optimizer, root: Any = 1) -> StepMap:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arithmetic import arctan2
+from ..arithmetic import arctan2, vector_sum
 from ..derivations import derive
 from ..typing import FloatArray
-from .reductions import LEAF, Moments, concatenated, replica_moments, vector_sum
+from .reductions import LEAF, Moments, concatenated, replica_moments
 
 # The most float64 numbers that one temporary array of a measurement holds.
 TEMPORARY = 2**20

@@ -12,38 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..arithmetic import halved
 from ..typing import FloatArray
 
-PARTIALS = 64
 LEAF = 64
 ORDERS = (2, 3, 4)
 
 Node = TypeVar("Node")
-
-
-def halved(partials: FloatArray) -> FloatArray:
-    """The sum over the first axis, a power of two long: its two halves are added until one entry is left."""
-    while len(partials) > 1:
-        middle = len(partials) // 2
-        partials = partials[:middle] + partials[middle:]
-    return np.asarray(partials[0])
-
-
-def vector_sum(values: Any) -> FloatArray:
-    """The float64 sum over the last axis: element i joins partial i mod 64 in increasing i, then halving 32…1.
-
-    >>> float(vector_sum([0.1, 0.2, 0.3, 0.4]))
-    1.0
-    """
-    values = np.asarray(values, dtype=np.float64)
-    length = values.shape[-1]
-    # Padding partials hold +0 and no partial is ever −0, so adding them changes no bit: a short vector needs fewer.
-    width = min(PARTIALS, 1 << max(length - 1, 0).bit_length())
-    partials = np.zeros((*values.shape[:-1], width))
-    for start in range(0, length, width):
-        piece = values[..., start : start + width]
-        partials[..., : piece.shape[-1]] += piece
-    return halved(np.moveaxis(partials, -1, 0))
 
 
 class Moments(NamedTuple):

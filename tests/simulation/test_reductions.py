@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ematheory.simulation import arrays
+from ematheory.arithmetic import vector_sum
 from ematheory.simulation.reductions import (
     LEAF,
     Moments,
@@ -18,7 +19,6 @@ from ematheory.simulation.reductions import (
     joined,
     joined_tree,
     replica_moments,
-    vector_sum,
 )
 
 RANDOM = np.random.default_rng(5)
