@@ -121,7 +121,10 @@ def projected(
         own.images(1.0, c, known)
         g = g._replace(lasting=g.lasting + own.sums.shares[0] / own.coordinates)
     a = linearised(own, x, g, c, known, pessimism)
-    share, plain, met = own.sums.shares[0], own.weight_if(0.0, c), own.weight_if(1.0, c)
+    share = own.sums.shares[0]
+    if not np.any(share):
+        return a._replace(lost=number(a.lost) - own.weight.parts[0])
+    plain, met = own.weight_if(0.0, c), own.weight_if(1.0, c)
     # Some runs meet the condition and others do not: what that makes of the weight differs between them.
     differs = np.where(share > 0, met - plain, 0.0)
     shaken = share * (1 - share) * differs * differs

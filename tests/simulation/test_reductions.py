@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ematheory.simulation import arrays
 from ematheory.arithmetic import vector_sum
+from ematheory.simulation import arrays
 from ematheory.simulation.reductions import (
     LEAF,
     Moments,
