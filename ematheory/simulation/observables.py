@@ -163,14 +163,12 @@ def effective_learning_rate_exact(view: View) -> FloatArray:
 
 def matched_rate(view: View, decay: FloatArray) -> FloatArray:
     """The learning rate at which weights of norm 1 that do not decay turn as these do."""
-    return np.asarray(
-        matching(view.matched)(
-            lr=view.lr[..., 0],
-            decay_per_step=decay[..., 0],
-            weight_norm=norm(view.previous),
-            other_weight_norm=1.0,
-        )
+    size = norm(view.previous)
+    rate = matching(view.matched)(
+        lr=view.lr[..., 0], decay_per_step=decay[..., 0], weight_norm=size, other_weight_norm=1.0
     )
+    # Weights that overflowed turn at no rate; η/∞ would hide them in the mean as 0.
+    return np.asarray(np.where(np.isinf(size), np.nan, rate))
 
 
 @cache

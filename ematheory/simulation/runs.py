@@ -124,11 +124,12 @@ def simulate(
 
     Returns
     -------
-    Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
-    `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
-    needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean, which is then infinite or
-    NaN, and counts in `diverged`. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of
-    one point's 64 replicas if that is more.
+    Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate or `group` where of groups.
+    Each observable comes with `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along
+    `order`, which `combine` needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean,
+    which is then infinite or NaN with a standard error of NaN, ranks last in quantiles, reaches no target, lies outside
+    every bin, and counts in `diverged`; it changes no bit of another replica. Memory is that of the result plus a block
+    of about 100 MB (400 MB for a GPU), or of one point's 64 replicas if that is more.
 
     Raises
     ------
