@@ -33,6 +33,8 @@ class Problem(Record):
     Coefficients: ClassVar[type[Any]]
     name: ClassVar[str]
     observables: ClassVar[tuple[str, ...]]
+    # Whether a gradient's dot products are over all coordinates, however these are grouped into vectors.
+    sums_whole: ClassVar[bool] = False
 
     init: Any
 

@@ -1,4 +1,4 @@
-"""Coordinates in groups, the weights of a layer or a neuron each: their sizes, and arrays cut along them."""
+"""Coordinates in groups, the weights of a layer or a neuron each: sizes, cut arrays, and sums over each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+
+from . import arrays
+from .reductions import vector_sum
 
 Groups = tuple[int, ...]
 
@@ -64,3 +67,30 @@ def folded(values: Any, columns: slice, size: int) -> Any:
 def unfolded(values: Any, replicas: int) -> Any:
     """Numbers of the groups (…, replicas·n) with the groups along an axis of their own, (…, replicas, n)."""
     return values.reshape(*values.shape[:-1], replicas, -1)
+
+
+def spans(groups: Groups) -> Iterator[slice]:
+    """The coordinates of each group."""
+    stops = np.cumsum(groups).tolist()
+    return (slice(stop - size, stop) for size, stop in zip(groups, stops, strict=True))
+
+
+class GroupArrays:
+    """The array namespace whose dot products are over each group, and stand at every coordinate of it."""
+
+    sqrt = staticmethod(arrays.sqrt)
+    where = staticmethod(arrays.where)
+    zeros_like = staticmethod(arrays.zeros_like)
+    sign = staticmethod(arrays.sign)
+
+    def __init__(self, groups: Groups) -> None:
+        self.groups = groups
+
+    def dot(self, x: Any, y: Any) -> Any:
+        """Σ x_i y_i over each group, in the shape (…, replicas, d) of x·y: float64 sums, in the dtype of `x`."""
+        product = np.asarray(x, dtype=np.float64) * np.asarray(y, dtype=np.float64)
+        sums = [
+            np.repeat(unfolded(vector_sum(folded(product, columns, size)), product.shape[-2]), size, axis=-1)
+            for columns, size in alike(self.groups)
+        ]
+        return np.concatenate(sums, axis=-1).astype(np.asarray(x).dtype)

@@ -109,7 +109,8 @@ def simulate(
         there) and NaN.
     groups : the size of the vectors, such as layers or neurons, that consecutive coordinates make up: one that divides
         d, or a list that adds up to it. Observables with one number per replica are then of each group, along `group`,
-        and a histogram of the weights too; `risk` and `diverged` stay totals.
+        and a histogram of the weights too; `risk` and `diverged` stay totals. What sums over a vector in a step, the
+        gradient of ScaleInvariant (whose prediction is that of a group's size), AdamP and Amos, sums over each group.
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -155,7 +156,7 @@ def simulate(
         quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
         histogram=histogram, groups=groups,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.groups)
     memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
@@ -256,6 +257,7 @@ class PointBlock:
             seed=specification.seed,
             first_replica=replicas.start,
             point_numbers=self.numbers,
+            groups=specification.groups,
         )
         lagged = Lagged(specification.record, specification.lags, replicas.start)
         parts: list[dict[str, Node]] = []
