@@ -50,6 +50,10 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         quadratic(2000), SGD,
         {"steps": 30, "record": EACH, "groups": 2, "observables": ("weight_norm", "rotation"), "quantiles": [0.5]},
     ),
+    "vectors": (
+        em.ScaleInvariant(size=2000), em.AdamP(lr=0.01),
+        {"steps": 30, "record": EACH, "groups": [1900, 100], "observables": ("weight_norm", "rotation")},
+    ),
     "histograms of groups": (
         quadratic(1000), SGD,
         {"steps": 30, "record": EACH, "groups": 10, "histogram": {"weight": np.linspace(0, 1, 21)}},
