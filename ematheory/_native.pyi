@@ -35,6 +35,7 @@ def advance(
     progress: Callable[[float], object] | None = None,
     items: int = 0,
     is_replaced: bool = False,
+    first_column: int = 0,
 ) -> None:
     """Make the updates first_step + 1 … first_step + steps of every cell, in place.
 
@@ -51,6 +52,7 @@ def advance(
     snapshots : (n, points, replicas, d), written.
     progress : called with the share of the work done, every 50 ms, from the calling thread.
     items, is_replaced : of a problem with a data set, its size, and whether items are drawn with others put back.
+    first_column : of coupled coordinates without samples: where they stand among all of a replica's, for the noise.
 
     Raises
     ------

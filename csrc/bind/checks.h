@@ -168,6 +168,17 @@ inline ematheory_job checked_job(const Arrays &given) {
   return job;
 }
 
+// Of one vector of several: where its coordinates stand among all of a replica's.
+inline void set_first_column(ematheory_job &job, const int64_t first_column) {
+  const bool has_vectors = job.is_coupled && !traced_problems()[job.problem].has_samples;
+  check(first_column == 0 || has_vectors,
+        "first_column is for vectors without samples, got " + std::to_string(first_column));
+  check(first_column >= 0, "first_column must be at least 0, got " + std::to_string(first_column));
+  check_limit("first_column", static_cast<uint64_t>(first_column), MAXIMUM_COLUMNS);
+  check_limit("first_column + coordinates", static_cast<uint64_t>(first_column + job.coordinates), MAXIMUM_COLUMNS);
+  job.first_column = first_column;
+}
+
 // Factors whose product is not a number of the dtype, and the sum that shows the part a second rounding loses.
 template <class T>
 std::vector<T> contraction_cases(const T unit) {

@@ -15,6 +15,7 @@ struct ematheory_job {
   int64_t points, replicas, coordinates, steps;
   uint64_t first_step, seed;
   uint32_t first_replica;
+  int64_t first_column;  // of the noise: where this vector starts among its replica's coordinates
   const uint32_t *point_numbers;
   void *state;
   const void *problem_coefficients;

@@ -193,7 +193,7 @@ struct Vector {
     order = scratch.take<int64_t>(job.items);
     const uint32_t last = last_word(point_number, job.items ? DATA_STREAM : GRADIENT_STREAM);
     for (int64_t tile = 0; tile < tiles; ++tile)
-      set_up(drawing[tile], job.seed, last, replica_number, int64_t{1} << 32, tile * LANES);
+      set_up(drawing[tile], job.seed, last, replica_number, int64_t{1} << 32, job.first_column + tile * LANES);
   }
 
   size_t needed() const {

@@ -67,11 +67,15 @@ def places(values: xr.DataArray) -> Iterator[dict[str, float]]:
 
 
 def cells(measured: xr.Dataset, predicted: xr.Dataset | None, name: str, place: dict[str, float]) -> list[str]:
-    value, error = (float(measured[variable].sel(place)) for variable in (name, f"{name}_sem"))
+    value = float(measured[name].sel(place))
+    # Counts have no standard error.
+    error = float(measured[f"{name}_sem"].sel(place)) if f"{name}_sem" in measured else math.nan
+    shown = [f"{value:.6g}", "" if f"{name}_sem" not in measured else f"{error:.2g}"]
     if predicted is None:
-        return [f"{value:.6g}", f"{error:.2g}"]
-    if name not in predicted:
-        return [f"{value:.6g}", f"{error:.2g}", "", ""]
+        return shown
+    # A prediction of the whole vector says nothing of a group.
+    if name not in predicted or set(predicted[name].dims) != set(place):
+        return [*shown, "", ""]
     expected = float(predicted[name].sel(place))
     z = f"{(value - expected) / error:+.2f}" if error > 0 else "" if value != expected else "+0.00"
-    return [f"{value:.6g}", f"{error:.2g}", f"{expected:.6g}", z]
+    return [*shown, f"{expected:.6g}", z]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 # What is shown besides the observables, by how it ends.
-SHOWN = ("autocovariance", "_quantiles", "_first_passage", "_first_passage_missed")
+SHOWN = ("autocovariance", "_quantiles", "_first_passage", "_first_passage_missed", "_histogram")
 
 
 @nouns.spelled_out(problem=PROBLEM, optimizer=OPTIMIZER, schedule=SCHEDULE)
@@ -42,6 +42,19 @@ def simulate(
     first_passage: Annotated[
         str | None,
         typer.Option(help="First record with an observable at or below a target, risk=0.1.", rich_help_panel=ON_RUN),
+    ] = None,
+    histogram: Annotated[
+        str | None,
+        typer.Option(
+            help="Counts in bins of equal width, low:high:bins, risk=0:2:20; weight is of every weight.",
+            rich_help_panel=ON_RUN,
+        ),
+    ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights per layer or neuron, 64 or 64,64,128: norms, angles, … are of each.", rich_help_panel=ON_RUN
+        ),
     ] = None,
     replicas: Annotated[int, typer.Option(help="Independent runs.", rich_help_panel=ON_RUN)] = 64,
     seed: Annotated[int, typer.Option(help="Of the noise, in 0…2^64 − 1.", rich_help_panel=ON_RUN)] = 0,
@@ -71,6 +84,8 @@ def simulate(
         "lags": None if lags is None else whole("lags", lags),
         "quantiles": None if quantiles is None else several("quantiles", quantiles),
         "first_passage": None if first_passage is None else targets(first_passage),
+        "histogram": None if histogram is None else bins(histogram),
+        "groups": None if groups is None else sizes(groups),
     }
     measured = run(
         problem, optimizer, **plan, **asked, replicas=replicas, seed=seed, dtype=dtype, backend=backend, isa=isa,
@@ -105,6 +120,33 @@ def targets(text: str) -> dict[str, float]:
             found[options.names(name)[0]] = float(target)
         except ValueError:
             raise ValueError(f"--first-passage must be such as risk=0.1, joined by commas, got {text!r}") from None
+    return found
+
+
+def sizes(text: str) -> int | float | list[int | float]:
+    """`"64"` as one size of all groups, `"64,128"` as the size of each."""
+    values = whole("groups", text)
+    return values if "," in text else values[0]
+
+
+def bins(text: str) -> dict[str, list[float]]:
+    """`"risk=0:2:4,weight=-1:1:2"` as edges by observable. Raises `ValueError` for what is not low:high:bins each.
+
+    >>> bins("risk=0:2:4")
+    {'risk': [0.0, 0.5, 1.0, 1.5, 2.0]}
+    """
+    import numpy as np
+
+    found: dict[str, list[float]] = {}
+    for part in text.split(","):
+        name, _, edges = part.partition("=")
+        try:
+            low, high, count = edges.split(":")
+            if int(count) < 1:
+                raise ValueError(count)
+            found[options.names(name)[0]] = np.linspace(float(low), float(high), int(count) + 1).tolist()
+        except ValueError:
+            raise ValueError(f"--histogram must be such as risk=0:2:20, joined by commas, got {text!r}") from None
     return found
 
 

@@ -59,6 +59,8 @@ class LinearRegression(Problem):
 
     Coefficients = LinearRegressionCoefficients
     name = "linear_regression"
+    # A model's output is of all its weights.
+    sums_whole = True
     observables = (
         "risk", "weight_mean", "weight_variance", "weight_mean_square", "weight_norm", "rotation", "update_cosine",
     )  # fmt: skip

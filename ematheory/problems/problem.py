@@ -18,7 +18,8 @@ from ..typing import Value
 # What `simulate` measures on any problem, and `predict` has no expectation of.
 MEASURED = (
     "update_norm", "update_ratio", "effective_learning_rate", "effective_learning_rate_exact", "weight_second_moment",
-    "first_moment_mean_square", "second_moment_mean", "diverged",
+    "first_moment_mean_square", "second_moment_mean", "coordinate_first_moment", "coordinate_first_moment_square",
+    "coordinate_second_moment", "coordinate_second_moment_square", "diverged",
 )  # fmt: skip
 
 
@@ -32,6 +33,8 @@ class Problem(Record):
     Coefficients: ClassVar[type[Any]]
     name: ClassVar[str]
     observables: ClassVar[tuple[str, ...]]
+    # Whether a gradient's dot products are over all coordinates, however these are grouped into vectors.
+    sums_whole: ClassVar[bool] = False
 
     init: Any
 

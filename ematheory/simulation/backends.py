@@ -10,13 +10,18 @@ import numpy as np
 
 from .. import native, optimizers, problems
 from ..optimizers import Optimizer
-from ..problems import Problem, ReshuffledData
+from ..problems import Problem, ReshuffledData, ScaleInvariant
 from ..records import check_choice
+from .groups import Groups, spans
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
 # From so many particle-steps on a GPU pays for its start and its copies: about two seconds of two CPU cores.
 WORTH_A_GPU = 2**32
+
+
+# The arrays of a call of `advance` whose last axis is that of the coordinates.
+BY_COORDINATE = ("state", "problem_coefficients", "snapshots")
 
 
 class Backend(Protocol):
@@ -52,6 +57,7 @@ class Backend(Protocol):
         point_numbers: np.ndarray[Any, Any],
         snapshots_at: np.ndarray[Any, Any],
         snapshots: np.ndarray[Any, Any],
+        groups: Groups = (),
     ) -> None:
         """As `Reference.advance`."""
 
@@ -67,7 +73,17 @@ class Native:
         self.isa = isa
         self.threads = threads
 
-    def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
+    def advance(self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), **block: Any) -> None:
+        if not are_stepped_apart(problem, optimizer, groups):
+            self.step(problem, optimizer, **block)
+            return
+        for columns in spans(groups):
+            own = {name: np.ascontiguousarray(block[name][..., columns]) for name in BY_COORDINATE}
+            self.step(problem, optimizer, **{**block, **own}, first_column=columns.start)
+            for name in ("state", "snapshots"):
+                block[name][..., columns] = own[name]
+
+    def step(self, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         module = native.native_module()
         assert module is not None
         if isinstance(problem, ReshuffledData):
@@ -95,7 +111,16 @@ class Cuda:
         assert module is not None
         return module
 
-    def advance(self, *, problem: Problem, optimizer: Optimizer, state: np.ndarray[Any, Any], **block: Any) -> None:
+    def advance(
+        self,
+        *,
+        problem: Problem,
+        optimizer: Optimizer,
+        state: np.ndarray[Any, Any],
+        groups: Groups = (),
+        **block: Any,
+    ) -> None:
+        assert not are_stepped_apart(problem, optimizer, groups)
         began = time.monotonic()
         self.module.advance(problem=problem.name, optimizer=optimizer.variant, state=state, **block)
         seconds = max(time.monotonic() - began, 1e-6)
@@ -116,6 +141,11 @@ def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
 
+def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups) -> bool:
+    """Whether there are several vectors, and one of the records the package has sums over each."""
+    return len(groups) > 1 and (isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED)
+
+
 def native_backend(isa: str, threads: int) -> Native:
     """The native engine. Raises `ValueError` for an instruction set that this CPU or build lacks."""
     known = native.isas()
@@ -124,7 +154,13 @@ def native_backend(isa: str, threads: int) -> Native:
 
 
 def choose(
-    backend: str, isa: str, threads: int | None, problem: Problem, optimizer: Optimizer, work: int = 0
+    backend: str,
+    isa: str,
+    threads: int | None,
+    problem: Problem,
+    optimizer: Optimizer,
+    work: int = 0,
+    groups: Groups = (),
 ) -> Backend:
     """The backend that a user's words ask for.
 
@@ -135,10 +171,14 @@ def choose(
     check_choice("backend", backend, BACKENDS)
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
+    refuse_groups(backend, problem, optimizer, groups)
+    apart = are_stepped_apart(problem, optimizer, groups)
+    generated = generated and not (apart and problem.sums_whole)
     refuse(backend, problem, optimizer, built, generated)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    large = backend == "auto" and isa == "auto" and is_separable(problem, optimizer) and work >= WORTH_A_GPU
+    fits = is_separable(problem, optimizer) and not apart
+    large = backend == "auto" and isa == "auto" and fits and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
             raise ValueError(f"isa={isa!r} is for the native engine on the CPU, but backend is 'cuda'; leave isa out")
@@ -148,6 +188,22 @@ def choose(
             raise ValueError(f"isa={isa!r} is for the native engine, but the NumPy reference runs; leave isa out")
         return Reference()
     return native_backend(isa, count)
+
+
+def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups) -> None:
+    """Raise `ValueError` for a compiled backend that cannot step these groups as vectors of their own."""
+    if not are_stepped_apart(problem, optimizer, groups):
+        return
+    if backend == "cuda":
+        raise ValueError(
+            f"backend 'cuda' takes all coordinates of {type(problem).__name__} with {type(optimizer).__name__} as one "
+            f"vector, but there are {len(groups)} groups; use 'cpu', 'reference' or 'auto'"
+        )
+    if backend == "cpu" and problem.sums_whole:
+        raise ValueError(
+            f"backend 'cpu' steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has sums "
+            f"over all weights and {type(optimizer).__name__} over each group; use 'reference' or 'auto'"
+        )
 
 
 def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool) -> None:

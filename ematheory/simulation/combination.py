@@ -12,6 +12,7 @@ from ..comparison import SUFFIXES, check_same_grid
 from ..results import RUN, run_attribute, without_run
 from .autocovariance import AUTOCOVARIANCE
 from .distributions import PASSAGE, QUANTILES, TRAJECTORY
+from .histograms import HISTOGRAM, OUTSIDE
 from .reductions import joined
 from .statistics import CENTRAL_SUMS, STANDARD_ERROR, moments_in, variables
 
@@ -51,8 +52,8 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
     with np.errstate(all="ignore"):
         theirs = moments_in(second, after)
         moments = {sample: joined(mine, theirs[sample]) for sample, mine in moments_in(first, before).items()}
-    values: dict[str, Any] = {}
-    observables = tuple(name for name in names if not name.endswith(SUFFIXES))
+    values: dict[str, Any] = {name: first[name].values + second[name].values for name in names if is_count(name)}
+    observables = tuple(name for name in names if not (name.endswith(SUFFIXES) or is_count(name)))
     for name, (value, error) in variables(observables, moments).items():
         values[name], values[name + STANDARD_ERROR] = value, error
     for sample, of in moments.items():
@@ -62,8 +63,13 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
     return result.assign_attrs({"replicas_stop": after.stop, **ran})
 
 
+def is_count(name: str) -> bool:
+    """Whether a variable is of a histogram, whose counts add up."""
+    return name.endswith((HISTOGRAM, OUTSIDE))
+
+
 def check_joinable(*results: xr.Dataset) -> None:
-    """Raise `ValueError` for what is more than means and variances: those of a part say too little of the whole."""
+    """Raise `ValueError` for what is more than means, variances and counts: those of a part say too little."""
     ends = (AUTOCOVARIANCE, QUANTILES, PASSAGE, TRAJECTORY)
     for name in (str(name) for result in results for name in result.data_vars):
         if name.endswith(ends):

@@ -13,7 +13,7 @@ TRAJECTORY = "trajectory"
 # The quantiles of a first passage where none are asked for.
 QUARTILES = (0.25, 0.5, 0.75)
 
-Arrays = dict[str, tuple[tuple[str, ...], FloatArray]]
+Arrays = dict[str, tuple[tuple[str, ...], Any]]
 
 
 def ranked(ordered: FloatArray, shares: FloatArray) -> FloatArray:
@@ -55,8 +55,8 @@ def first_reached(values: FloatArray, steps: Any, target: float) -> FloatArray:
     return np.asarray(np.where(reached, times, np.inf).min(axis=0, initial=np.inf))
 
 
-def passage_arrays(name: str, arrival: FloatArray, shares: tuple[float, ...]) -> Arrays:
-    """Of first steps (points, replicas): their mean over the replicas that arrived, quantiles over all, who missed."""
+def passage_arrays(name: str, arrival: FloatArray, shares: tuple[float, ...], dims: tuple[str, ...] = ()) -> Arrays:
+    """Of first steps (…, replicas): their mean over the replicas that arrived, quantiles over all, who missed."""
     arrived = np.isfinite(arrival)
     count, replicas = arrived.sum(-1), arrival.shape[-1]
     with np.errstate(all="ignore"):
@@ -67,9 +67,9 @@ def passage_arrays(name: str, arrival: FloatArray, shares: tuple[float, ...]) ->
         missed_error = np.sqrt(missed * (1 - missed) / np.float64(replicas - 1))
     name += PASSAGE
     return {
-        name: ((), mean),
-        f"{name}_sem": ((), error),
-        name + MISSED: ((), missed),
-        f"{name}{MISSED}_sem": ((), missed_error),
-        **quantile_arrays(name, arrival, shares, ()),
+        name: (dims, mean),
+        f"{name}_sem": (dims, error),
+        name + MISSED: (dims, missed),
+        f"{name}{MISSED}_sem": (dims, missed_error),
+        **quantile_arrays(name, arrival, shares, dims),
     }

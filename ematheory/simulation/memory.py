@@ -12,7 +12,7 @@ from .autocovariance import kept_at_once, sources
 from .backends import Backend
 from .blocks import COEFFICIENTS, SNAPSHOTS, Layout
 from .distributions import TRAJECTORY
-from .observables import COORDINATES, TEMPORARY, buffers_of, samples_of
+from .observables import COORDINATES, GROUPED, TEMPORARY, WEIGHT, buffers_of, samples_of
 from .specification import Specification
 
 MEMORY_INFORMATION = Path("/proc/meminfo")
@@ -27,6 +27,7 @@ RESULT_COPIES, REPLICA_COPIES, BLOCK_COPIES, COEFFICIENT_COPIES, TEMPORARIES = 4
 ADVICE = {
     "moments": "record fewer steps, leave out observables per coordinate, or cut the sweep into several calls",
     "quantiles": "record fewer steps or run fewer replicas: quantiles keep every replica's value",
+    "histogram": "record fewer steps, or give fewer edges",
     TRAJECTORY: "record fewer steps or choose fewer trajectories",
     "block": "use fewer coordinates, or fewer lags between far records: one point's 64 replicas are held together",
 }
@@ -37,16 +38,25 @@ def estimate(asked: Specification, engine: Backend, cut: Layout) -> dict[str, in
     points, records, replicas = asked.grid.points, len(asked.record), len(asked.replicas)
     levels = math.ceil(replicas / cut.replicas).bit_length() if replicas > cut.replicas else 0
     copies = RESULT_COPIES + levels * min(cut.points, points) / points
-    scalars = [name for name in samples_of(asked.observables) if name not in COORDINATES]
-    per_place = sum(asked.problem.coordinates if name in COORDINATES else 1 for name in samples_of(asked.observables))
-    by_replica = records * len(scalars) * bool(asked.quantiles) + 3 * len(asked.first_passage)
+    own = samples_of(asked.observables)
+    per_place = sum(asked.problem.coordinates if name in COORDINATES else groups_of(asked, name) for name in own)
+    scalars = sum(groups_of(asked, name) for name in own if name not in COORDINATES)
+    arrivals = sum(groups_of(asked, name) for name in asked.first_passage)
+    by_replica = records * scalars * bool(asked.quantiles) + 3 * arrivals
+    counts = sum((len(edges) + 2) * groups_of(asked, name) for name, edges in asked.histogram.items())
     parts = {
         "moments": copies * FLOAT * MOMENTS * points * records * (per_place + pairs_of(asked) + len(asked.lags) ** 2),
         "quantiles": REPLICA_COPIES * FLOAT * points * replicas * by_replica,
+        "histogram": copies * FLOAT * points * records * counts,
         TRAJECTORY: RESULT_COPIES * FLOAT * points * records * len(asked.trajectories) * asked.problem.coordinates,
         "block": block_bytes(asked, engine, cut),
     }
     return {name: math.ceil(size) for name, size in parts.items()}
+
+
+def groups_of(asked: Specification, sample: str) -> int:
+    """How many numbers a sample has of each replica: one, or one per group."""
+    return max(len(asked.groups), 1) if sample in (*GROUPED, WEIGHT) else 1
 
 
 def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
@@ -63,7 +73,8 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
     held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
-    values = copies // asked.problem.coordinates * (1 + pairs_of(asked))
+    measured = max(groups_of(asked, name) for name in (*asked.measured, *asked.histogram))
+    values = copies // asked.problem.coordinates * (measured + pairs_of(asked))
     made = min(TEMPORARY, copies) + values + largest_piece(asked, cut)
     return held + FLOAT * TEMPORARIES * made
 

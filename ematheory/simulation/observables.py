@@ -13,6 +13,7 @@ import numpy as np
 from ..arithmetic import arctan2, vector_sum
 from ..derivations import derive
 from ..typing import FloatArray
+from .groups import Groups, alike, folded, unfolded
 from .reductions import LEAF, Moments, concatenated, replica_moments
 
 # The most float64 numbers that one temporary array of a measurement holds.
@@ -40,6 +41,16 @@ class View(NamedTuple):
     lr: FloatArray = UNKNOWN
     matched: str = ""
     buffers: Mapping[str, FloatArray] = NOTHING
+
+    def of_groups(self, columns: slice, size: int) -> View:
+        """Some coordinates in groups of one size, each as if it were a replica; without the problem's coefficients."""
+        previous = self.previous
+        return self._replace(
+            weight=folded(self.weight, columns, size),
+            previous=previous if previous is UNKNOWN else folded(previous, columns, size),
+            buffers={name: folded(values, columns, size) for name, values in self.buffers.items()},
+            problem=None,
+        )
 
 
 class Recorded(NamedTuple):
@@ -152,14 +163,12 @@ def effective_learning_rate_exact(view: View) -> FloatArray:
 
 def matched_rate(view: View, decay: FloatArray) -> FloatArray:
     """The learning rate at which weights of norm 1 that do not decay turn as these do."""
-    return np.asarray(
-        matching(view.matched)(
-            lr=view.lr[..., 0],
-            decay_per_step=decay[..., 0],
-            weight_norm=norm(view.previous),
-            other_weight_norm=1.0,
-        )
+    size = norm(view.previous)
+    rate = matching(view.matched)(
+        lr=view.lr[..., 0], decay_per_step=decay[..., 0], weight_norm=size, other_weight_norm=1.0
     )
+    # Weights that overflowed turn at no rate; η/∞ would hide them in the mean as 0.
+    return np.asarray(np.where(np.isinf(size), np.nan, rate))
 
 
 @cache
@@ -182,20 +191,30 @@ SCALARS: Mapping[str, Callable[[View], FloatArray]] = {
     "second_moment_mean": second_moment_mean,
     "diverged": diverged,
 }
+# Of all coordinates, however these are grouped; the others are of each group.
+TOTALS = ("risk", "diverged")
+GROUPED = tuple(name for name in SCALARS if name not in TOTALS)
 EFFECTIVE = ("effective_learning_rate", "effective_learning_rate_exact")
 # Those of a step: they need the weights one step before the record, and are NaN at step 0.
 PAIRED = ("rotation", "update_cosine", "update_norm", "update_ratio", *EFFECTIVE)
-# Those of the optimizer's other arrays: which one they need, at the record.
-BUFFERS: Mapping[str, str] = {"first_moment_mean_square": "first_moment", "second_moment_mean": "second_moment"}
-
 # The sample whose moments over replicas an observable is read off: its own, or the weight per coordinate.
 WEIGHT = "weight"
 OF_WEIGHT = ("weight_mean", "weight_variance")
-PER_COORDINATE = (*OF_WEIGHT, "weight_second_moment")
-# The samples per coordinate: what each makes of the weight.
-COORDINATES: Mapping[str, Callable[[FloatArray], FloatArray]] = {
-    WEIGHT: lambda weight: weight,
-    "weight_second_moment": lambda weight: weight * weight,
+# The samples per coordinate: of which array, and what each makes of it.
+COORDINATES: Mapping[str, tuple[str, Callable[[FloatArray], FloatArray]]] = {
+    WEIGHT: (WEIGHT, lambda weight: weight),
+    "weight_second_moment": (WEIGHT, lambda weight: weight * weight),
+    "coordinate_first_moment": ("first_moment", lambda m: m),
+    "coordinate_first_moment_square": ("first_moment", lambda m: m * m),
+    "coordinate_second_moment": ("second_moment", lambda v: v),
+    "coordinate_second_moment_square": ("second_moment", lambda v: v * v),
+}
+PER_COORDINATE = (*OF_WEIGHT, *(sample for sample in COORDINATES if sample != WEIGHT))
+# Those of the optimizer's other arrays: which one they need, at the record.
+BUFFERS: Mapping[str, str] = {
+    "first_moment_mean_square": "first_moment",
+    "second_moment_mean": "second_moment",
+    **{sample: array for sample, (array, _) in COORDINATES.items() if array != WEIGHT},
 }
 
 
@@ -220,26 +239,34 @@ def pieces(length: int, weight: int) -> Iterator[slice]:
 
 
 def measure(sample: str, recorded: Recorded) -> Moments:
-    """A sample's moments over replicas at each record: arrays (records, points), or (…, d) of one per coordinate."""
-    if sample in COORDINATES:
-        return coordinate_moments(recorded.weights, recorded.first_replica, COORDINATES[sample])
-    return scalar_moments(replica_values(sample, recorded), recorded.first_replica)
+    """A sample's moments over replicas at each record, one per coordinate: arrays (records, points, d)."""
+    array, of = COORDINATES[sample]
+    values = recorded.weights if array == WEIGHT else recorded.buffers[array]
+    return coordinate_moments(values, recorded.first_replica, of)
 
 
 def scalar_moments(values: FloatArray, first_replica: int) -> Moments:
-    """The moments over the replicas of values (records, points, replicas)."""
+    """The moments over the replicas of values (records, points, replicas) or (…, groups)."""
     with np.errstate(all="ignore"):
-        return replica_moments(np.moveaxis(values, -1, 0), first_replica)
+        return replica_moments(np.moveaxis(values, 2, 0), first_replica)
 
 
-def replica_values(sample: str, recorded: Recorded) -> FloatArray:
-    """A sample's value of each replica at each record, shape (records, points, replicas)."""
+def replica_values(sample: str, recorded: Recorded, groups: Groups = ()) -> FloatArray:
+    """A sample's value of each replica at each record, shape (records, points, replicas), or (…, groups) of each."""
     records, points, replicas, d = recorded.weights.shape
-    values = np.empty((records, points, replicas))
+    groups = groups if sample in GROUPED else ()
+    values = np.empty((records, points, replicas, len(groups)) if groups else (records, points, replicas))
     with np.errstate(all="ignore"):
         for some, few in product(pieces(records, points * min(replicas, LEAF) * d), pieces(replicas, points * d)):
-            values[some, :, few] = SCALARS[sample](recorded.view(some, slice(None), few))
+            view = recorded.view(some, slice(None), few)
+            values[some, :, few] = group_values(sample, view, groups) if groups else SCALARS[sample](view)
     return values
+
+
+def group_values(sample: str, view: View, groups: Groups) -> FloatArray:
+    """A sample's value of each group, shape (records, points, replicas, groups)."""
+    found = [SCALARS[sample](view.of_groups(columns, size)) for columns, size in alike(groups)]
+    return np.concatenate([unfolded(values, view.weight.shape[2]) for values in found], -1)
 
 
 def coordinate_moments(weights: Any, first_replica: int, of: Callable[[FloatArray], FloatArray]) -> Moments:

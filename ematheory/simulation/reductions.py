@@ -47,7 +47,11 @@ def joined(x: Moments, y: Moments) -> Moments:
         + 6.0 * square * (x.replicas**2 * y.sums[0] + y.replicas**2 * x.sums[0]) / n**2
         + 4.0 * delta * (x.replicas * y.sums[1] - y.replicas * x.sums[1]) / n
     )  # fmt: skip
-    return Moments(n, x.mean + delta * (y.replicas / n), np.stack([second, third, fourth]))
+    mean = x.mean + delta * (y.replicas / n)
+    if not np.isfinite(delta).all():
+        # ∞ less a number is ∞, and ∞ − ∞ no number: a mean with an infinite part is infinite in either order.
+        mean = np.where(np.isfinite(delta), mean, x.mean * (x.replicas / n) + y.mean * (y.replicas / n))
+    return Moments(n, mean, np.stack([second, third, fourth]))
 
 
 def leaf_moments(values: Any, first_replica: int) -> list[Moments]:

@@ -9,6 +9,7 @@ import numpy as np
 from ..optimizers import Optimizer
 from ..problems import Problem
 from . import arrays
+from .groups import GroupArrays, Groups
 from .sampling import source_of
 
 
@@ -36,12 +37,15 @@ class Reference:
         point_numbers: np.ndarray[Any, Any],
         snapshots_at: np.ndarray[Any, Any],
         snapshots: np.ndarray[Any, Any],
+        groups: Groups = (),
     ) -> None:
         """Update `state`, shape (S, points, replicas, d), in place by the steps of `coefficients` (points, steps, K).
 
         After the j-th of them, for the i-th j in `snapshots_at` (0 is before the first), the weight is copied into
-        `snapshots[i]`.
+        `snapshots[i]`. Dot products are over each of the `groups`, where there are any.
         """
+        of_groups = GroupArrays(groups) if groups else arrays
+        of_gradient = arrays if problem.sums_whole else of_groups
         of_problem = problem.Coefficients(*problem_coefficients[:, :, None, :])
         draw = source_of(problem, of_problem, seed, first_replica, state.shape[2], point_numbers, state.dtype)
         places = {int(step): place for place, step in enumerate(snapshots_at)}
@@ -53,7 +57,7 @@ class Reference:
                 if step < coefficients.shape[1]:
                     c = optimizer.Coefficients(*np.moveaxis(coefficients[:, step], -1, 0)[..., None, None])
                     point = optimizer.point(arrays, current, c)
-                    gradient = problem.gradient(arrays, point, draw.at(first_step + step), of_problem)
-                    current = optimizer.update(arrays, current, gradient, c)
+                    gradient = problem.gradient(of_gradient, point, draw.at(first_step + step), of_problem)
+                    current = optimizer.update(of_groups, current, gradient, c)
         for place, member in enumerate(current):
             state[place] = member

@@ -24,11 +24,13 @@ from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
+from .histograms import HISTOGRAM, counted, weight_counts
 from .memory import check_fits, estimate
 from .nodes import Node, Statistics, Values, along, joined_statistics, points_first
 from .observables import (
     COORDINATES,
     EFFECTIVE,
+    WEIGHT,
     Recorded,
     buffers_of,
     measure,
@@ -56,6 +58,8 @@ def simulate(
     lags: Sequence[int] | None = None,
     first_passage: Mapping[str, float] | None = None,
     trajectories: Sequence[int] | None = None,
+    histogram: Mapping[str, Sequence[float] | FloatArray] | None = None,
+    groups: int | Sequence[int] | None = None,
     replicas: int | range = 64,
     seed: int = 0,
     dtype: str = "float64",
@@ -82,6 +86,8 @@ def simulate(
         `weight_second_moment` : E w² per coordinate;
         `first_moment_mean_square`, `second_moment_mean` : E (1/d) Σ m_i² and E (1/d) Σ v_i of the optimizer's arrays as
         they are held, without bias correction (each record ends a call of the engine, so record sparsely);
+        `coordinate_first_moment`, `coordinate_second_moment`, and each with `_square` : E m_i, E v_i, E m_i², E v_i² of
+        every coordinate, of the same arrays;
         `diverged` : the share of replicas of which a weight is infinite or NaN.
     quantiles : probabilities p in [0, 1]: `<name>_quantiles` of each observable with one number per replica, along
         `probability`: the least value that at least a share p of the replicas does not exceed, NaN ranking above ∞.
@@ -96,6 +102,15 @@ def simulate(
         for, or the quartiles) are over all replicas, infinite where they fall on one that did not.
     trajectories : replica numbers, whose weights at the records are `trajectory` along (`replica`, `step`,
         `coordinate`).
+    histogram : edges of bins by observable with one number per replica, or of `weight` (every coordinate), such as
+        {"weight_norm": np.linspace(0, 2, 21)}: `<name>_histogram` counts along `<name>_bin`, whose coordinate is the
+        lower edge and `<name>_bin_upper` the upper one, how many numbers lie in each bin. A bin holds its lower edge,
+        and the last its upper one too. `…_histogram_outside` counts along `outside` those below, above (infinities are
+        there) and NaN.
+    groups : the size of the vectors, such as layers or neurons, that consecutive coordinates make up: one that divides
+        d, or a list that adds up to it. Observables with one number per replica are then of each group, along `group`,
+        and a histogram of the weights too; `risk` and `diverged` stay totals. What sums over a vector in a step, the
+        gradient of ScaleInvariant (whose prediction is that of a group's size), AdamP and Amos, sums over each group.
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -110,11 +125,12 @@ def simulate(
 
     Returns
     -------
-    Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate. Each observable comes with
-    `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along `order`, which `combine`
-    needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean, which is then infinite or
-    NaN, and counts in `diverged`. Memory is that of the result plus a block of about 100 MB (400 MB for a GPU), or of
-    one point's 64 replicas if that is more.
+    Dataset with the axes in grid order, then `step`, then `coordinate` where per coordinate or `group` where of groups.
+    Each observable comes with `<name>_sem`, its standard error (NaN for one replica), and `<sample>_central_sums` along
+    `order`, which `combine` needs. What is of a step is NaN at step 0. A replica that diverged stays in every mean,
+    which is then infinite or NaN with a standard error of NaN, ranks last in quantiles, reaches no target, lies outside
+    every bin, and counts in `diverged`; it changes no bit of another replica. Memory is that of the result plus a block
+    of about 100 MB (400 MB for a GPU), or of one point's 64 replicas if that is more.
 
     Raises
     ------
@@ -138,8 +154,9 @@ def simulate(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
         quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
+        histogram=histogram, groups=groups,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.groups)
     memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
@@ -240,6 +257,7 @@ class PointBlock:
             seed=specification.seed,
             first_replica=replicas.start,
             point_numbers=self.numbers,
+            groups=specification.groups,
         )
         lagged = Lagged(specification.record, specification.lags, replicas.start)
         parts: list[dict[str, Node]] = []
@@ -279,7 +297,7 @@ class PointBlock:
             if name in COORDINATES:
                 found[name] = measure(name, recorded)
                 continue
-            values = replica_values(name, recorded)
+            values = replica_values(name, recorded, asked.groups)
             if name in self.samples:
                 found[name] = scalar_moments(values, recorded.first_replica)
                 if asked.quantiles:
@@ -287,6 +305,10 @@ class PointBlock:
             if name in asked.first_passage:
                 first = first_reached(values, steps, asked.first_passage[name])
                 arrival[name + PASSAGE] = np.minimum(arrival.get(name + PASSAGE, np.inf), first)
+            if name in asked.histogram:
+                found[name + HISTOGRAM] = counted(values, asked.histogram[name])
+        if WEIGHT in asked.histogram:
+            found[WEIGHT + HISTOGRAM] = weight_counts(recorded.weights, asked.histogram[WEIGHT], asked.groups)
         if asked.lags:
             with np.errstate(all="ignore"):
                 found[AUTOCOVARIANCE] = lagged.moments(steps.tolist(), recorded.weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from ..records import FINITE, Grid, as_field, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
+from .groups import Groups, check_groups, shortest
+from .histograms import Edges, check_edges
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
-from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS, samples_of
+from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS, WEIGHT, samples_of
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
@@ -26,7 +28,7 @@ RANDOM_NUMBERS = ("common", "independent")
 # Optimizers whose updates do not fall with the norm of scale-invariant weights: SGD's gradients do.
 UNIT_UPDATES = (AdamW, Adam, AdEMAMix, NAdam, RMSprop, AdamP, Lion, SignSGD)
 # Dims of results that no sweep axis may have for its own.
-RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica")
+RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica", "group", "outside")
 
 # What the Noise contract's counter has numbers for.
 LIMITS = {
@@ -57,11 +59,14 @@ class Specification:
     quantiles: tuple[float, ...]
     trajectories: tuple[int, ...]
     first_passage: Mapping[str, float]
+    groups: Groups = ()
+    histogram: Edges = field(default_factory=dict)
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The samples that are measured at the records, of observables and first passages."""
-        return tuple(dict.fromkeys((*samples_of(self.observables), *self.first_passage)))
+        """The samples that are measured at the records, of observables, first passages and histograms."""
+        counted = (name for name in self.histogram if name != WEIGHT)
+        return tuple(dict.fromkeys((*samples_of(self.observables), *self.first_passage, *counted)))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -78,6 +83,8 @@ class Specification:
             replicas_start=self.replicas.start,
             replicas_stop=self.replicas.stop,
             first_passage=dict(self.first_passage) or None,
+            groups=shortest(self.groups) if self.groups else None,
+            histogram=dict(self.histogram) or None,
         )
 
 
@@ -98,6 +105,8 @@ def specify(
     quantiles: Sequence[float] | None = None,
     trajectories: Sequence[int] | None = None,
     first_passage: Mapping[str, float] | None = None,
+    groups: int | Sequence[int] | None = None,
+    histogram: Mapping[str, Sequence[float] | FloatArray] | None = None,
 ) -> Specification:
     """The checked request. Raises `TypeError` and `ValueError` as `simulate` documents."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
@@ -128,6 +137,8 @@ def specify(
         quantiles=check_quantiles(quantiles, names),
         trajectories=check_trajectories(trajectories, numbers),
         first_passage=check_first_passage(first_passage, problem, optimizer),
+        groups=check_groups(groups, problem.coordinates),
+        histogram=check_histogram(histogram, problem, optimizer),
     )
 
 
@@ -258,6 +269,19 @@ def check_first_passage(targets: Any, problem: Problem, optimizer: Optimizer) ->
         if not isinstance(as_field(f"first_passage[{name!r}]", targets[name], FINITE), float):
             raise TypeError(f"first_passage[{name!r}] must be a number, got {targets[name]!r}")
     return {name: float(targets[name]) for name in names}
+
+
+def check_histogram(histogram: Any, problem: Problem, optimizer: Optimizer) -> dict[str, FloatArray]:
+    """The edges for each observable. Raises as `check_observables` and `check_edges` do."""
+    if histogram is None:
+        return {}
+    if not isinstance(histogram, Mapping) or not histogram:
+        raise TypeError(f"histogram must map observables to edges, such as {{'risk': [0, 1, 2]}}, got {histogram!r}")
+    names = tuple(name for name in histogram if name != WEIGHT)
+    for name in check_observables(names, problem, optimizer) if names else ():
+        if name not in SCALARS:
+            raise ValueError(f"histogram needs 'weight' or an observable with one number per replica, got {name!r}")
+    return {name: check_edges(name, edges) for name, edges in histogram.items()}
 
 
 def check_replicas(replicas: Any) -> range:

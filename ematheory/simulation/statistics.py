@@ -11,8 +11,9 @@ import xarray as xr
 from ..typing import FloatArray
 from .autocovariance import AUTOCOVARIANCE, ERROR_COVARIANCE, estimates
 from .distributions import PASSAGE, QUARTILES, TRAJECTORY, VALUES, Arrays, passage_arrays, quantile_arrays
-from .nodes import Node, Values
-from .observables import COORDINATES, PER_COORDINATE, WEIGHT, samples_of
+from .histograms import HISTOGRAM, edge_coordinates, histogram_arrays
+from .nodes import Counts, Node, Values
+from .observables import COORDINATES, GROUPED, PER_COORDINATE, WEIGHT, samples_of
 from .reductions import ORDERS, Moments
 from .specification import Specification
 
@@ -68,15 +69,18 @@ def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
     own = {sample: moments[sample] for sample in samples_of(asked.observables)}
     arrays: Arrays = {}
     for name, (value, error) in variables(asked.observables, own).items():
-        arrays[name] = (dims_of(name), value)
-        arrays[name + STANDARD_ERROR] = (dims_of(name), error)
+        arrays[name] = (dims_of(name, asked), value)
+        arrays[name + STANDARD_ERROR] = (dims_of(name, asked), error)
     for sample, of in own.items():
-        arrays[sample + CENTRAL_SUMS] = ((*dims_of(mean_name(sample)), "order"), np.moveaxis(of.sums, 0, -1))
+        arrays[sample + CENTRAL_SUMS] = ((*dims_of(mean_name(sample), asked), "order"), np.moveaxis(of.sums, 0, -1))
     if AUTOCOVARIANCE in found:
         arrays.update(autocovariance_arrays(asked, found[AUTOCOVARIANCE]))
     for name, node in found.items():
         if isinstance(node, Values):
             arrays.update(arrays_of_replicas(name, node.values, asked))
+        if isinstance(node, Counts):
+            sample = name.removesuffix(HISTOGRAM)
+            arrays.update(histogram_arrays(sample, node, ("step", *group_dim(sample, asked))))
     return asked.grid.dataset(arrays, **coordinates_of(asked))
 
 
@@ -91,7 +95,9 @@ def coordinates_of(asked: Specification) -> dict[str, Any]:
         coords["probability"] = np.array(asked.quantiles or QUARTILES)
     if asked.trajectories:
         coords["replica"] = np.array(asked.trajectories, dtype=np.int64)
-    return coords
+    if asked.groups:
+        coords["group"] = np.arange(len(asked.groups))
+    return {**coords, **edge_coordinates(asked.histogram)}
 
 
 def autocovariance_arrays(asked: Specification, of: Node) -> Arrays:
@@ -110,13 +116,23 @@ def arrays_of_replicas(name: str, values: FloatArray, asked: Specification) -> A
     """What is made of single replicas' numbers (points, records, replicas, …)."""
     if name == TRAJECTORY:
         return {name: (("replica", "step", "coordinate"), np.swapaxes(values, 1, 2))}
-    if name.endswith(PASSAGE):
-        return passage_arrays(name.removesuffix(PASSAGE), values[:, 0], asked.quantiles or QUARTILES)
-    return quantile_arrays(name.removesuffix(VALUES), values, asked.quantiles, ("step",))
+    is_passage = name.endswith(PASSAGE)
+    sample = name.removesuffix(PASSAGE if is_passage else VALUES)
+    grouped = group_dim(sample, asked)
+    # What is made of them is along the replicas, which stand before the groups.
+    values = np.moveaxis(values, 2, -1)
+    if is_passage:
+        return passage_arrays(sample, values[:, 0], asked.quantiles or QUARTILES, grouped)
+    return quantile_arrays(sample, values, asked.quantiles, ("step", *grouped))
 
 
-def dims_of(observable: str) -> tuple[str, ...]:
-    return ("step", "coordinate") if observable in PER_COORDINATE else ("step",)
+def dims_of(observable: str, asked: Specification) -> tuple[str, ...]:
+    return ("step", "coordinate") if observable in PER_COORDINATE else ("step", *group_dim(observable, asked))
+
+
+def group_dim(sample: str, asked: Specification) -> tuple[str, ...]:
+    """The dim of what is of each group, where there are groups."""
+    return ("group",) if asked.groups and sample in (*GROUPED, WEIGHT) else ()
 
 
 def moments_in(result: xr.Dataset, replicas: range) -> dict[str, Moments]:

@@ -62,6 +62,22 @@ def test_what_only_simulate_measures_stands_beside_what_is_predicted(capsys):
     assert found["autocovariance"]["values"][1] == simulated.autocovariance[1].values.tolist()
 
 
+def test_groups_and_histograms(capsys):
+    names = ("--observables", "risk,weight-norm", "--groups", "1,2", "--histogram", "weight=-1:1:4,risk=0:1:2")
+    code, out, err = run(capsys, *SMALL, "--lr", "0.1", *names)
+    assert (code, err) == (0, "")
+    assert all(word in out for word in ("group", "weight_histogram", "risk_histogram", "weight_bin"))
+    found = json.loads(run(capsys, *SMALL, "--lr", "0.1", *names, "--json")[1])["simulated"]
+    simulated = em.simulate(
+        em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3]), em.SGD(lr=0.1), steps=20, groups=[1, 2],
+        histogram={"weight": [-1, -0.5, 0, 0.5, 1], "risk": [0, 0.5, 1]}, observables=("risk", "weight_norm"),
+        backend="reference",
+    )  # fmt: skip
+    for name in ("weight_norm", "weight_histogram", "risk_histogram", "risk_histogram_outside"):
+        assert found["observables"][name]["values"] == simulated[name].values.tolist()
+    assert found["coords"]["outside"] == ["below", "above", "nan"]
+
+
 def test_a_measurement_alone_says_that_it_is_not_predicted(capsys):
     code, out, _ = run(capsys, *SMALL, "--lr", "0.1", "--observables", "update-norm")
     assert code == 0
@@ -73,6 +89,10 @@ def test_a_measurement_alone_says_that_it_is_not_predicted(capsys):
     [
         (("--first-passage", "risk"), "--first-passage must be such as risk=0.1"),
         (("--lags", "1.5"), "lags must be a list of whole numbers"),
+        (("--groups", "2"), "groups of one size must divide the d=3 coordinates, got 2"),
+        (("--groups", "1.5"), "groups must be a whole number of coordinates"),
+        (("--histogram", "risk=0:1"), "--histogram must be such as risk=0:2:20"),
+        (("--histogram", "risk=0:1:0"), "--histogram must be such as risk=0:2:20"),
         (("--quantiles", "x"), "--quantiles must be a number or numbers joined by commas"),
     ],
 )

@@ -42,6 +42,26 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "trajectories": (quadratic(2000), SGD, {"steps": 100, "record": EACH, "trajectories": list(range(16))}),
     "lags": (quadratic(1000), SGD, {"steps": 60, "record": EACH, "lags": [0, 5, 30]}),
+    "histograms": (
+        quadratic(500), SGD,
+        {"steps": 60, "record": EACH, "histogram": {"weight": np.linspace(-1, 1, 401), "risk": np.linspace(0, 1, 51)}},
+    ),
+    "groups": (
+        quadratic(2000), SGD,
+        {"steps": 30, "record": EACH, "groups": 2, "observables": ("weight_norm", "rotation"), "quantiles": [0.5]},
+    ),
+    "vectors": (
+        em.ScaleInvariant(size=2000), em.AdamP(lr=0.01),
+        {"steps": 30, "record": EACH, "groups": [1900, 100], "observables": ("weight_norm", "rotation")},
+    ),
+    "histograms of groups": (
+        quadratic(1000), SGD,
+        {"steps": 30, "record": EACH, "groups": 10, "histogram": {"weight": np.linspace(0, 1, 21)}},
+    ),
+    "moments of each": (
+        quadratic(1000), em.AdamW(lr=0.1),
+        {"steps": 5, "record": EACH, "observables": "coordinate_first_moment_square"},
+    ),
     "moments": (quadratic(1000), em.AdamW(lr=0.1), {"steps": 5, "record": EACH, "observables": "second_moment_mean"}),
     "samples": (em.LinearRegression(np.ones(50), batch_size=20), em.SGD(lr=0.01), {"steps": 10, "replicas": 512}),
     "many steps": (quadratic(1), em.AdamW(lr=0.1), {"steps": 50_000, "replicas": 2, "backend": BACKENDS[-1]}),

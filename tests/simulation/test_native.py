@@ -195,6 +195,7 @@ WRONG = {
     "state": (np.zeros((2, POINTS, REPLICAS, COORDINATES)), r"state must have shape \(3, 2, 3, 37\), got \(2"),
     "problem_coefficients": (np.zeros((3, POINTS, COORDINATES), "float32"), "must be float64, got float32"),
     "coefficients": (np.zeros((POINTS, 2 * STEPS, 8))[:, ::2], "coefficients must be C-contiguous"),
+    "first_column": (5, "first_column is for vectors without samples, got 5"),
     "items": (4, "items are for problems with a data set, got 4 for noisy_quadratic"),
     "snapshots": (np.zeros((3, POINTS, REPLICAS, COORDINATES)), "snapshots must have shape"),
 }
@@ -227,6 +228,18 @@ def test_wrong_batches(name):
         data |= {"problem_coefficients": 8 * data["problem_coefficients"], "items": 8}
     with pytest.raises(ValueError, match=message):
         native.advance(isa=ISAS[-1], threads=1, **{**right, **data, name: value})
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [(-1, "at least 0, got -1"), (2**32, r"first_column \+ coordinates"), (2**62, "first_column")],
+)
+def test_wrong_columns(column, message):
+    data = {"problem": "scale_invariant", "problem_coefficients": np.ones((1, POINTS, COORDINATES))}
+    with pytest.raises(ValueError, match=message):
+        native.advance(
+            isa=ISAS[-1], threads=1, first_column=column, **{**case("noisy_quadratic", "adamw", "float64"), **data}
+        )
 
 
 def test_float16_is_refused():
