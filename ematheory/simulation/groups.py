@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arithmetic import vector_sum
 from . import arrays
-from .reductions import vector_sum
 
 Groups = tuple[int, ...]
 
