@@ -33,7 +33,7 @@ from ematheory.claims.wang2025 import (
     reshuffling,
     translation,
 )
-from ematheory.claims.zhang2019 import best_decay, critical_batch, moment_closure, noisy_quadratic
+from ematheory.claims.zhang2019 import adamw_ridge, best_decay, critical_batch, moment_closure, noisy_quadratic
 
 
 def verdict(evidence):
@@ -385,8 +385,8 @@ def test_moment_closure_of_predict(monkeypatch):
 
 
 SIMULATED = {
-    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
-    "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C15": adamw_ridge,
+    "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
 }  # fmt: skip
 
 
@@ -413,3 +413,9 @@ def test_simulated_laws_off_by_a_tenth(monkeypatch, module, name):
     right = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *given: 1.1 * right(*given))
     assert verdict(module.simulated("smoke")) == "refuted"
+
+
+def test_ridge_simulated(monkeypatch):
+    """Decay that passes through the gradient makes a ridge of λ, whatever the batch."""
+    monkeypatch.setattr(adamw_ridge, "AdamW", em.Adam)
+    assert verdict(adamw_ridge.simulated("smoke")) == "refuted"
