@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,3 +96,15 @@ def curves(measured: xr.Dataset, name: str, predicted: Any, along: str, labels: 
         )
         for i, label in enumerate(labels)
     )
+
+
+def jackknife(samples: FloatArray, estimate: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """An estimate made from means over replicas, and its standard error from leaving out each replica in turn.
+
+    `samples` has shape (replicas, …); `estimate` takes means of shape (any, …) and gives (any, …) of its own.
+    """
+    n = len(samples)
+    total = samples.sum(axis=0)
+    whole = estimate(total[None] / n)[0]
+    without = estimate((total - samples) / (n - 1))
+    return whole, np.sqrt((n - 1) * np.mean((without - without.mean(axis=0)) ** 2, axis=0))

@@ -15,6 +15,7 @@ from ematheory.claims.andriushchenko2024 import low_precision
 from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.chen2025 import noise
+from ematheory.claims.defazio2025 import slow_decay
 from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
 from ematheory.claims.li2020 import equilibrium as scale_invariant
@@ -386,7 +387,7 @@ def test_moment_closure_of_predict(monkeypatch):
 
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C15": adamw_ridge,
-    "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
 }  # fmt: skip
 
 
@@ -419,3 +420,33 @@ def test_ridge_simulated(monkeypatch):
     """Decay that passes through the gradient makes a ridge of λ, whatever the batch."""
     monkeypatch.setattr(adamw_ridge, "AdamW", em.Adam)
     assert verdict(adamw_ridge.simulated("smoke")) == "refuted"
+
+
+def test_optimum_simulated(monkeypatch):
+    """A law that is off by a tenth is refuted, and so is the law of a constant rate under another schedule."""
+    assert verdict(optimum.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        right = optimum.predicted
+        patch.setattr(optimum, "predicted", lambda signal: 1.1 * right(signal))
+        assert verdict(optimum.simulated("smoke")) == "refuted"
+    runs = optimum.end_risks
+    decaying = lambda *given, **run: runs(*given, **{**run, "schedule": em.Linear()})  # noqa: E731
+    monkeypatch.setattr(optimum, "end_risks", decaying)
+    assert verdict(optimum.simulated("smoke")) == "refuted"
+
+
+def test_rankings_simulated(monkeypatch):
+    """The published order, linear before cosine, is refuted; so are risks that are off by a tenth."""
+    assert verdict(rankings.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        patch.setattr(rankings, "ORDERS", (("linear", "constant"), ("linear", "cosine")))
+        assert verdict(rankings.simulated("smoke")) == "refuted"
+    right = rankings.stepped
+    monkeypatch.setattr(rankings, "stepped", lambda *given: 1.1 * right(*given))
+    assert verdict(rankings.simulated("smoke")) == "refuted"
+
+
+def test_slow_decay_simulated(monkeypatch):
+    """Plain AdamW in AdamC's place: its norm falls as the rate does."""
+    monkeypatch.setattr(slow_decay, "AdamC", em.AdamW)
+    assert verdict(slow_decay.simulated("smoke")) == "refuted"
