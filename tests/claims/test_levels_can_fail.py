@@ -118,6 +118,26 @@ def test_invariance_trained(monkeypatch):
     assert verdict(invariance.trained("smoke")) == "refuted"
 
 
+def test_invariance_simulated(monkeypatch):
+    """Twins part by a rounding where c is no power of two, and by far more where λ is not divided by c."""
+    assert verdict(invariance.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        patch.setattr(invariance, "SCALES", (3.0,))
+        assert verdict(invariance.simulated("smoke")) == "refuted"
+    with monkeypatch.context() as patch:
+        right = invariance.derived
+        patch.setattr(invariance, "derived", lambda *names, **given: (1 + 1e-9) * right(*names, **given))
+        assert verdict(invariance.simulated("smoke")) == "refuted"
+    monkeypatch.setattr(
+        invariance,
+        "rescaled",
+        lambda scale, rescale_eps=True: em.AdamW(
+            lr=0.01 * scale, weight_decay=0.5, betas=(0.9, 0.99), eps=0.02 / scale if rescale_eps else 0.02
+        ),
+    )
+    assert verdict(invariance.simulated("smoke")) == "refuted"
+
+
 WRONG = {
     "orthogonal updates": lambda value, alpha, beta1: {
         **value, "weight_mean_square": value["weight_mean_square"] * (1 - beta1) / (1 + beta1), "update_cosine": 0.0
