@@ -20,6 +20,7 @@ from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, we
 from ematheory.claims.kosson2025 import warmup
 from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import normalised
+from ematheory.claims.malladi2022 import batch_rules
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import (
     average,
@@ -406,8 +407,8 @@ def test_moment_closure_of_predict(monkeypatch):
 
 
 SIMULATED = {
-    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C15": adamw_ridge,
-    "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C14": batch_rules,
+    "C15": adamw_ridge, "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
 }  # fmt: skip
 
 
@@ -417,7 +418,7 @@ def test_simulated(claim):
     assert verdict(SIMULATED[claim].simulated("smoke")) == ("refuted" if claim == "C05" else "confirmed")
 
 
-@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C41")])
+@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C14", "C22", "C41")])
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
     module, right = SIMULATED[claim], simulated.derived
@@ -470,3 +471,22 @@ def test_slow_decay_simulated(monkeypatch):
     """Plain AdamW in AdamC's place: its norm falls as the rate does."""
     monkeypatch.setattr(slow_decay, "AdamC", em.AdamW)
     assert verdict(slow_decay.simulated("smoke")) == "refuted"
+
+
+EXPONENTS = [
+    (label, letter) for label, rule in batch_rules.RULES.items() for letter in rule.base(0.01)
+    # On white noise of one size v is the same whatever it forgets.
+    if letter != "c_2" or rule.signal
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "letter"), EXPONENTS)
+def test_batch_rules_simulated(monkeypatch, label, letter):
+    """An exponent that is off by a half is refuted by what was simulated, whichever it is."""
+    rule = batch_rules.RULES[label]
+    wrong = {**rule.powers(), letter: rule.powers()[letter] + 0.5}
+    monkeypatch.setattr(batch_rules.Rule, "powers", lambda self: wrong)
+    run = lambda *given, **options: em.simulate(*given, **options, replicas=16_384, seed=14)  # noqa: E731
+    runs = batch_rules.pair(run, rule, batch_rules.SIZE, wrong)
+    simulated_only = [each for each in batch_rules.judged(label, rule, runs, 16_384) if hasattr(each, "measured")]
+    assert verdict(Evidence(tuple(simulated_only))) == "refuted"
