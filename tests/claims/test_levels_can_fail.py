@@ -417,7 +417,8 @@ def test_moment_closure_of_predict(monkeypatch):
 
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C13": critical_batch,
-    "C14": batch_rules, "C15": adamw_ridge, "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C14": batch_rules, "C15": adamw_ridge, "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon,
+    "C41": transient,
 }  # fmt: skip
 
 
