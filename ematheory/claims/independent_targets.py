@@ -15,7 +15,7 @@ from .simulated import LARGE_EPS, engine
 
 # Of no consequence: only ηλ and the targets' distance in units of their noise are.
 LR = 0.01
-# The least of a curve is that of a cubic in log y through so many places on either side of its lowest one.
+# The least of a curve is that of a cubic of log risk in log y through so many places beside its lowest one.
 BESIDE = 3
 
 
@@ -54,12 +54,14 @@ class Least(NamedTuple):
 
 
 def least(curves: FloatArray, places: FloatArray, lowest: int) -> Least:
-    """The least of curves (…, places) near their place number `lowest`, by a cubic in log y."""
+    """The least of curves (…, places) near their place number `lowest`, by a cubic of its logarithm in log y."""
     window = slice(max(lowest - BESIDE, 0), lowest + BESIDE + 1)
     x = np.log(places[window])
     middle = float(x.mean())
-    fitted: Any = np.linalg.lstsq(np.vander(x - middle, 4, increasing=True), curves[..., window].T, rcond=None)[0]
+    fitted: Any = np.linalg.lstsq(np.vander(x - middle, 4, increasing=True), np.log(curves[..., window]).T, rcond=None)[
+        0
+    ]
     level, slope, bend, skew = fitted
     with np.errstate(invalid="ignore"):  # a cubic that only falls or rises has no least, and NaN is never a pass
         at = -slope / (bend + np.sqrt(bend**2 - 3 * slope * skew))
-    return Least(np.exp(middle + at), level + at * (slope + at * (bend + at * skew)))
+    return Least(np.exp(middle + at), np.exp(level + at * (slope + at * (bend + at * skew))))
