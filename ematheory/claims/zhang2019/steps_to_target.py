@@ -115,6 +115,7 @@ def fewest(means: FloatArray, grid: FloatArray, target: float) -> FloatArray:
     reached = smooth <= target
     after = reached.argmax(axis=-1)
     low, high = (np.log(np.take_along_axis(smooth, at[..., None], axis=-1)[..., 0]) for at in (after - 1, after))
-    share = (low - np.log(target)) / (low - high)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where the target is not reached, or not left
+        share = (low - np.log(target)) / (low - high)
     steps = grid[after - 1] + share * (grid[after] - grid[after - 1])
     return np.asarray(np.where(reached.any(axis=-1), steps, np.inf).min(axis=-1))
