@@ -26,7 +26,7 @@ DECADE = np.log(10) / 2
 # Simulated: y = 1/τ_run of a sweep, the lengths of runs, and replicas of so many independent averages each.
 PLACES, SEED = np.geomspace(0.5, 8.0, 21), 17
 LENGTHS = {"smoke": (100, 1000), "quick": (100, 1000, 10_000), "full": (100, 1000, 10_000)}
-REPLICAS, SIZE = 64, {"smoke": 256, "quick": 1024, "full": 8192}
+REPLICAS, SIZE = 64, {"smoke": 256, "quick": 512, "full": 4096}
 # Relative. The best τ_run falls by 0.6 over a decade of T here, and by 0.3 if it went as T^(−1/2).
 RESOLUTION = 0.1
 

@@ -84,8 +84,8 @@ ORDERS = (("SGD", "momentum"), ("momentum", "preconditioning"), ("averaged itera
 OCTAVES, HALVES = np.exp2(np.arange(2.0, 11.0)), np.exp2(np.arange(2.0, 11.0, 0.5))
 SWEEPS = {
     "smoke": Sweep(16, np.geomspace(0.02, 1.75, 12), OCTAVES, 128, 13),
-    "quick": Sweep(50, np.geomspace(0.02, 1.75, 20), OCTAVES, 512, 13),
-    "full": Sweep(50, np.geomspace(0.02, 1.75, 30), HALVES, 1024, 13),
+    "quick": Sweep(50, np.geomspace(0.02, 1.75, 20), OCTAVES, 192, 13),
+    "full": Sweep(50, np.geomspace(0.02, 1.75, 30), HALVES, 384, 13),
 }
 
 
