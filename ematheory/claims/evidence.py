@@ -109,7 +109,21 @@ class Sampled:
         return tuple(np.ravel(array) for array in broadcast)
 
 
-Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled
+@dataclass(frozen=True)
+class Below:
+    """Means over `n` independent replicas that are to stay below a limit, such as the ratio of what is ranked below 1.
+
+    standard_errors : of `measured`; a value that is nearer to the limit than its interval reaches decides nothing.
+    """
+
+    what: str
+    measured: Any
+    standard_errors: Any
+    limit: float
+    n: int
+
+
+Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled | Below
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,3 +96,25 @@ def curves(measured: xr.Dataset, name: str, predicted: Any, along: str, labels: 
         )
         for i, label in enumerate(labels)
     )
+
+
+def jackknife(samples: FloatArray, estimate: Callable[[FloatArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """An estimate made from means over replicas, and its standard error from leaving out each replica in turn.
+
+    `samples` has shape (replicas, …); `estimate` takes means of shape (any, …) and gives (any, …) of its own.
+    """
+    found = estimate(with_each_left_out(samples))
+    return found[0], jackknife_error(found)
+
+
+def with_each_left_out(samples: FloatArray) -> FloatArray:
+    """The mean over all replicas, and then those over all but one, shape (1 + replicas, …)."""
+    n = len(samples)
+    total = samples.sum(axis=0)
+    return np.concatenate([total[None] / n, (total - samples) / (n - 1)])
+
+
+def jackknife_error(estimates: FloatArray) -> FloatArray:
+    """The standard error of the first of the estimates that `with_each_left_out` led to."""
+    without = estimates[1:]
+    return np.asarray(np.sqrt((len(without) - 1) * np.mean((without - without.mean(axis=0)) ** 2, axis=0)))

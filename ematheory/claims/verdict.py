@@ -14,7 +14,7 @@ from functools import singledispatch
 import numpy as np
 
 from ..typing import FloatArray
-from .evidence import Bounded, Evidence, Exact, Fails, Finding, Order, Proved, Sampled
+from .evidence import Below, Bounded, Evidence, Exact, Fails, Finding, Order, Proved, Sampled
 
 # Probability that no comparison of a level is refuted by chance when the claim holds.
 CONFIDENCE = 0.999
@@ -48,14 +48,14 @@ class Outcome:
 def judge(evidence: Evidence) -> tuple[str, tuple[Outcome, ...]]:
     """The verdict on a level and the outcome of each comparison; without comparisons it is vacuous."""
     statistical = [finding for finding in evidence.findings if is_statistical(finding)]
-    comparisons = sum(np.size(each.measured) if isinstance(each, Sampled) else 1 for each in statistical)
+    comparisons = sum(np.size(each.measured) if isinstance(each, Sampled | Below) else 1 for each in statistical)
     outcomes = tuple(outcome(finding, comparisons) for finding in evidence.findings)
     seen = {each.verdict for each in outcomes} or {"vacuous"}
     return next(verdict for verdict in PRECEDENCE if verdict in seen), outcomes
 
 
 def is_statistical(finding: Finding) -> bool:
-    return isinstance(finding, Sampled) or (isinstance(finding, Order) and finding.standard_errors is not None)
+    return isinstance(finding, Sampled | Below) or (isinstance(finding, Order) and finding.standard_errors is not None)
 
 
 def deciding(verdict: str, outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -164,6 +164,30 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
     half = critical * errors[worst] + allowance[worst]
     interval = (float(difference[worst] - half), float(difference[worst] + half))
     return Outcome(finding.what, "interval", verdict, float(z[worst]), critical, finding.n, says, interval, CONFIDENCE)
+
+
+@outcome.register
+def below(finding: Below, comparisons: int) -> Outcome:
+    """Simultaneous intervals below a limit: refuted by one that is wholly above, undecided by one that reaches it."""
+    measured, errors = (
+        np.ravel(np.asarray(each, dtype=np.float64)) for each in (finding.measured, finding.standard_errors)
+    )
+    if finding.n < 2 or not measured.size:
+        says = "an interval needs at least two replicas and one measurement"
+        return Outcome(finding.what, "below", "vacuous", math.nan, math.nan, finding.n, says)
+    critical = critical_value(comparisons, finding.n - 1)
+    above = standardised(np.maximum(measured - finding.limit, 0.0), errors)
+    under = standardised(np.maximum(finding.limit - measured, 0.0), errors)
+    known = np.isfinite(measured) & np.isfinite(errors)
+    verdict = (
+        "refuted" if (above > critical).any() else "confirmed" if (known & (under > critical)).all() else "inconclusive"
+    )
+    worst = int(np.argmax(np.where(known, measured + critical * errors, np.inf)))
+    half = critical * errors[worst]
+    says = f"at most {measured[worst]:.6g} ± {half:.2g} against the limit {finding.limit:g}"
+    interval = (float(measured[worst] - half), float(measured[worst] + half))
+    upper = float(measured[worst] + half)
+    return Outcome(finding.what, "below", verdict, upper, finding.limit, finding.n, says, interval, CONFIDENCE)
 
 
 def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:

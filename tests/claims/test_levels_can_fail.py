@@ -15,10 +15,12 @@ from ematheory.claims.andriushchenko2024 import low_precision
 from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.chen2025 import noise
+from ematheory.claims.defazio2025 import slow_decay
 from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
 from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import normalised
+from ematheory.claims.malladi2022 import batch_rules
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import (
     average,
@@ -33,7 +35,7 @@ from ematheory.claims.wang2025 import (
     reshuffling,
     translation,
 )
-from ematheory.claims.zhang2019 import best_decay, critical_batch, moment_closure, noisy_quadratic
+from ematheory.claims.zhang2019 import adamw_ridge, best_decay, critical_batch, moment_closure, noisy_quadratic
 
 
 def verdict(evidence):
@@ -115,6 +117,26 @@ def test_invariance_trained(monkeypatch):
     assert verdict(invariance.trained("smoke")) == "confirmed"
     monkeypatch.setattr(invariance, "SCALES", (3.0,))
     assert verdict(invariance.trained("smoke")) == "refuted"
+
+
+def test_invariance_simulated(monkeypatch):
+    """Twins part by a rounding where c is no power of two, and by far more where λ is not divided by c."""
+    assert verdict(invariance.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        patch.setattr(invariance, "SCALES", (3.0,))
+        assert verdict(invariance.simulated("smoke")) == "refuted"
+    with monkeypatch.context() as patch:
+        right = invariance.derived
+        patch.setattr(invariance, "derived", lambda *names, **given: (1 + 1e-9) * right(*names, **given))
+        assert verdict(invariance.simulated("smoke")) == "refuted"
+    monkeypatch.setattr(
+        invariance,
+        "rescaled",
+        lambda scale, rescale_eps=True: em.AdamW(
+            lr=0.01 * scale, weight_decay=0.5, betas=(0.9, 0.99), eps=0.02 / scale if rescale_eps else 0.02
+        ),
+    )
+    assert verdict(invariance.simulated("smoke")) == "refuted"
 
 
 WRONG = {
@@ -354,6 +376,15 @@ def test_critical_batch(monkeypatch):
     assert verdict(critical_batch.numeric("smoke")) == "refuted"
 
 
+@pytest.mark.parametrize("broken", ["momentum", "preconditioning", "averaged iterates"])
+def test_critical_batch_simulated(monkeypatch, broken):
+    """A preconditioner that makes curvatures more uneven, in the place of any method, is refuted."""
+    methods = dict(critical_batch.METHODS)
+    methods[broken] = critical_batch.Method(power=-0.5 if broken != "averaged iterates" else 0.5)
+    monkeypatch.setattr(critical_batch, "METHODS", methods)
+    assert verdict(critical_batch.simulated("smoke")) == "refuted"
+
+
 def closure_without_covariance(own):
     """What 3/8 of v's relative variance alone would make of drift and noise."""
     alone = moment_closure.variance_alone(own)
@@ -385,8 +416,9 @@ def test_moment_closure_of_predict(monkeypatch):
 
 
 SIMULATED = {
-    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
-    "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C13": critical_batch,
+    "C14": batch_rules, "C15": adamw_ridge, "C20": slow_decay, "C21": noise, "C22": weight_rms, "C28": horizon,
+    "C41": transient,
 }  # fmt: skip
 
 
@@ -396,7 +428,9 @@ def test_simulated(claim):
     assert verdict(SIMULATED[claim].simulated("smoke")) == ("refuted" if claim == "C05" else "confirmed")
 
 
-@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C41")])
+@pytest.mark.parametrize(
+    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C13", "C14", "C22", "C41")]
+)
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
     module, right = SIMULATED[claim], simulated.derived
@@ -413,3 +447,58 @@ def test_simulated_laws_off_by_a_tenth(monkeypatch, module, name):
     right = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *given: 1.1 * right(*given))
     assert verdict(module.simulated("smoke")) == "refuted"
+
+
+def test_ridge_simulated(monkeypatch):
+    """Decay that passes through the gradient makes a ridge of λ, whatever the batch."""
+    monkeypatch.setattr(adamw_ridge, "AdamW", em.Adam)
+    assert verdict(adamw_ridge.simulated("smoke")) == "refuted"
+
+
+def test_optimum_simulated(monkeypatch):
+    """A law that is off by a tenth is refuted, and so is the law of a constant rate under another schedule."""
+    assert verdict(optimum.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        right = optimum.predicted
+        patch.setattr(optimum, "predicted", lambda signal: 1.1 * right(signal))
+        assert verdict(optimum.simulated("smoke")) == "refuted"
+    runs = optimum.end_risks
+    decaying = lambda *given, **run: runs(*given, **{**run, "schedule": em.Linear()})  # noqa: E731
+    monkeypatch.setattr(optimum, "end_risks", decaying)
+    assert verdict(optimum.simulated("smoke")) == "refuted"
+
+
+def test_rankings_simulated(monkeypatch):
+    """The published order, linear before cosine, is refuted; so are risks that are off by a tenth."""
+    assert verdict(rankings.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        patch.setattr(rankings, "ORDERS", (("linear", "constant"), ("linear", "cosine")))
+        assert verdict(rankings.simulated("smoke")) == "refuted"
+    right = rankings.stepped
+    monkeypatch.setattr(rankings, "stepped", lambda *given: 1.1 * right(*given))
+    assert verdict(rankings.simulated("smoke")) == "refuted"
+
+
+def test_slow_decay_simulated(monkeypatch):
+    """Plain AdamW in AdamC's place: its norm falls as the rate does."""
+    monkeypatch.setattr(slow_decay, "AdamC", em.AdamW)
+    assert verdict(slow_decay.simulated("smoke")) == "refuted"
+
+
+EXPONENTS = [
+    (label, letter) for label, rule in batch_rules.RULES.items() for letter in rule.base(0.01)
+    # On white noise of one size v is the same whatever it forgets.
+    if letter != "c_2" or rule.signal
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "letter"), EXPONENTS)
+def test_batch_rules_simulated(monkeypatch, label, letter):
+    """An exponent that is off by a half is refuted by what was simulated, whichever it is."""
+    rule = batch_rules.RULES[label]
+    wrong = {**rule.powers(), letter: rule.powers()[letter] + 0.5}
+    monkeypatch.setattr(batch_rules.Rule, "powers", lambda self: wrong)
+    run = lambda *given, **options: em.simulate(*given, **options, replicas=16_384, seed=14)  # noqa: E731
+    runs = batch_rules.pair(run, rule, batch_rules.SIZE, wrong)
+    simulated_only = [each for each in batch_rules.judged(label, rule, runs, 16_384) if hasattr(each, "measured")]
+    assert verdict(Evidence(tuple(simulated_only))) == "refuted"

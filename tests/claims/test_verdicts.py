@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ematheory.claims import Bounded, Evidence, Exact, Fails, Order, Proved, Sampled
+from ematheory.claims import Below, Bounded, Evidence, Exact, Fails, Order, Proved, Sampled
 from ematheory.claims.evidence import largest
 from ematheory.claims.verdict import CONFIDENCE, critical_value, deciding, judge
 
@@ -128,3 +128,27 @@ def test_a_nan_among_the_errors_is_the_largest_and_refutes():
     worst = largest([1e-17, float("nan"), 0.0])
     assert np.isnan(worst)
     assert judge(Evidence((Exact("with a NaN", worst, 1.0, 3, "none"),)))[0] == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("measured", "errors", "n", "expected"),
+    [
+        ([0.5, 0.9], [0.01, 0.01], 50, "confirmed"),
+        ([0.5, 1.1], [0.01, 0.01], 50, "refuted"),
+        ([0.5, 0.99], [0.01, 0.01], 50, "inconclusive"),
+        ([0.5, 1.01], [0.01, 0.01], 50, "inconclusive"),
+        ([0.5, math.nan], [0.01, 0.01], 50, "refuted"),
+        ([0.5], [math.nan], 50, "inconclusive"),
+        ([0.5], [0.01], 1, "vacuous"),
+        ([], [], 50, "vacuous"),
+    ],
+)
+def test_below(measured, errors, n, expected):
+    assert verdict(Below("ratio", measured, errors, 1.0, n)) == expected
+
+
+def test_below_counts_among_the_comparisons():
+    """A margin that is enough for one comparison is not for a hundred."""
+    margin = 1.1 * critical_value(1, 49)
+    assert verdict(Below("one", [1 - margin], [1.0], 1.0, 50)) == "confirmed"
+    assert verdict(Below("many", np.full(100, 1 - margin), np.ones(100), 1.0, 50)) == "inconclusive"
