@@ -43,7 +43,9 @@ def draw_cost(axes: Axes, found: dict[str, Any]) -> None:
     for colour, (axis, fit) in zip(COLOURS, found.items(), strict=False):
         sizes = np.array(fit["sizes"])
         axes.loglog(sizes / sizes[0], fit["seconds"], "o", ms=3.5, mfc="none", color=colour)
-        axes.loglog(sizes / sizes[0], fit["start"] + fit["per_unit"] * sizes, color=colour, label=f"{axis}, {sizes[0]} × n")
+        axes.loglog(
+            sizes / sizes[0], fit["start"] + fit["per_unit"] * sizes, color=colour, label=f"{axis}, {sizes[0]} × n"
+        )
     axes.set_xlabel("n")
     axes.set_ylabel("seconds of simulate")
     axes.set_title("Cost, and a + b·n", loc="left")

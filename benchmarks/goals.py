@@ -24,7 +24,9 @@ def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Each goal: in words, what was measured, what is wanted, and whether that is met."""
     rates = {name: one["rate"] for name, one in found["contenders"].items()}
     jax_and_torch = tuple(name for name in rates if name.startswith(("JAX scan", "torch")))
-    few = {axis: min(row.values()) / found["few_cells"]["coordinates"]["10000"] for axis, row in found["few_cells"].items()}
+    few = {
+        axis: min(row.values()) / found["few_cells"]["coordinates"]["10000"] for axis, row in found["few_cells"].items()
+    }
     rows = [
         ("the faster of JAX and torch, times (aim 9)", ratio(rates, ENGINE, *jax_and_torch), 7),
         ("NumPy in place, times", ratio(rates, ENGINE, "NumPy"), 20),
@@ -37,6 +39,8 @@ def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
         *((f"rate from 64 cells on along {axis}, share of the full", share, FULL) for axis, share in few.items()),
         *((f"{name}, share of the separable rate", share, 0.6) for name, share in found["coupled"]["shares"].items()),
     ]
-    judged = [{"goal": goal, "measured": seen, "at_least": wanted, "is_met": seen >= wanted} for goal, seen, wanted in rows]
+    judged = [
+        {"goal": goal, "measured": seen, "at_least": wanted, "is_met": seen >= wanted} for goal, seen, wanted in rows
+    ]
     least = found["least_call"]
     return [*judged, {"goal": "a least call, seconds", "measured": least, "at_most": 0.005, "is_met": least <= 0.005}]
