@@ -38,8 +38,8 @@ def refuse_if_busy(force: bool) -> float:
     share = busy_share()
     if share > IDLE and not force:
         raise SystemExit(
-            f"other processes take {share:.0%} of this machine's CPUs (allowed: {IDLE:.0%}), and ratios would be theirs; "
-            "end them, or measure all the same with --force"
+            f"other processes take {share:.0%} of this machine's CPUs (allowed: {IDLE:.0%}), and ratios would be "
+            "theirs; end them, or measure all the same with --force"
         )
     return share
 

@@ -63,7 +63,12 @@ def advance(replicas: int, dtype: str, isa: str, threads: int, **shape: int) -> 
     """The native engine's `advance` alone, on arrays that are there."""
     native = import_module("ematheory._native")
     given = block(replicas, dtype, **shape)
-    return lambda: native.advance(
-        isa=isa or em.isas()[-1], problem="noisy_quadratic", optimizer="adamw", first_step=0, seed=0,
-        first_replica=0, threads=threads, **given,
-    )  # fmt: skip
+
+    def run() -> Floats:
+        native.advance(
+            isa=isa or em.isas()[-1], problem="noisy_quadratic", optimizer="adamw", first_step=0, seed=0,
+            first_replica=0, threads=threads, **given,
+        )  # fmt: skip
+        return np.asarray(given["state"][0, 0])
+
+    return run

@@ -1,7 +1,8 @@
 """The same run as users of JAX, torch, NumPy and Numba would write it well.
 
-Each takes the number of replicas and the dtype and returns a prepared run of `STEPS` updates; threads, instruction set
-and wait policy are the process's, set before it imports anything (worker.py).
+Each takes the number of replicas and the dtype and returns a prepared run of so many updates, which gives the weights,
+(replicas, coordinates). Threads, instruction set and wait policy are the process's, set before it imports anything
+(worker.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from setting import (
     DECAY,
     EPS,
     LR,
-    STEPS,
     Coefficients,
     Floats,
     Run,
@@ -50,7 +50,7 @@ def jax_scan(replicas: int, dtype: str, generator: str, noise: str = "") -> Run:
     zeros = jnp.zeros((replicas, COORDINATES), dtype=dtype)
     start = (zeros + 1, zeros, zeros, jax.random.key(0, impl=generator))
     over = Coefficients(*map(jnp.asarray, coefficients(dtype)))
-    return lambda: jax.block_until_ready(run(start, over))
+    return lambda: jax.block_until_ready(run(start, over))[0]
 
 
 def torch_optim(replicas: int, kind: str) -> Run:
@@ -65,13 +65,14 @@ def torch_optim(replicas: int, kind: str) -> Run:
     how: dict[str, Any] = {kind: True}
     optimizer = torch.optim.AdamW([weight], lr=LR, weight_decay=DECAY, betas=(BETA1, BETA2), eps=EPS, **how)
 
-    def run() -> None:
+    def run() -> Any:
         with torch.no_grad():
             for lr in rates().tolist():
                 optimizer.param_groups[0]["lr"] = lr
                 torch.mul(curvature, weight, out=weight.grad)
                 weight.grad.addcmul_(noise.normal_(), scale)
                 optimizer.step()
+        return weight.detach()
 
     return run
 
@@ -96,11 +97,12 @@ def torch_compiled(replicas: int) -> Run:
 
     over = [torch.from_numpy(row).unbind() for row in coefficients()]
 
-    def run() -> None:
+    def run() -> Any:
         with torch.no_grad():
             for now in zip(*over, strict=True):
                 noise.normal_()
                 step(*now)
+        return weight
 
     return run
 
@@ -113,7 +115,7 @@ def numpy_steps(size: slice, replicas: int, seed: int) -> Run:
     weight = np.ones((replicas, curvature.size), dtype=np.float32)
     first, second, gradient, spare = (np.zeros_like(weight) for _ in range(4))
 
-    def run() -> None:
+    def run() -> Floats:
         for step_size, decay, correction in zip(*coefficients(), strict=True):
             generator.standard_normal(dtype=np.float32, out=gradient)
             np.multiply(gradient, scale, out=gradient)
@@ -125,6 +127,7 @@ def numpy_steps(size: slice, replicas: int, seed: int) -> Run:
             np.divide(np.multiply(first, step_size, out=gradient), spare, out=spare)
             np.subtract(weight, np.multiply(weight, decay, out=gradient), out=weight)
             np.subtract(weight, spare, out=weight)
+        return weight
 
     return run
 
@@ -136,7 +139,7 @@ def numpy_in_place(replicas: int, threads: int) -> Run:
     if threads == 1:
         return parts[0]
     pool = ThreadPoolExecutor(threads)
-    return lambda: list(pool.map(lambda part: part(), parts))
+    return lambda: np.concatenate(list(pool.map(lambda part: part(), parts)), axis=1)
 
 
 def numba_tiles(replicas: int) -> Run:
@@ -152,13 +155,14 @@ def numba_tiles(replicas: int) -> Run:
 
     @numba.njit(inline="always")
     def rotated(x: Any, bits: int) -> Any:
-        return (x << word(bits)) | (x >> word(32 - bits))
+        # Numba makes 64 bits of a sum or shift of 32.
+        return word(word(x << word(bits)) | (x >> word(32 - bits)))
 
     @numba.njit(inline="always")
     def drawn(s: Any, i: int) -> Any:
         """The next word of cell i, and its state moved on (Blackman and Vigna, 2018)."""
-        result = rotated(s[0, i] + s[3, i], 7) + s[0, i]
-        shifted = s[1, i] << word(9)
+        result = word(rotated(word(s[0, i] + s[3, i]), 7) + s[0, i])
+        shifted = word(s[1, i] << word(9))
         s[2, i] ^= s[0, i]
         s[3, i] ^= s[1, i]
         s[1, i] ^= s[2, i]
@@ -194,4 +198,9 @@ def numba_tiles(replicas: int) -> Run:
     state[0] = 1
     words = np.random.default_rng(0).integers(0, 2**32, (4, state.shape[1]), dtype=word)
     over, scale = coefficients(), np.sqrt(curvature)
-    return lambda: steps_of_all(state, words, curvature, scale, *over)
+
+    def run() -> Floats:
+        steps_of_all(state, words, curvature, scale, *over)
+        return state[0].reshape(replicas, COORDINATES)
+
+    return run

@@ -19,9 +19,8 @@ def contenders(found: dict[str, Any]) -> str:
     rows = []
     for name, one in found["contenders"].items():
         waiting = f", {one['policy']}" if one["policy"] else ""
-        rows.append(
-            (name, CONTENDERS[name].dtype, str(one["replicas"]), f"{one['threads']}{waiting}", f"{one['rate']:.3g}", f"{ours / one['rate']:.1f} ×")
-        )  # fmt: skip
+        how = (CONTENDERS[name].dtype, str(one["replicas"]), f"{one['threads']}{waiting}")
+        rows.append((name, *how, f"{one['rate']:.3g}", f"{ours / one['rate']:.1f} ×"))
     headings = ("", "dtype", "replicas", "threads", "particle-steps/s", "the float32 engine is")
     return markdown(headings, rows)
 
@@ -41,11 +40,11 @@ def parts(limits: dict[str, Any]) -> str:
         f"({limits['share']:.0%})."
     ]
     for part in limits.get("parts", []):
-        counted = part["instructions_per_vector"]
+        counted, bound = part["instructions_per_vector"], part["bound_by"]
         most = ", ".join(f"{count:g} {name}" for name, count in list(counted.items())[:6])
         alone.append(
-            f"The {part['part']} is bound by the {part['bound_by']}, which would allow {part['bounds'][part['bound_by']]:.3g}: "
-            f"it reaches {part['share_of_bound']:.0%} ({sum(counted.values()):.3g} vector instructions per vector: {most}, …)."
+            f"The {part['part']} is bound by the {bound}, which would allow {part['bounds'][bound]:.3g}: it reaches "
+            f"{part['share_of_bound']:.0%}. It has {sum(counted.values()):.3g} vector instructions a vector: {most}, …."
         )
     return "\n".join(f"* {line}" for line in alone)
 
@@ -57,10 +56,10 @@ def few_cells(found: dict[str, dict[str, float]]) -> str:
 
 
 def fits(found: dict[str, Any]) -> str:
-    rows = [
-        (axis, f"{fit['sizes'][0]} … {fit['sizes'][-1]}", f"{fit['start'] * 1e3:.2g} ms + {fit['per_unit'] * 1e6:.3g} µs·n", f"{fit['largest_deviation']:.0%}")
-        for axis, fit in found.items()
-    ]  # fmt: skip
+    rows = []
+    for axis, fit in found.items():
+        line = f"{fit['start'] * 1e3:.2g} ms + {fit['per_unit'] * 1e6:.3g} µs·n"
+        rows.append((axis, f"{fit['sizes'][0]} … {fit['sizes'][-1]}", line, f"{fit['largest_deviation']:.0%}"))
     return markdown(("n", "from … to", "seconds of `simulate`", "largest deviation"), rows)
 
 

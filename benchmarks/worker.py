@@ -28,7 +28,8 @@ class Worker:
         environment = {**os.environ, **setting.environment, **CONTENDERS[name].environment}
         command = [sys.executable, str(Path(__file__)), name, str(setting.threads)]
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def rate(self, replicas: int, seconds: float) -> float:

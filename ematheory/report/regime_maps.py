@@ -1,4 +1,4 @@
-"""Where a formula holds: what was measured beside what was predicted, over two parameters, with bands of 1, 5 and 20 %."""
+"""Where a formula holds: measured beside predicted over two parameters, with bands of 1, 5 and 20 %."""
 
 from __future__ import annotations
 
