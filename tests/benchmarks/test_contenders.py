@@ -65,7 +65,7 @@ def test_a_peer_comes_to_the_same_weights(peer, reference):
 
 def test_a_busy_machine_is_refused(monkeypatch):
     monkeypatch.setattr(machine, "busy_share", lambda: 0.5)
-    with pytest.raises(SystemExit, match="50%.*--force"):
+    with pytest.raises(SystemExit, match=r"50%.*--force"):
         machine.refuse_if_busy(force=False)
     assert machine.refuse_if_busy(force=True) == 0.5
 
