@@ -7,7 +7,7 @@ thread on two; the full rate from 64 cells on along any axis; 60 % of it on coup
 Every contender is measured at each of its thread counts, wait policies and sizes, then at its best in turns with the
 others; the table shows medians. Rates are particle-steps per second: one coordinate of one replica, one update. It
 takes some ten minutes, refuses to start where other processes are busy (``--force`` measures all the same), prints a
-table, and writes DATE-noisy-quadratic.json, .md and .png to ``--out``.
+table, and writes DATE-noisy-quadratic.json, .md and .png to ``--out``; where that is results/, the README's table too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from goals import goals
 from race import available, race
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
 
 
 def timed(what: str, measure: Callable[[], Any]) -> Any:
@@ -82,6 +83,8 @@ def main() -> None:
     found = {**about, "goals": goals(found), **found}
     print(table.page(found))
     write(found, given.out)
+    if given.out == RESULTS:
+        README.write_text(table.in_readme(README.read_text("utf-8"), found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import Any
 from contenders import CONTENDERS
 from goals import ENGINE
 
+START, END = "<!-- benchmark: written by make bench -->", "<!-- end of benchmark -->"
+
 
 def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
@@ -69,6 +71,13 @@ def machine(found: dict[str, Any]) -> str:
         f"{found['date'][:10]}, {found['processor']}, {found['cpus']} CPUs ({found['isa']}), others took "
         f"{found['busy_before']:.0%} of them before and {found['busy_after']:.0%} after; {versions}."
     )
+
+
+def in_readme(readme: str, found: dict[str, Any]) -> str:
+    """The README with what stands between its two markers renewed."""
+    before, rest = readme.split(START, 1)
+    shown = "\n\n".join((machine(found), contenders(found), judged(found), parts(found["limits"])))
+    return f"{before}{START}\n{shown}\n{END}{rest.split(END, 1)[1]}"
 
 
 def page(found: dict[str, Any]) -> str:

@@ -90,3 +90,8 @@ def test_a_committed_table_is_that_of_its_record(path, tmp_path):
     found = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert table.page(found) == path.read_text(encoding="utf-8")
     figure.draw(found, tmp_path / "drawn.png")
+
+
+def test_the_readme_has_a_place_for_the_table():
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    assert readme.count(table.START) == readme.count(table.END) == 1
