@@ -53,14 +53,13 @@ def search(name: str, seconds: float) -> dict[str, Any]:
 def race(names: list[str], rounds: int, seconds: float) -> dict[str, dict[str, Any]]:
     """By contender: its best setting, the rates of `rounds` measurements taken in turns, and their median."""
     found = {name: search(name, seconds / 2) for name in names}
+    workers: dict[str, Worker] = {}
     with ExitStack() as running:
-        workers = {
-            name: running.enter_context(Worker(name, Setting(one["threads"], one["policy"])))
-            for name, one in found.items()
-        }
-        for name in names:
-            workers[name].rate(found[name]["replicas"], seconds / 10)
-            found[name]["rates"] = []
+        for name, one in found.items():
+            workers[name] = running.enter_context(Worker(name, Setting(one["threads"], one["policy"])))
+            # Loads, compiles and stops before the next one starts.
+            workers[name].rate(one["replicas"], seconds / 10)
+            one["rates"] = []
         for name in names * rounds:
             found[name]["rates"].append(workers[name].rate(found[name]["replicas"], seconds))
     return {name: {**one, "rate": median(one["rates"])} for name, one in found.items()}

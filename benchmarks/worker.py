@@ -63,9 +63,12 @@ def seconds_of(run: Run, times: int) -> float:
 
 
 def measured(run: Run, replicas: int, seconds: float) -> float:
-    """One run tells how many fill the time."""
-    times = max(1, round(seconds / seconds_of(run, 1)))
-    return replicas * COORDINATES * STEPS * times / seconds_of(run, times)
+    """One run tells how many fill the time, and is the measurement where it does so alone."""
+    work, first = replicas * COORDINATES * STEPS, seconds_of(run, 1)
+    if first >= seconds:
+        return work / first
+    times = round(seconds / first)
+    return work * times / seconds_of(run, times)
 
 
 def serve(name: str, threads: int) -> None:
