@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,7 +32,10 @@ def judged(found: dict[str, Any]) -> str:
     rows = []
     for goal in found["goals"]:
         wanted = f"≥ {goal['at_least']:g}" if "at_least" in goal else f"≤ {goal['at_most']:g}"
-        rows.append((goal["goal"], f"{goal['measured']:.3g}", wanted, "met" if goal["is_met"] else "**not met**"))
+        verdict = "met" if goal["is_met"] else "**not met**"
+        if math.isnan(goal["measured"]):
+            verdict = "not measured"
+        rows.append((goal["goal"], f"{goal['measured']:.3g}", wanted, verdict))
     return markdown(("goal", "measured", "wanted", ""), rows)
 
 
