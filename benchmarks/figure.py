@@ -20,7 +20,7 @@ def draw_rates(axes: Axes, found: dict[str, Any]) -> None:
     axes.barh(names, [found[name]["rate"] for name in names], color=colours, alpha=0.8)
     for place, name in enumerate(names):
         axes.plot(found[name]["rates"], [place] * len(found[name]["rates"]), "k.", ms=2)
-        axes.annotate(f" {found[name]['rate']:.2g}", (found[name]["rate"], place), va="center", fontsize=7)
+        axes.annotate(f"  {found[name]['rate']:.2g}", (max(found[name]["rates"]), place), va="center", fontsize=7)
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.tick_params("y", labelsize=8)
