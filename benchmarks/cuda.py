@@ -16,8 +16,10 @@ from importlib import import_module
 from statistics import median
 from typing import Any
 
-import noisy_quadratic as cpu
+import machine
 import numpy as np
+import peers
+import setting as cpu
 
 import ematheory as em
 
@@ -91,7 +93,7 @@ def contenders() -> dict[str, tuple[Callable[[], Any], int]]:
         import jax
 
         if jax.default_backend() == "gpu":
-            found["JAX scan, rbg, float32"] = (cpu.prepare_jax(REPLICAS, "rbg"), cpu.STEPS)
+            found["JAX scan, rbg, float32"] = (peers.jax_scan(REPLICAS, "float32", "rbg"), cpu.STEPS)
     except ImportError as error:
         print(f"left out: JAX ({error})", file=sys.stderr)
     return found
@@ -127,7 +129,7 @@ def main() -> None:
     print(f"goal {GOAL:.3g} on an H200: {ours / GOAL:.2f} of it")
     if args.json:
         when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        given = {"command": "benchmarks/on-gpu", "date": when, "device": str(device), "versions": cpu.versions()}
+        given = {"command": "benchmarks/on-gpu", "date": when, "device": str(device), "versions": machine.versions()}
         with open(args.json, "w") as file:
             json.dump({**given, "rates": rates}, file, indent=1)
 

@@ -12,6 +12,12 @@
 
 EMATHEORY_ENGINE(EMATHEORY_LEVEL)
 
+// What a step is made of: benchmarks/parts.cpp leaves one out to time the other.
+#ifndef EMATHEORY_DRAWS
+#define EMATHEORY_DRAWS true
+#define EMATHEORY_UPDATES true
+#endif
+
 namespace ematheory {
 namespace {
 
@@ -79,8 +85,8 @@ struct Tile {
       const uint64_t step = job.first_step + static_cast<uint64_t>(number);
       const uint32_t block = static_cast<uint32_t>(step / STEPS_PER_CALL);
       const int row = static_cast<int>(step % STEPS_PER_CALL);
-      draw(noise, block + 1, row, normals[(block + 1) % 2]);
-      update(number, normals[block % 2][row]);
+      if (EMATHEORY_DRAWS) draw(noise, block + 1, row, normals[(block + 1) % 2]);
+      if (EMATHEORY_UPDATES) update(number, normals[block % 2][row]);
       if (__atomic_load_n(job.stop, __ATOMIC_RELAXED)) return false;
     }
     return true;

@@ -1,4 +1,4 @@
-"""Judge every claim of this paper again and renew verdicts.json, figures/ and the table in README.md.
+"""Judge every claim of this paper again and renew verdicts.json, figures/ (with the regime maps) and README.md's table.
 
 python papers/kosson2024/reproduce.py [smoke|quick|full]
 """
@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+import regime_maps
+
 import ematheory as em
 from ematheory.report import as_json
 from ematheory.report.papers import write_paper
@@ -14,6 +16,7 @@ from ematheory.report.papers import write_paper
 tier = sys.argv[1] if len(sys.argv) > 1 else "quick"
 result = em.validate("kosson2024", tier=tier)
 write_paper(json.loads(as_json(result.record)), Path(__file__).parent)
+regime_maps.write(Path(__file__).parent / "figures", tier)
 for line in result.contradictions:
     print(f"contradicts: {line}")
 sys.exit(bool(result.contradictions))
