@@ -413,3 +413,18 @@ def test_simulated_laws_off_by_a_tenth(monkeypatch, module, name):
     right = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *given: 1.1 * right(*given))
     assert verdict(module.simulated("smoke")) == "refuted"
+
+
+def test_reshuffled_runs(monkeypatch):
+    """Items drawn anew are not reshuffled ones, and the best timescale of independent draws is not the best."""
+    assert verdict(reshuffling.simulated("smoke")) == "confirmed"
+    right, problem = reshuffling.best, reshuffling.ReshuffledData
+    monkeypatch.setattr(reshuffling, "best", lambda epochs, factor="reshuffled": right(epochs, "independent"))
+    assert verdict(Evidence(tuple(reshuffling.optima("smoke")[0]))) == "refuted"
+    monkeypatch.setattr(reshuffling, "ReshuffledData", lambda **given: problem(**{**given, "sampling": "replaced"}))
+    assert verdict(Evidence(tuple(reshuffling.factors("smoke")[0]))) == "refuted"
+
+
+def test_reshuffled_runs_off_by_a_tenth(monkeypatch):
+    monkeypatch.setattr(reshuffling, "derived", lambda *names, **given: 1.1 * simulated.derived(*names, **given))
+    assert verdict(Evidence(tuple(reshuffling.factors("smoke")[0]))) == "refuted"
