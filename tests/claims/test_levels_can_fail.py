@@ -18,7 +18,8 @@ from ematheory.claims.chen2025 import noise
 from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
 from ematheory.claims.li2020 import equilibrium as scale_invariant
-from ematheory.claims.loshchilov2019 import normalised
+from ematheory.claims.loshchilov2019 import decay_of_l2, normalised
+from ematheory.claims.loshchilov2019 import momentum as momentum_l2
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import (
     average,
@@ -386,7 +387,7 @@ def test_moment_closure_of_predict(monkeypatch):
 
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
-    "C22": weight_rms, "C28": horizon, "C41": transient,
+    "C22": weight_rms, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2, "C41": transient,
 }  # fmt: skip
 
 
@@ -428,3 +429,25 @@ def test_reshuffled_runs(monkeypatch):
 def test_reshuffled_runs_off_by_a_tenth(monkeypatch):
     monkeypatch.setattr(reshuffling, "derived", lambda *names, **given: 1.1 * simulated.derived(*names, **given))
     assert verdict(Evidence(tuple(reshuffling.factors("smoke")[0]))) == "refuted"
+
+
+def nesterov(**given):
+    """SGD in Nesterov's form: other rates from the same μ and λ."""
+    return em.SGD(**given, nesterov=True)
+
+
+def test_double_average_of_l2(monkeypatch):
+    """Nesterov's form is another average, and a wave with another period is not the run's."""
+    monkeypatch.setattr(momentum_l2, "SGD", nesterov)
+    assert verdict(momentum_l2.simulated("smoke")) == "refuted"
+    monkeypatch.undo()
+    right = momentum_l2.wave
+    monkeypatch.setattr(momentum_l2, "wave", lambda momentum, rate, steps: right(momentum, 1.05 * rate, steps))
+    assert verdict(momentum_l2.simulated("smoke")) == "refuted"
+
+
+def test_decay_of_l2(monkeypatch):
+    """If both decays were per learning rate, the ratio would be 1."""
+    right = decay_of_l2.forgetting
+    monkeypatch.setattr(decay_of_l2, "forgetting", lambda decay, tier: right("per_lr", tier))
+    assert verdict(decay_of_l2.simulated("smoke")) == "refuted"
