@@ -11,7 +11,7 @@ import pytest
 import ematheory as em
 from ematheory import derivations
 from ematheory.claims import Evidence, proof, simulated
-from ematheory.claims.andriushchenko2024 import low_precision
+from ematheory.claims.andriushchenko2024 import effective_lr, low_precision
 from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.chen2025 import noise
@@ -387,7 +387,7 @@ def test_moment_closure_of_predict(monkeypatch):
 
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
-    "C22": weight_rms, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2, "C41": transient,
+    "C22": weight_rms, "C25": effective_lr, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2, "C41": transient,
 }  # fmt: skip
 
 
@@ -397,7 +397,7 @@ def test_simulated(claim):
     assert verdict(SIMULATED[claim].simulated("smoke")) == ("refuted" if claim == "C05" else "confirmed")
 
 
-@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C41")])
+@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C41")])
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
     module, right = SIMULATED[claim], simulated.derived
@@ -451,3 +451,15 @@ def test_decay_of_l2(monkeypatch):
     right = decay_of_l2.forgetting
     monkeypatch.setattr(decay_of_l2, "forgetting", lambda decay, tier: right("per_lr", tier))
     assert verdict(decay_of_l2.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_effective_learning_rates(monkeypatch, name):
+    """The published form instead of the exact one, or the rate over another power of the norm."""
+    other = {"SGD": effective_lr.MatchedSigns(), "Adam": effective_lr.MatchedSGD()}[name]
+    monkeypatch.setitem(effective_lr.MATCHED, name, other)
+    assert verdict(effective_lr.simulated("smoke")) == "refuted"
+    monkeypatch.undo()
+    monkeypatch.setattr(effective_lr, "MATCHED", {name: effective_lr.MATCHED[name]})
+    monkeypatch.setattr(effective_lr, "EXACT", effective_lr.PUBLISHED)
+    assert verdict(effective_lr.simulated("smoke")) == "refuted"
