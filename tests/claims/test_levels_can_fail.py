@@ -34,6 +34,7 @@ from ematheory.claims.wang2025 import (
     reshuffling,
     translation,
 )
+from ematheory.claims.xie2024 import bounds
 from ematheory.claims.zhang2019 import best_decay, critical_batch, moment_closure, noisy_quadratic
 
 
@@ -387,7 +388,8 @@ def test_moment_closure_of_predict(monkeypatch):
 
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
-    "C22": weight_rms, "C25": effective_lr, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2, "C41": transient,
+    "C22": weight_rms, "C25": effective_lr, "C27": bounds, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2,
+    "C41": transient,
 }  # fmt: skip
 
 
@@ -397,7 +399,9 @@ def test_simulated(claim):
     assert verdict(SIMULATED[claim].simulated("smoke")) == ("refuted" if claim == "C05" else "confirmed")
 
 
-@pytest.mark.parametrize("claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C41")])
+@pytest.mark.parametrize(
+    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C41")]
+)
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
     module, right = SIMULATED[claim], simulated.derived
@@ -463,3 +467,21 @@ def test_effective_learning_rates(monkeypatch, name):
     monkeypatch.setattr(effective_lr, "MATCHED", {name: effective_lr.MATCHED[name]})
     monkeypatch.setattr(effective_lr, "EXACT", effective_lr.PUBLISHED)
     assert verdict(effective_lr.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("factor", [0.95, 1.25])
+def test_bounds_off(monkeypatch, factor):
+    """Bounds that are smaller are passed, larger ones are not come near to."""
+    monkeypatch.setattr(bounds, "derived", lambda *names, **given: factor * simulated.derived(*names, **given))
+    assert verdict(bounds.simulated("smoke")) == "refuted"
+
+
+def test_bounds_of_another_optimizer(monkeypatch):
+    """Without its second bias correction AdamW's first updates are far larger: they are RMSprop's."""
+    plain = em.RMSprop
+
+    def without_correction(lr, weight_decay, betas, eps):
+        return plain(lr=lr, weight_decay=weight_decay, beta2=betas[1], eps=eps)
+
+    monkeypatch.setattr(bounds, "AdamW", without_correction)
+    assert verdict(Evidence(tuple(bounds.updates(0.5, 0.6, "smoke")))) == "refuted"
