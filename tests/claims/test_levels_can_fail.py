@@ -35,7 +35,7 @@ from ematheory.claims.wang2025 import (
     translation,
 )
 from ematheory.claims.xie2024 import bounds
-from ematheory.claims.zhang2019 import best_decay, critical_batch, moment_closure, noisy_quadratic
+from ematheory.claims.zhang2019 import best_decay, best_decay_runs, critical_batch, moment_closure, noisy_quadratic
 
 
 def verdict(evidence):
@@ -389,7 +389,7 @@ def test_moment_closure_of_predict(monkeypatch):
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
     "C22": weight_rms, "C25": effective_lr, "C27": bounds, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2,
-    "C41": transient,
+    "C39": best_decay, "C41": transient,
 }  # fmt: skip
 
 
@@ -400,7 +400,7 @@ def test_simulated(claim):
 
 
 @pytest.mark.parametrize(
-    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C41")]
+    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C39", "C41")]
 )
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
@@ -485,3 +485,14 @@ def test_bounds_of_another_optimizer(monkeypatch):
 
     monkeypatch.setattr(bounds, "AdamW", without_correction)
     assert verdict(Evidence(tuple(bounds.updates(0.5, 0.6, "smoke")))) == "refuted"
+
+
+def test_best_decay_runs(monkeypatch):
+    """Half of the ridge value is not the best, and slopes that are half as large again are not the runs'."""
+    right = best_decay_runs.ridge
+    monkeypatch.setattr(best_decay_runs, "ridge", lambda batch: right(batch) / 2)
+    assert verdict(best_decay_runs.examined("smoke")) == "refuted"
+    monkeypatch.undo()
+    slopes = best_decay_runs.summed
+    monkeypatch.setattr(best_decay_runs, "summed", lambda *names, **given: 1.5 * slopes(*names, **given))
+    assert verdict(best_decay_runs.examined("smoke")) == "refuted"
