@@ -35,7 +35,14 @@ from ematheory.claims.wang2025 import (
     translation,
 )
 from ematheory.claims.xie2024 import bounds
-from ematheory.claims.zhang2019 import best_decay, best_decay_runs, critical_batch, moment_closure, noisy_quadratic
+from ematheory.claims.zhang2019 import (
+    best_decay,
+    best_decay_runs,
+    critical_batch,
+    moment_closure,
+    moment_closure_runs,
+    noisy_quadratic,
+)
 
 
 def verdict(evidence):
@@ -389,7 +396,7 @@ def test_moment_closure_of_predict(monkeypatch):
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
     "C22": weight_rms, "C25": effective_lr, "C27": bounds, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2,
-    "C39": best_decay, "C41": transient,
+    "C39": best_decay, "C40": moment_closure, "C41": transient,
 }  # fmt: skip
 
 
@@ -400,7 +407,7 @@ def test_simulated(claim):
 
 
 @pytest.mark.parametrize(
-    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C39", "C41")]
+    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C39", "C40", "C41")]
 )
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
@@ -496,3 +503,18 @@ def test_best_decay_runs(monkeypatch):
     slopes = best_decay_runs.summed
     monkeypatch.setattr(best_decay_runs, "summed", lambda *names, **given: 1.5 * slopes(*names, **given))
     assert verdict(best_decay_runs.examined("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("result", ["drift_factor", "noise_factor"])
+def test_moment_closure_runs(monkeypatch, result):
+    """A factor that is off by 3 %, and a memory of v that is four times as long."""
+    right, record = moment_closure_runs.factor, moment_closure_runs.AdamW
+
+    def off(asked, own):
+        return (1.03 if asked == result else 1.0) * right(asked, own)
+
+    monkeypatch.setattr(moment_closure_runs, "factor", off)
+    assert verdict(moment_closure_runs.examined("smoke")) == "refuted"
+    monkeypatch.undo()
+    monkeypatch.setattr(moment_closure_runs, "AdamW", lambda beta2, **given: record(beta2=1 - (1 - beta2) / 4, **given))
+    assert verdict(moment_closure_runs.examined("smoke")) == "refuted"

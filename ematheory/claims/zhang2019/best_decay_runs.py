@@ -82,7 +82,7 @@ def drawn(found: xr.Dataset, batch: float) -> Curve:
 
 
 def examined(tier: str) -> Evidence:
-    """Below the onset every decay costs, beyond it some gains, and in long runs of any length the ridge value is best."""
+    """Below the onset every decay costs, beyond it some gains; in long runs the ridge value is best at any length."""
     findings: list[Finding] = []
     curves = []
     for batch in BATCHES[tier]:
