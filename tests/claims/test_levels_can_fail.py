@@ -15,7 +15,7 @@ from ematheory.claims.andriushchenko2024 import effective_lr, low_precision
 from ematheory.claims.bergsma2025a import rankings
 from ematheory.claims.bergsma2025b import recipes
 from ematheory.claims.chen2025 import noise
-from ematheory.claims.kosson2024 import adam_l2, lion, orthogonal, transient, weight_rms
+from ematheory.claims.kosson2024 import adam_l2, fixed_norm, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
 from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import decay_of_l2, normalised
@@ -396,6 +396,7 @@ def test_moment_closure_of_predict(monkeypatch):
 SIMULATED = {
     "C05": orthogonal, "C06": scale_invariant, "C07": adam_l2, "C08": lion, "C09": warmup, "C21": noise,
     "C22": weight_rms, "C25": effective_lr, "C27": bounds, "C28": horizon, "C32": momentum_l2, "C33": decay_of_l2,
+    "C34": fixed_norm,
     "C39": best_decay, "C40": moment_closure, "C41": transient,
 }  # fmt: skip
 
@@ -407,7 +408,8 @@ def test_simulated(claim):
 
 
 @pytest.mark.parametrize(
-    "claim", [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C39", "C40", "C41")]
+    "claim",
+    [claim for claim in SIMULATED if claim not in ("C07", "C08", "C22", "C25", "C27", "C34", "C39", "C40", "C41")],
 )
 def test_simulated_off_by_a_tenth(monkeypatch, claim):
     """Derived forms that are 10 % too large are refuted, whichever they are."""
@@ -518,3 +520,18 @@ def test_moment_closure_runs(monkeypatch, result):
     monkeypatch.undo()
     monkeypatch.setattr(moment_closure_runs, "AdamW", lambda beta2, **given: record(beta2=1 - (1 - beta2) / 4, **given))
     assert verdict(moment_closure_runs.examined("smoke")) == "refuted"
+
+
+def test_fixed_norm(monkeypatch):
+    """The published step, or updates that do not remember, do not turn the weights by AdamW's angle."""
+    right, record = fixed_norm.derived_values, fixed_norm.FixedNorm
+
+    def published(result, rate, beta1):
+        return fixed_norm.published_step(rate, beta1) if result == "relative_step" else right(result, rate, beta1)
+
+    monkeypatch.setattr(fixed_norm, "derived_values", published)
+    monkeypatch.setattr(fixed_norm, "at_published_step", lambda rate, beta1: right("rotation", rate, beta1))
+    assert verdict(fixed_norm.simulated("smoke")) == "refuted"
+    monkeypatch.undo()
+    monkeypatch.setattr(fixed_norm, "FixedNorm", lambda lr, beta1: record(lr=lr, beta1=0.5 * beta1))
+    assert verdict(fixed_norm.simulated("smoke")) == "refuted"
