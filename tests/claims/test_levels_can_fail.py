@@ -13,7 +13,7 @@ from ematheory import derivations
 from ematheory.claims import Evidence, proof, simulated
 from ematheory.claims.andriushchenko2024 import effective_lr, low_precision
 from ematheory.claims.bergsma2025a import rankings
-from ematheory.claims.bergsma2025b import recipes
+from ematheory.claims.bergsma2025b import collapse, recipes
 from ematheory.claims.chen2025 import noise
 from ematheory.claims.kosson2024 import adam_l2, fixed_norm, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
@@ -561,3 +561,12 @@ def test_orthogonal_updates_simulated(monkeypatch):
     assert verdict(orthogonal.simulated("smoke")) == "refuted"
     monkeypatch.setattr(orthogonal, "shortcut", true)
     assert verdict(orthogonal.simulated("smoke")) == "confirmed"
+
+
+def test_collapse(monkeypatch):
+    """With a sample's drift, noise and decay kept, at small steps, the curves do collapse, and the level says so."""
+    assert verdict(collapse.simulated("smoke")) == "refuted"
+    small(monkeypatch, collapse, REPLICAS=1024)
+    monkeypatch.setattr(collapse, "BASE", collapse.Setting(0.125, 0.0125, 1.0))
+    monkeypatch.setattr(collapse, "OTHERS", {"η and B halved": collapse.Setting(0.0625, 0.0125, 0.5)})
+    assert verdict(collapse.simulated("smoke")) == "confirmed"
