@@ -570,3 +570,29 @@ def test_collapse(monkeypatch):
     monkeypatch.setattr(collapse, "BASE", collapse.Setting(0.125, 0.0125, 1.0))
     monkeypatch.setattr(collapse, "OTHERS", {"η and B halved": collapse.Setting(0.0625, 0.0125, 0.5)})
     assert verdict(collapse.simulated("smoke")) == "confirmed"
+
+
+def test_numeric_forms_of_zero(monkeypatch):
+    """A value that is 0 is judged by itself, and brute force's cancelled digits beside it are no error."""
+    derivation = derivations.derive("constant-rate")
+    found = {"half_life_steps": lambda point: 1e-54}
+    zero = dataclasses.replace(derivation, brute_force={**derivation.brute_force, **found})
+    monkeypatch.setattr(zero.__class__, "function", lambda self, result: Zero(self))
+    assert proof.formula(zero, "half_life_steps", 2, 0).residual == 0
+    monkeypatch.setattr(proof, "CANCELLED", 0.0)
+    assert proof.formula(zero, "half_life_steps", 2, 0).residual > 1
+
+
+class Zero:
+    """A numeric form that is 0 everywhere."""
+
+    words = {}
+
+    def __init__(self, derivation):
+        self.derivation = derivation
+
+    def __call__(self, **values):
+        return 0.0
+
+    def condition(self, **values):
+        return 1.0
