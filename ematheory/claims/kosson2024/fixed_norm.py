@@ -2,8 +2,145 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from ...optimizers import AdamW, Optimizer
+from ...problems import RandomWalk
+from ...typing import Value
 from ..claim import Claim, Level
+from ..evidence import Evidence, Finding, Order
 from ..proof import proof
+from ..simulated import LARGE_EPS, derived, engine, misses, sampled
+
+# ηλ and β₁; the published step turns by 4 to 8 % less than AdamW there.
+SETTINGS = ((0.05, 0.0), (0.05, 0.5), (0.01, 0.9))
+LR, SIZE, SEED = 0.02, 1024, 34
+# At a fixed norm the angle between weights and momentum settles with the momentum; of AdamW's start from its norm at
+# rest, without momentum, e^{−2·0.01·600} is left.
+FIXED_STEPS, STEPS = 120, 600
+REPLICAS = {"smoke": 16, "quick": 64, "full": 256}
+MORE = 4  # times as many of AdamW, whose norm, and so its angle, is another one in each run
+# Relative, in the angle turned by in a step.
+RESOLUTION = 0.02
+SMALL = tuple(0.01 / 4**k for k in range(5))
+
+
+class FixedNormState(NamedTuple):
+    """The weight and the running mean of the gradient."""
+
+    weight: Value
+    first_moment: Value
+
+
+class FixedNormCoefficients(NamedTuple):
+    """ρ, β₁ and 1 − β₁."""
+
+    step: Value
+    beta1: Value
+    one_minus_beta1: Value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedNorm(Optimizer):
+    """w ← ‖w‖·(ŵ − ρû)/‖ŵ − ρû‖ with u the running mean of the gradient (arXiv 2606.16899, v constant); ρ is `lr`."""
+
+    lr: Any
+    beta1: Any
+    weight_decay: Any = 0.0
+
+    State = FixedNormState
+    Coefficients = FixedNormCoefficients
+
+    def coefficients(self, xp: Any, time: Any) -> FixedNormCoefficients:
+        return FixedNormCoefficients(time.lr, self.beta1, 1 - self.beta1)
+
+    def update(self, xp: Any, state: FixedNormState, gradient: Value, c: FixedNormCoefficients) -> FixedNormState:
+        first = c.beta1 * state.first_moment + c.one_minus_beta1 * gradient
+        size, push = (xp.sqrt(xp.dot(each, each)) for each in (state.weight, first))
+        moved = state.weight - (c.step * size / push) * first
+        return FixedNormState(moved * (size / xp.sqrt(xp.dot(moved, moved))), first)
+
+
+def settings() -> tuple[xr.DataArray, xr.DataArray]:
+    rate, beta1 = (xr.DataArray(np.array(each), dims="setting") for each in zip(*SETTINGS, strict=True))
+    return rate, beta1
+
+
+def derived_values(result: str, rate: xr.DataArray, beta1: Any) -> xr.DataArray:
+    return derived("fixed-norm", result, decay_per_step=rate, one_minus_beta1=1 - beta1)
+
+
+def published_step(rate: xr.DataArray, beta1: Any) -> xr.DataArray:
+    """√(2ηλ(1 − β₁)/(1 + β₁))."""
+    return xr.DataArray(np.sqrt(2 * rate * (1 - beta1) / (1 + beta1)))
+
+
+def at_published_step(rate: xr.DataArray, beta1: Any) -> xr.DataArray:
+    """The rotation at the published step of ηλ, which is the derived step of another, smaller ηλ."""
+    from scipy.optimize import brentq
+
+    def matched(step: float, rate: float, beta1: float) -> float:
+        def off(other: float) -> float:
+            return float(derived_values("relative_step", xr.DataArray(other), beta1)) - step
+
+        return float(brentq(off, rate / 10, rate, xtol=1e-16, rtol=1e-14))
+
+    others = xr.apply_ufunc(np.vectorize(matched), published_step(rate, beta1), rate, beta1)
+    return derived_values("rotation", others, beta1)
+
+
+def turning(problem: RandomWalk, optimizer: Optimizer, steps: int, replicas: int) -> xr.Dataset:
+    """The angle of the last step."""
+    import ematheory as em
+
+    run: xr.Dataset = em.simulate(
+        problem, optimizer, steps=steps, record=[steps], observables="rotation", replicas=replicas, seed=SEED
+    )
+    last: xr.Dataset = run.isel(step=0)
+    return last
+
+
+def adamw(tier: str) -> xr.Dataset:
+    """AdamW at rest with v held at 1, from weights of its size there."""
+    rate, beta1 = settings()
+    rest = derived("adamw-random-walk", "weight_rms", lr=LR, decay_per_step=rate, one_minus_beta1=1 - beta1)
+    optimizer = AdamW(lr=LR * LARGE_EPS, weight_decay=rate / LR / LARGE_EPS, beta1=beta1, eps=LARGE_EPS)
+    return turning(RandomWalk(size=SIZE, init=rest), optimizer, STEPS, MORE * REPLICAS[tier])
+
+
+def limit(beta1: float) -> Order:
+    """The rotation at the published step over AdamW's, by ηλ."""
+    rate = xr.DataArray(list(SMALL), dims="rate")
+    off = abs(at_published_step(rate, beta1) / derived_values("rotation", rate, beta1) - 1).values
+    return Order(f"rotation at the published step over AdamW's, β₁ = {beta1:g}, by ηλ", SMALL, off, 1.0)
+
+
+def simulated(tier: str) -> Evidence:
+    """The angle of a step at a fixed norm, with the derived ρ and the published one, and that of AdamW at rest."""
+    rate, beta1 = settings()
+    walk = RandomWalk(size=SIZE, init=1.0)
+    steps = {"derived": derived_values("relative_step", rate, beta1), "published": published_step(rate, beta1)}
+    fixed = {
+        name: turning(walk, FixedNorm(lr=step, beta1=beta1), FIXED_STEPS, REPLICAS[tier])
+        for name, step in steps.items()
+    }
+    runs = {"AdamW at rest": adamw(tier), "the derived ρ": fixed["derived"], "the published ρ": fixed["published"]}
+    rotation = derived_values("rotation", rate, beta1)
+    expected = [rotation, rotation, at_published_step(rate, beta1)]
+    # Angles of d coordinates differ from those of many by O(1/d).
+    findings: list[Finding] = [
+        sampled(
+            f"rotation, {name}", run, "rotation", angle, resolution=RESOLUTION * angle, allowance=2 / SIZE * angle
+        )
+        for (name, run), angle in zip(runs.items(), expected, strict=True)
+    ]  # fmt: skip
+    rival = misses("AdamW's rotation, at a fixed norm with the published ρ", fixed["published"], "rotation", rotation)
+    return Evidence((*findings, rival, limit(0.0), limit(0.9)), (SEED,), isa=engine(runs["AdamW at rest"]))
+
 
 CLAIM = Claim(
     id="C34",
@@ -21,5 +158,5 @@ CLAIM = Claim(
         "after the transient",
     ),
     kinds=("exact", "asymptotic"),
-    levels={"symbolic": Level(proof("fixed-norm"))},
+    levels={"symbolic": Level(proof("fixed-norm")), "simulated": Level(simulated)},
 )
