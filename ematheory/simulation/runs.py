@@ -211,10 +211,13 @@ class PointBlock:
 
     def start(self, replicas: int) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
-        shape = (len(self.points), replicas, self.columns.shape[-1])
         init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
-        weight = np.broadcast_to(init[:, None, :], shape)
-        return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
+        members = self.optimizer.initial(arrays, init[:, None, :])
+        state = np.empty((len(members), len(self.points), replicas, self.columns.shape[-1]), dtype=self.dtype)
+        # One member at a time, spread over the replicas on the way: a large state is filled once, and Ctrl-C gets in.
+        for place, member in enumerate(members):
+            state[place] = member
+        return state
 
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
         """What was asked over a block of replicas at every record."""
@@ -298,7 +301,8 @@ class PointBlock:
     def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
         """What one call recorded; what compares two steps is NaN at step 0."""
         of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
-        found = Recorded(snapshots[call.now], first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
+        weights = snapshots if len(call.now) == len(call.at) else snapshots[call.now]
+        found = Recorded(weights, first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
         if not self.pairs:
             return found
         previous = snapshots[call.before]
