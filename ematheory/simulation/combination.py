@@ -12,6 +12,7 @@ from ..comparison import SUFFIXES, check_same_grid
 from ..results import RUN, run_attribute, without_run
 from .autocovariance import AUTOCOVARIANCE
 from .distributions import PASSAGE, QUANTILES, TRAJECTORY
+from .interruption import INTERRUPTED
 from .reductions import joined
 from .statistics import CENTRAL_SUMS, STANDARD_ERROR, moments_in, variables
 
@@ -64,6 +65,8 @@ def combine(x: xr.Dataset, y: xr.Dataset) -> xr.Dataset:
 
 def check_joinable(*results: xr.Dataset) -> None:
     """Raise `ValueError` for what is more than means and variances: those of a part say too little of the whole."""
+    if any(INTERRUPTED in result.attrs for result in results):
+        raise ValueError("combine needs whole results, and one of these is of an interrupted run: run it to its end")
     ends = (AUTOCOVARIANCE, QUANTILES, PASSAGE, TRAJECTORY)
     for name in (str(name) for result in results for name in result.data_vars):
         if name.endswith(ends):
