@@ -48,7 +48,7 @@ def arrays_in(result: xr.Dataset) -> dict[str, tuple[tuple[str, ...], Any]]:
 
 
 def assert_known(found: Any, wanted: Any, dims: tuple[str, ...], known: Any) -> None:
-    """At one point: what is of known records is as wanted, the rest NaN; what is over all is known once a block ends."""
+    """At one point: what is of known records is as wanted, the rest NaN; what is over all comes when a block ends."""
     if "step" not in dims:
         is_known = known.all() and not np.isnan(found).all()
         np.testing.assert_allclose(found, wanted if is_known else np.nan, rtol=1e-12, atol=1e-14)
