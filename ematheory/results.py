@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,20 @@ from .records import Record
 RUN = "run"
 
 
+# The most numbers of an array whose JSON is kept: writing ten thousand takes as long as a short run does.
+KEPT = 2**16
+
+
+def opened(value: Any) -> Any:
+    """A record as its type and fields, an array with dims as these and its values; anything else as it is."""
+    if isinstance(value, Record):
+        return {"type": type(value).__name__, **value.field_values()}
+    return {"dims": list(value.dims), "values": value.values} if isinstance(value, xr.DataArray) else value
+
+
 def plain(value: Any) -> Any:
     """A value as JSON: records by type and fields, arrays as lists with their dims."""
-    if isinstance(value, Record):
-        return {"type": type(value).__name__, **{name: plain(item) for name, item in value.field_values().items()}}
-    if isinstance(value, xr.DataArray):
-        return {"dims": list(value.dims), "values": value.values.tolist()}
+    value = opened(value)
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
@@ -35,12 +44,29 @@ def plain(value: Any) -> Any:
     return value
 
 
+def text(value: Any) -> str:
+    """`plain` as text.
+
+    >>> text({"lr": np.array([0.1, 0.2])}) == json.dumps(plain({"lr": np.array([0.1, 0.2])}))
+    True
+    """
+    value = opened(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, np.ndarray) and value.dtype == np.float64 and value.size <= KEPT:
+        return text_of_numbers(value.tobytes(), value.shape)
+    return json.dumps(plain(value))
+
+
+@lru_cache(maxsize=8)
+def text_of_numbers(numbers: bytes, shape: tuple[int, ...]) -> str:
+    return json.dumps(np.frombuffer(numbers).reshape(shape).tolist())
+
+
 def attributes(**settings: Any) -> dict[str, Any]:
     """Everything that can change an answer, as JSON strings and numbers (None is left out)."""
     return {
-        name: value
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
-        else json.dumps(plain(value))
+        name: value if isinstance(value, int | float | str) and not isinstance(value, bool) else text(value)
         for name, value in settings.items()
         if value is not None
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ematheory.records import (
     flattened,
     grid,
 )
-from ematheory.results import attributes, same_result
+from ematheory.results import attributes, plain, same_result, text
 
 ANY = Interval(closed_low=False)
 
@@ -191,6 +192,25 @@ def test_steps_are_a_whole_number_of_at_least_one() -> None:
             check_steps(value)
     with pytest.raises(ValueError, match="steps must be finite and >= 1, got 0"):
         check_steps(0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        em.NoisyQuadratic(curvature=[1.0, 2.0], batch_size=[1.0, 4.0]),
+        em.AdamW(lr=xr.DataArray([[0.1, 0.2]], dims=("a", "b"))),
+        np.array([-0.0, 0.0, np.nan, np.inf]),
+        np.ones((2, 3)),
+        np.float64(0.1),
+        np.arange(3),
+        np.ones(2, np.float32),
+        {"a": None, 1: [True, (2.5, "ü")]},
+    ],
+)
+def test_text_is_that_of_the_plain_value(value: Any) -> None:
+    """The text of arrays is kept by their bits: a zero's sign is not lost to one of another array."""
+    for given in (np.array([0.0, 0.0, np.nan, np.inf]), value, value):
+        assert text(given) == json.dumps(plain(given))
 
 
 def test_attributes_are_json_and_leave_out_none() -> None:

@@ -18,6 +18,7 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 LAYERS = (
     (
         "typing",
+        "files",
         "native",
         "records",
         "arithmetic",

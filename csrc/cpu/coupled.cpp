@@ -209,11 +209,14 @@ struct Vector {
     return static_cast<const T *>(job.problem_coefficients) + (member * job.points + point) * size;
   }
 
+  // One step of a large batch may take seconds: what is drawn for it is left unfinished too, for nothing reads it then.
+  bool is_stopped() const { return __atomic_load_n(job.stop, __ATOMIC_RELAXED) != 0; }
+
   // The normals of steps 4·block … 4·block + 3, or of the items of those numbers, for every column.
   void draw_all(const int64_t wanted) {
     if (block == wanted) return;
     block = wanted;
-    for (int64_t tile = 0; tile < tiles; ++tile) {
+    for (int64_t tile = 0; tile < tiles && !is_stopped(); ++tile) {
       alignas(64) Normals four;
       for (int part = 0; part < STEPS_PER_CALL; ++part) draw(drawing[tile], static_cast<uint32_t>(wanted), part, four);
       for (int row = 0; row < STEPS_PER_CALL; ++row)
@@ -232,7 +235,7 @@ struct Vector {
 
   const T *batch_mean(const uint64_t step) {
     for (int64_t i = 0; i < size; ++i) noise[i] = T(0);
-    for (int64_t place = 0; place < batch; ++place) {
+    for (int64_t place = 0; place < batch && !is_stopped(); ++place) {
       const int64_t item = item_of(step * static_cast<uint64_t>(batch) + static_cast<uint64_t>(place));
       draw_all(item / STEPS_PER_CALL);
       const float *row = normals + (item % STEPS_PER_CALL) * tiles * LANES;
@@ -268,7 +271,7 @@ struct Vector {
       if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number)
         __builtin_memcpy(static_cast<T *>(job.snapshots) + place(snapshot++), state[0],
                          static_cast<size_t>(size) * sizeof(T));
-      if (number == job.steps || __atomic_load_n(job.stop, __ATOMIC_RELAXED)) return;
+      if (number == job.steps || is_stopped()) return;
       step(number);
     }
   }

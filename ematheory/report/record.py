@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -18,6 +16,7 @@ import numpy as np
 
 from .. import __version__
 from ..claims import Judgement
+from ..files import written_whole
 from ..results import plain
 
 Record: TypeAlias = Mapping[str, Any]
@@ -101,17 +100,10 @@ def finite(value: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: into a neighbour first, which then takes its place."""
+    """Write a file whole or not at all, in a folder that is made where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    with written_whole(path) as file:
+        file.write(text.encode())
 
 
 def contradictions(recorded: Record) -> list[str]:

@@ -38,8 +38,8 @@ def layout(points: int, replicas: int, coordinates: int, cells: int) -> Layout:
     return Layout(together, leaves.bit_length() - 1)
 
 
-def point_blocks(points: int, size: int) -> Iterator[range]:
-    return (range(start, min(start + size, points)) for start in range(0, points, size))
+def point_blocks(points: int, size: int, first: int = 0) -> Iterator[range]:
+    return (range(start, min(start + size, points)) for start in range(first, points, size))
 
 
 def replica_block(replicas: range, size: int, number: int) -> range:
@@ -63,12 +63,15 @@ class Call:
     before: np.ndarray[Any, np.dtype[np.int64]]
 
 
-def calls(record: np.ndarray[Any, np.dtype[np.int64]], longest: int, snapshots: int, pairs: bool) -> Iterator[Call]:
+def calls(
+    record: np.ndarray[Any, np.dtype[np.int64]], longest: int, snapshots: int, pairs: bool, first: int = 0
+) -> Iterator[Call]:
     """The calls that reach the last recorded step: each of at most `longest` steps and `snapshots` snapshots.
 
-    A record at step 0 belongs to the first call; every other to the call that makes its update.
+    A record at step 0 belongs to the first call; every other to the call that makes its update. After `first` updates
+    made by calls like these, only those that are left.
     """
-    first, place = 0, 0
+    place = int(np.searchsorted(record, first, side="right")) if first else 0
     most = max(1, snapshots // 2 if pairs else snapshots)
     while place < len(record):
         last = min(first + longest, int(record[-1]))

@@ -13,6 +13,7 @@ from ..results import RUN, run_attribute, without_run
 from .autocovariance import AUTOCOVARIANCE
 from .distributions import PASSAGE, QUANTILES, TRAJECTORY
 from .histograms import HISTOGRAM, OUTSIDE
+from .interruption import INTERRUPTED
 from .reductions import joined
 from .statistics import CENTRAL_SUMS, STANDARD_ERROR, moments_in, variables
 
@@ -70,6 +71,8 @@ def is_count(name: str) -> bool:
 
 def check_joinable(*results: xr.Dataset) -> None:
     """Raise `ValueError` for what is more than means, variances and counts: those of a part say too little."""
+    if any(INTERRUPTED in result.attrs for result in results):
+        raise ValueError("combine needs whole results, and one of these is of an interrupted run: run it to its end")
     ends = (AUTOCOVARIANCE, QUANTILES, PASSAGE, TRAJECTORY)
     for name in (str(name) for result in results for name in result.data_vars):
         if name.endswith(ends):

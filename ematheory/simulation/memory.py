@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .autocovariance import kept_at_once, sources
-from .backends import Backend
+from .backends import Backend, is_separable
 from .blocks import COEFFICIENTS, SNAPSHOTS, Layout
 from .distributions import TRAJECTORY
 from .observables import COORDINATES, GROUPED, TEMPORARY, WEIGHT, buffers_of, samples_of
@@ -33,23 +33,27 @@ ADVICE = {
 }
 
 
-def estimate(asked: Specification, engine: Backend, cut: Layout) -> dict[str, int]:
-    """The bytes at the peak, by part; an upper bound that is seldom more than a few times what is taken."""
+def estimate(asked: Specification, engine: Backend, cut: Layout, is_kept: bool = False) -> dict[str, int]:
+    """The bytes at the peak, by part; an upper bound that is seldom more than a few times what is taken.
+
+    A run that is kept in a checkpoint holds a copy of its block's state and, while it writes, one of what it found.
+    """
     points, records, replicas = asked.grid.points, len(asked.record), len(asked.replicas)
     levels = math.ceil(replicas / cut.replicas).bit_length() if replicas > cut.replicas else 0
-    copies = RESULT_COPIES + levels * min(cut.points, points) / points
+    copies = RESULT_COPIES + is_kept + levels * min(cut.points, points) / points
     own = samples_of(asked.observables)
     per_place = sum(asked.problem.coordinates if name in COORDINATES else groups_of(asked, name) for name in own)
     scalars = sum(groups_of(asked, name) for name in own if name not in COORDINATES)
     arrivals = sum(groups_of(asked, name) for name in asked.first_passage)
     by_replica = records * scalars * bool(asked.quantiles) + 3 * arrivals
     counts = sum((len(edges) + 2) * groups_of(asked, name) for name, edges in asked.histogram.items())
+    chosen = len(asked.trajectories) * asked.problem.coordinates
     parts = {
         "moments": copies * FLOAT * MOMENTS * points * records * (per_place + pairs_of(asked) + len(asked.lags) ** 2),
-        "quantiles": REPLICA_COPIES * FLOAT * points * replicas * by_replica,
+        "quantiles": (REPLICA_COPIES + is_kept) * FLOAT * points * replicas * by_replica,
         "histogram": copies * FLOAT * points * records * counts,
-        TRAJECTORY: RESULT_COPIES * FLOAT * points * records * len(asked.trajectories) * asked.problem.coordinates,
-        "block": block_bytes(asked, engine, cut),
+        TRAJECTORY: (RESULT_COPIES + is_kept) * FLOAT * points * records * chosen,
+        "block": block_bytes(asked, engine, cut, is_kept),
     }
     return {name: math.ceil(size) for name, size in parts.items()}
 
@@ -59,7 +63,7 @@ def groups_of(asked: Specification, sample: str) -> int:
     return max(len(asked.groups), 1) if sample in (*GROUPED, WEIGHT) else 1
 
 
-def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
+def block_bytes(asked: Specification, engine: Backend, cut: Layout, is_kept: bool) -> int:
     """A block's state, copies, kept weights, coefficients, normals, and what is made of them on the way."""
     rows = min(cut.points, asked.grid.points) * min(cut.replicas, len(asked.replicas))
     cells, drawn = rows * asked.problem.coordinates, rows * asked.problem.normals_per_step
@@ -72,11 +76,19 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     coefficients = min(COEFFICIENTS, cut.points * asked.steps * len(asked.optimizer.Coefficients._fields))
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
-    held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
+    of_state = (BLOCK_COPIES + is_kept) * state + (1 + is_kept) * kept
+    held = size * (of_state + BLOCK_COPIES * copies + COEFFICIENT_COPIES * coefficients + working)
     measured = max(groups_of(asked, name) for name in (*asked.measured, *asked.histogram))
     values = copies // asked.problem.coordinates * (measured + pairs_of(asked))
     made = min(TEMPORARY, copies) + values + largest_piece(asked, cut)
-    return held + FLOAT * TEMPORARIES * made
+    return held + FLOAT * TEMPORARIES * made + scratch_bytes(asked, engine)
+
+
+def scratch_bytes(asked: Specification, engine: Backend) -> int:
+    """What the native engine holds of coupled vectors, one a thread: normals of four steps, counters, noise of one."""
+    if engine.name != "cpu" or is_separable(asked.problem, asked.optimizer):
+        return 0
+    return engine.threads * asked.problem.normals_per_step * (4 * 4 + 3 * 4 + np.dtype(asked.dtype).itemsize)
 
 
 def pairs_of(asked: Specification) -> int:

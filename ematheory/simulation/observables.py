@@ -16,8 +16,8 @@ from ..typing import FloatArray
 from .groups import Groups, alike, folded, unfolded
 from .reductions import LEAF, Moments, concatenated, replica_moments
 
-# The most float64 numbers that one temporary array of a measurement holds.
-TEMPORARY = 2**20
+# The most float64 numbers that one temporary array of a measurement holds: several of them stay in a core's cache.
+TEMPORARY = 2**17
 
 
 UNKNOWN = np.full((1, 1, 1, 1), np.nan)

@@ -7,7 +7,7 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +19,8 @@ LEAF = 64
 ORDERS = (2, 3, 4)
 
 Node = TypeVar("Node")
+# Nodes of a tree by (level, index).
+Subtrees = MutableMapping[tuple[int, int], Node]
 
 
 class Moments(NamedTuple):
@@ -77,28 +79,45 @@ def one_leaf(values: FloatArray, present: np.ndarray[Any, np.dtype[np.bool_]]) -
 
 
 def tree(
-    leaves: range, leaf: Callable[[int], Node], join: Callable[[Node, Node], Node], level: int, index: int
+    leaves: range,
+    leaf: Callable[[int], Node],
+    join: Callable[[Node, Node], Node],
+    level: int,
+    index: int,
+    kept: Subtrees[Node],
 ) -> Node | None:
     """The node at (level, index) of the binary tree over the numbers `leaves`, or None where it holds none of them.
 
     It covers the leaf numbers index·2^level … (index+1)·2^level − 1; leaves are asked for in increasing order, and at
-    most one node per level is alive at a time.
+    most one node per level is alive at a time: those in `kept`, from which a tree that was left unfinished goes on.
     """
     low, high = index << level, (index + 1) << level
     if high <= leaves.start or low >= leaves.stop:
         return None
+    if (level, index) in kept:
+        return kept[level, index]
     if level == 0:
-        return leaf(index)
-    left = tree(leaves, leaf, join, level - 1, 2 * index)
-    right = tree(leaves, leaf, join, level - 1, 2 * index + 1)
-    if left is None or right is None:
-        return right if left is None else left
-    return join(left, right)
+        kept[level, index] = leaf(index)
+        return kept[level, index]
+    left = tree(leaves, leaf, join, level - 1, 2 * index, kept)
+    right = tree(leaves, leaf, join, level - 1, 2 * index + 1, kept)
+    if left is not None and right is not None:
+        kept[level, index] = join(left, right)
+    else:
+        kept[level, index] = left if right is None else right  # type: ignore[assignment]
+    kept.pop((level - 1, 2 * index), None)
+    kept.pop((level - 1, 2 * index + 1), None)
+    return kept[level, index]
 
 
-def joined_tree(leaves: range, leaf: Callable[[int], Node], join: Callable[[Node, Node], Node]) -> Node:
-    """The root of the tree over a range of leaf numbers that is not empty."""
-    root = tree(leaves, leaf, join, (leaves.stop - 1).bit_length(), 0)
+def joined_tree(
+    leaves: range,
+    leaf: Callable[[int], Node],
+    join: Callable[[Node, Node], Node],
+    kept: Subtrees[Node] | None = None,
+) -> Node:
+    """The root of the tree over a range of leaf numbers that is not empty; `kept` as for `tree`."""
+    root = tree(leaves, leaf, join, (leaves.stop - 1).bit_length(), 0, {} if kept is None else kept)
     assert root is not None
     return root
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,18 +16,21 @@ from ..optimizers import Optimizer
 from ..prediction.stability import warn_if_unstable
 from ..problems import Problem
 from ..recording import Every
-from ..results import run_attribute
+from ..results import attributes, run_attribute
 from ..schedules import Schedule
 from ..typing import FloatArray
 from . import arrays
 from .autocovariance import AUTOCOVARIANCE, KEPT, Lagged, kept_at_once, sources
 from .backends import Backend, choose, is_separable
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
+from .checkpoint import Checkpoint
 from .clock import Clock, at_points, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
 from .histograms import HISTOGRAM, counted, weight_counts
+from .interruption import INTERRUPTED, dataset_so_far, shares_of
+from .journal import Journal, Midway, end_to_end, side_by_side
 from .memory import check_fits, estimate
-from .nodes import Node, Statistics, Values, along, joined_statistics, points_first
+from .nodes import Node, Statistics, Values, joined_statistics, points_first
 from .observables import (
     COORDINATES,
     EFFECTIVE,
@@ -69,6 +73,9 @@ def simulate(
     threads: int | None = None,
     memory_limit: float | None = None,
     progress: bool | Callable[[int, int], Any] | None = None,
+    partial: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
 ) -> xr.Dataset:
     """Run an optimizer on a problem, many replicas at once, and return statistics over the replicas.
 
@@ -121,7 +128,19 @@ def simulate(
         change a bit of the result.
     memory_limit : bytes; by default what the machine has available. A run whose estimate is more is refused before it
         starts; the estimate is `memory_bytes` in the attribute `run`.
-    progress : True for a line on a terminal, or a function of (done, total) particle-steps.
+    progress : True for a line on a terminal's stderr (share done, particle-steps per second, time left), or a function
+        of (done, total) particle-steps.
+    partial : True to return, on Ctrl-C, what is recorded so far instead of raising `KeyboardInterrupt`. The Dataset has
+        the attribute `interrupted` and the variable `replicas_done`, over how many replicas each point and record is
+        (0: NaN). A block of points that is begun counts with those of its replicas that have run to the end; where
+        none have, its replicas under way count with the records that they have reached, without first passages. With
+        no record at all `KeyboardInterrupt` is raised.
+    checkpoint : the path of a file, in a folder that is there, to which the run is saved at most every
+        `checkpoint_every` seconds (and seldom enough to take at most 5 % of the time), and once more when it is
+        interrupted. The same call with the same path goes on from there, on any backend and number of threads, to the
+        same bits, also after the process was killed. A file of another request or version, or one that is damaged, is
+        refused. It is removed once the run is done. A problem or optimizer of your own is known by its name and its
+        fields: delete the file when you change its functions.
 
     Returns
     -------
@@ -135,7 +154,8 @@ def simulate(
     Raises
     ------
     ValueError : a value outside its range, an unknown word (the known ones are listed), a backend that cannot run this,
-        a run that would not fit into memory.
+        a run that would not fit into memory, a checkpoint that is not this run's.
+    KeyboardInterrupt : on Ctrl-C, within half a second (and the time that a checkpoint takes to write).
     TypeError : what is not a number, record or range where one is needed.
 
     Warns UnstableWarning, with the bound, where the weights grow without bound at the peak rate.
@@ -157,19 +177,44 @@ def simulate(
         histogram=histogram, groups=groups,
     )  # fmt: skip
     engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.groups)
-    memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
+    kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every, specification)
+    journal = (kept and kept.read()) or Journal(cut_of(specification, engine))
+    journal.keeper = kept
+    memory = check_fits(estimate(specification, engine, journal.layout, kept is not None), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
         warn_if_unstable(problem, optimizer)
     started = time.monotonic()
-    with Progress(progress, work_of(specification)) as reported:
-        statistics = run(specification, engine, reported)
-    result = dataset(specification, statistics)
+    result = carried_out(specification, engine, journal, progress, partial)
+    if kept is not None and INTERRUPTED not in result.attrs:
+        kept.remove()
     ran = run_attribute(
         backend=engine.name, isa=engine.isa, threads=engine.threads, seconds=time.monotonic() - started,
         memory_bytes=memory,
     )  # fmt: skip
     return result.assign_attrs({**specification.attributes, **ran})
+
+
+def carried_out(
+    specification: Specification,
+    engine: Backend,
+    journal: Journal,
+    progress: bool | Callable[[int, int], Any] | None,
+    partial: bool,
+) -> xr.Dataset:
+    """The run from where its journal is to the end, or to an interrupt where what is found by then is wanted."""
+    updates = journal.updates(specification.replicas, int(specification.record[-1]))
+    try:
+        done = updates * specification.problem.coordinates
+        with Progress(progress, work_of(specification), done) as reported:
+            return dataset(specification, run(specification, engine, reported, journal))
+    except BaseException as stopped:
+        if journal.keeper is not None:
+            journal.keeper.write(journal)
+        shares = shares_of(specification, journal) if partial and isinstance(stopped, KeyboardInterrupt) else []
+        if not shares:
+            raise
+        return dataset_so_far(specification, shares).assign_attrs(attributes(**{INTERRUPTED: True}))
 
 
 def work_of(specification: Specification) -> int:
@@ -178,14 +223,12 @@ def work_of(specification: Specification) -> int:
     return cells * int(specification.record[-1])
 
 
-def run(specification: Specification, engine: Backend, progress: Progress) -> Statistics:
-    """What was asked of every point, arrays (points, records, …)."""
-    cut = cut_of(specification, engine)
-    blocks = [
-        run_points(specification, engine, cut, points, progress)
-        for points in point_blocks(specification.grid.points, cut.points)
-    ]
-    return {name: points_first(along([block[name] for block in blocks], axis=1)) for name in blocks[0]}
+def run(specification: Specification, engine: Backend, progress: Progress, journal: Journal) -> Statistics:
+    """What was asked of every point, arrays (points, records, …), from where the journal is."""
+    cut = journal.layout
+    for points in point_blocks(specification.grid.points, cut.points, journal.points_done):
+        journal.done[points] = run_points(specification, engine, points, progress, journal)
+    return {name: points_first(node) for name, node in side_by_side(list(journal.done.values())).items()}
 
 
 def cut_of(specification: Specification, engine: Backend) -> Layout:
@@ -196,14 +239,17 @@ def cut_of(specification: Specification, engine: Backend) -> Layout:
 
 
 def run_points(
-    specification: Specification, engine: Backend, cut: Layout, points: range, progress: Progress
+    specification: Specification, engine: Backend, points: range, progress: Progress, journal: Journal
 ) -> Statistics:
     """What was asked over all replicas of a block of points, arrays (records, points, …)."""
-    size, replicas = cut.replicas, specification.replicas
+    size, replicas = journal.layout.replicas, specification.replicas
     numbers = range(replicas.start // size, (replicas.stop - 1) // size + 1)
     block = PointBlock(specification, points)
     return joined_tree(
-        numbers, lambda number: block.run(engine, replica_block(replicas, size, number), progress), joined_statistics
+        numbers,
+        lambda number: block.run(engine, replica_block(replicas, size, number), progress, journal),
+        joined_statistics,
+        journal.subtrees_of(points),
     )
 
 
@@ -228,23 +274,32 @@ class PointBlock:
 
     def start(self, replicas: int) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
-        shape = (len(self.points), replicas, self.columns.shape[-1])
         init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
-        weight = np.broadcast_to(init[:, None, :], shape)
-        return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
+        members = self.optimizer.initial(arrays, init[:, None, :])
+        state = np.empty((len(members), len(self.points), replicas, self.columns.shape[-1]), dtype=self.dtype)
+        # One member at a time, spread over the replicas on the way: a large state is filled once, and Ctrl-C gets in.
+        for place, member in enumerate(members):
+            state[place] = member
+        return state
 
-    def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
+    def beginning(self, replicas: range) -> Midway:
+        return Midway(self.points, replicas, 0, self.start(len(replicas)), [], {}, {}, {})
+
+    def clock(self) -> Clock:
+        asked = self.specification
+        return Clock(
+            self.optimizer, len(self.points), asked.steps, asked.schedule, asked.decay_schedule, self.dtype
+        )  # fmt: skip
+
+    def run(self, engine: Backend, replicas: range, progress: Progress, journal: Journal) -> Statistics:
         """What was asked over a block of replicas at every record."""
         specification = self.specification
-        state = self.start(len(replicas))
-        clock = Clock(
-            self.optimizer,
-            len(self.points),
-            specification.steps,
-            specification.schedule,
-            specification.decay_schedule,
-            self.dtype,
-        )
+        here = journal.midway_of(self.points, replicas) or self.beginning(replicas)
+        state, parts, arrival = here.state, list(here.found), dict(here.arrival)
+        clock, lagged = self.clock(), Lagged(specification.record, specification.lags, replicas.start)
+        clock.carry.update(here.powers)
+        lagged.weights.update(here.lagged)
+        journal.begin(self.points, replicas, parts)
         cells = state[0].size
         drawn = cells // specification.problem.coordinates * specification.problem.normals_per_step
         longest = longest_call(engine.work_per_call, drawn, len(self.points), len(self.optimizer.Coefficients._fields))
@@ -259,27 +314,25 @@ class PointBlock:
             point_numbers=self.numbers,
             groups=specification.groups,
         )
-        lagged = Lagged(specification.record, specification.lags, replicas.start)
-        parts: list[dict[str, Node]] = []
-        arrival: dict[str, FloatArray] = {}
         # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
         most = 1 if self.buffers else max(2, SNAPSHOTS // cells)
-        for call in calls(self.copied, longest, most, self.pairs):
+        for call in calls(self.copied, longest, most, self.pairs, here.updates):
             coefficients, decay = clock.block(call.first, call.last)
             snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
             advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
             if specification.lags:
                 lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
-            here = self.at_records(call)
-            if len(here.now):
-                recorded = self.recorded(here, snapshots, decay, replicas.start)
-                recorded = self.with_rates(recorded, clock, here)._replace(buffers=self.held(state))
-                steps = here.first + here.at[here.now]
+            recording = self.at_records(call)
+            if len(recording.now):
+                recorded = self.recorded(recording, snapshots, decay, replicas.start)
+                recorded = self.with_rates(recorded, clock, recording)._replace(buffers=self.held(state))
+                steps = recording.first + recording.at[recording.now]
                 parts.append(self.measured(recorded, steps, replicas, lagged, arrival))
             lagged.forget(call.last)
             progress.advance(cells * (call.last - call.first))
-        found = {name: along([part[name] for part in parts], axis=0) for name in parts[0]}
-        return {**found, **{name: Values(first[None]) for name, first in arrival.items()}}
+            now = here._replace(updates=call.last, found=parts, arrival=arrival, lagged=lagged.weights)
+            journal.reached(now._replace(powers=clock.carry))
+        return {**end_to_end(parts), **{name: Values(first[None]) for name, first in arrival.items()}}
 
     def at_records(self, call: Call) -> Call:
         """The call with those of its copies that are records, and not only compared with one."""
@@ -320,7 +373,8 @@ class PointBlock:
     def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
         """What one call recorded; what compares two steps is NaN at step 0."""
         of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
-        found = Recorded(snapshots[call.now], first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
+        weights = snapshots if len(call.now) == len(call.at) else snapshots[call.now]
+        found = Recorded(weights, first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
         if not self.pairs:
             return found
         previous = snapshots[call.before]

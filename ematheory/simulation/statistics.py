@@ -65,6 +65,11 @@ def variables(observables: tuple[str, ...], moments: Mapping[str, Moments]) -> d
 
 def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
     """The Dataset of what a run found, arrays (points, records, …)."""
+    return asked.grid.dataset(arrays_of(asked, found), **coordinates_of(asked))
+
+
+def arrays_of(asked: Specification, found: Mapping[str, Node]) -> Arrays:
+    """What it holds: by name the dims after the points', and the array."""
     moments = {name: of for name, of in found.items() if isinstance(of, Moments) and name != AUTOCOVARIANCE}
     own = {sample: moments[sample] for sample in samples_of(asked.observables)}
     arrays: Arrays = {}
@@ -81,7 +86,7 @@ def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
         if isinstance(node, Counts):
             sample = name.removesuffix(HISTOGRAM)
             arrays.update(histogram_arrays(sample, node, ("step", *group_dim(sample, asked))))
-    return asked.grid.dataset(arrays, **coordinates_of(asked))
+    return arrays
 
 
 def coordinates_of(asked: Specification) -> dict[str, Any]:
