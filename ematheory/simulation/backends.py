@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,6 +53,9 @@ class Backend(Protocol):
         point_numbers: np.ndarray[Any, Any],
         snapshots_at: np.ndarray[Any, Any],
         snapshots: np.ndarray[Any, Any],
+        clip_norm: np.ndarray[Any, Any] | None = None,
+        averaging: np.ndarray[Any, Any] | None = None,
+        rounding: str = "",
     ) -> None:
         """As `Reference.advance`."""
 
@@ -124,21 +128,29 @@ def native_backend(isa: str, threads: int) -> Native:
 
 
 def choose(
-    backend: str, isa: str, threads: int | None, problem: Problem, optimizer: Optimizer, work: int = 0
+    backend: str,
+    isa: str,
+    threads: int | None,
+    problem: Problem,
+    optimizer: Optimizer,
+    work: int = 0,
+    options: Sequence[str] = (),
 ) -> Backend:
     """The backend that a user's words ask for.
 
     ``"auto"`` is a GPU where there is one and the `work` (in particle-steps) is large enough to pay, the native engine
-    where it was built, and the reference for records that these do not hold. Raises `ValueError` for an unknown word,
+    where it was built, and the reference for records that these do not hold. `options` names what a step
+    does besides (see `StepOptions`), which no GPU does. Raises `ValueError` for an unknown word,
     and for a backend that cannot run this request, with the reason.
     """
     check_choice("backend", backend, BACKENDS)
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
-    refuse(backend, problem, optimizer, built, generated)
+    refuse(backend, problem, optimizer, built, generated, options)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    large = backend == "auto" and isa == "auto" and is_separable(problem, optimizer) and work >= WORTH_A_GPU
+    fits = is_separable(problem, optimizer) and not options
+    large = backend == "auto" and isa == "auto" and fits and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
             raise ValueError(f"isa={isa!r} is for the native engine on the CPU, but backend is 'cuda'; leave isa out")
@@ -150,7 +162,9 @@ def choose(
     return native_backend(isa, count)
 
 
-def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool) -> None:
+def refuse(
+    backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool, options: Sequence[str]
+) -> None:
     """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
@@ -161,6 +175,11 @@ def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, ge
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
             "runs on backend='reference' or 'auto'"
+        )
+    if backend == "cuda" and options:
+        raise ValueError(
+            f"backend 'cuda' has no {', '.join(options)}: whole vectors with options are stepped on a CPU; use 'cpu', "
+            "'reference' or 'auto'"
         )
     if backend == "cuda" and (why := native.why_no_cuda()):
         raise ValueError(f"backend 'cuda': {why}; use 'cpu', 'reference' or 'auto'")

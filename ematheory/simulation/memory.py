@@ -34,9 +34,9 @@ ADVICE = {
 
 def estimate(asked: Specification, engine: Backend, cut: Layout) -> dict[str, int]:
     """The bytes at the peak, by part; an upper bound that is seldom more than a few times what is taken."""
-    points, records, replicas = asked.grid.points, len(asked.record), len(asked.replicas)
+    points, records, replicas = asked.result_grid.points, len(asked.record), len(asked.replicas)
     levels = math.ceil(replicas / cut.replicas).bit_length() if replicas > cut.replicas else 0
-    copies = RESULT_COPIES + levels * min(cut.points, points) / points
+    copies = RESULT_COPIES + levels * min(cut.points, asked.grid.points) / asked.grid.points
     scalars = [name for name in samples_of(asked.observables) if name not in COORDINATES]
     per_place = sum(asked.problem.coordinates if name in COORDINATES else 1 for name in samples_of(asked.observables))
     by_replica = records * len(scalars) * bool(asked.quantiles) + 3 * len(asked.first_passage)
@@ -54,12 +54,15 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     rows = min(cut.points, asked.grid.points) * min(cut.replicas, len(asked.replicas))
     cells, drawn = rows * asked.problem.coordinates, rows * asked.problem.normals_per_step
     size = np.dtype(asked.dtype).itemsize
-    state = len(asked.optimizer.State._fields) * cells
+    state = (len(asked.optimizer.State._fields) + len(asked.averages.values)) * cells
     copied = len(set(asked.record.tolist()) | set(sources(asked.record, asked.lags)))
+    # Each copy is of the weights, or of their averages.
+    cells *= asked.per_point
     per_call = 2 if buffers_of(asked.measured) else max(2, SNAPSHOTS // cells)
     copies = min(2 * copied, per_call) * cells
     kept = kept_at_once(sources(asked.record, asked.lags)) * cells + copies * bool(asked.lags)
-    coefficients = min(COEFFICIENTS, cut.points * asked.steps * len(asked.optimizer.Coefficients._fields))
+    per_step = len(asked.optimizer.Coefficients._fields) + 2 * len(asked.averages.values)
+    coefficients = min(COEFFICIENTS, cut.points * asked.steps * per_step)
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
     held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
@@ -76,7 +79,8 @@ def pairs_of(asked: Specification) -> int:
 def largest_piece(asked: Specification, cut: Layout) -> int:
     """The numbers of the smallest pieces that a measurement can be cut into: a record's, of one replica or leaf."""
     d = asked.problem.coordinates
-    return max(cut.points * d, 64 * d if asked.lags else 0, 64 * cut.points)
+    points = cut.points * asked.per_point
+    return max(points * d, 64 * d if asked.lags else 0, 64 * points)
 
 
 def available() -> int:

@@ -21,6 +21,7 @@ from ..typing import FloatArray
 from . import arrays
 from .autocovariance import AUTOCOVARIANCE, KEPT, Lagged, kept_at_once, sources
 from .backends import Backend, choose, is_separable
+from .bfloat16 import nearest
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .clock import Clock, at_points, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
@@ -56,6 +57,11 @@ def simulate(
     lags: Sequence[int] | None = None,
     first_passage: Mapping[str, float] | None = None,
     trajectories: Sequence[int] | None = None,
+    iterate_average: float | Sequence[float] | None = None,
+    tail_average: float | Sequence[float] | None = None,
+    clip_norm: Any = None,
+    weights: str | None = None,
+    rounding: str = "nearest",
     replicas: int | range = 64,
     seed: int = 0,
     dtype: str = "float64",
@@ -96,6 +102,16 @@ def simulate(
         for, or the quartiles) are over all replicas, infinite where they fall on one that did not.
     trajectories : replica numbers, whose weights at the records are `trajectory` along (`replica`, `step`,
         `coordinate`).
+    iterate_average : γ in [0, 1), per step: the observables are of w̃ ← γw̃ + (1 − γ)w, started at w_0, in the weights'
+        place, as `predict` has them; a sequence gives the dim `iterate_average`, at no more cost than one run's.
+    tail_average : s in (0, 1]: they are of the uniform mean of the weights from step ⌈(1 − s)T⌉ on, which is the weight
+        itself until then; a sequence gives the dim `tail_average`. Averages are kept in the state's dtype.
+    clip_norm : c > 0, per step: the gradient g of each replica becomes g·min(1, c/(‖g‖ + 1e-6)), as
+        `torch.nn.utils.clip_grad_norm_` does it, with the norm and the factor in float64; may be a sweep axis.
+    weights : ``"bfloat16"`` rounds the weights (at the start, to the nearest, and after every step) to what bfloat16
+        holds; all else, the optimizer's other arrays too, stays float32, which `dtype` must be.
+    rounding : of such weights, after a step: ``"nearest"``, ties to even, or ``"stochastic"``, whose mean is the number
+        that is rounded.
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -137,9 +153,10 @@ def simulate(
     specification = specify(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
-        quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
+        quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories, clip_norm=clip_norm,
+        iterate_average=iterate_average, tail_average=tail_average, weights=weights, rounding=rounding,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification))
+    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.options.names)
     memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
@@ -197,6 +214,7 @@ class PointBlock:
         self.specification = specification
         self.points = points
         self.dtype = np.dtype(specification.dtype)
+        self.options = at_points(specification.options, specification.grid, points)
         self.problem = at_points(specification.problem, specification.grid, points)
         self.optimizer = at_points(specification.optimizer, specification.grid, points)
         self.columns = problem_columns(self.problem, (len(points), specification.problem.coordinates))
@@ -214,7 +232,10 @@ class PointBlock:
         shape = (len(self.points), replicas, self.columns.shape[-1])
         init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
         weight = np.broadcast_to(init[:, None, :], shape)
-        return np.ascontiguousarray(np.stack(self.optimizer.initial(arrays, weight)))
+        if self.options.weights:
+            weight = nearest(weight)
+        averages = [weight] * len(self.specification.averages.values)
+        return np.ascontiguousarray(np.stack([*self.optimizer.initial(arrays, weight), *averages]))
 
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
         """What was asked over a block of replicas at every record."""
@@ -230,7 +251,8 @@ class PointBlock:
         )
         cells = state[0].size
         drawn = cells // specification.problem.coordinates * specification.problem.normals_per_step
-        longest = longest_call(engine.work_per_call, drawn, len(self.points), len(self.optimizer.Coefficients._fields))
+        per_step = len(self.optimizer.Coefficients._fields) + 2 * len(specification.averages.values)
+        longest = longest_call(engine.work_per_call, drawn, len(self.points), per_step)
         advance = partial(
             engine.advance,
             problem=specification.problem,
@@ -240,16 +262,22 @@ class PointBlock:
             seed=specification.seed,
             first_replica=replicas.start,
             point_numbers=self.numbers,
+            **self.step_options(),
         )
         lagged = Lagged(specification.record, specification.lags, replicas.start)
         parts: list[dict[str, Node]] = []
         arrival: dict[str, FloatArray] = {}
         # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
-        most = 1 if self.buffers else max(2, SNAPSHOTS // cells)
+        per_point = specification.per_point
+        most = 1 if self.buffers else max(2, SNAPSHOTS // (cells * per_point))
         for call in calls(self.copied, longest, most, self.pairs):
             coefficients, decay = clock.block(call.first, call.last)
-            snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
-            advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
+            shape = (len(call.at), per_point * len(self.points), *state.shape[2:])
+            snapshots = np.empty(shape, dtype=self.dtype)
+            advance(
+                coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots,
+                **self.averaging(call),
+            )  # fmt: skip
             if specification.lags:
                 lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
             here = self.at_records(call)
@@ -262,6 +290,23 @@ class PointBlock:
             progress.advance(cells * (call.last - call.first))
         found = {name: along([part[name] for part in parts], axis=0) for name in parts[0]}
         return {**found, **{name: Values(first[None]) for name, first in arrival.items()}}
+
+    def step_options(self) -> dict[str, Any]:
+        """What a step does besides, as `Reference.advance` takes it: that which is the same for every call."""
+        found: dict[str, Any] = {}
+        if self.options.clip_norm is not None:
+            norms = np.broadcast_to(self.options.clip_norm[:, 0], (len(self.points),))
+            found["clip_norm"] = np.ascontiguousarray(norms)
+        if self.options.weights:
+            found["rounding"] = self.options.rounding
+        return found
+
+    def averaging(self, call: Call) -> dict[str, Any]:
+        """The shares of the averages in a call's steps, where there are averages."""
+        averages = self.specification.averages
+        if not averages.name:
+            return {}
+        return {"averaging": averages.block(call.first, call.last, self.specification.steps, self.dtype)}
 
     def at_records(self, call: Call) -> Call:
         """The call with those of its copies that are records, and not only compared with one."""
@@ -297,7 +342,8 @@ class PointBlock:
 
     def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
         """What one call recorded; what compares two steps is NaN at step 0."""
-        of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
+        columns = np.repeat(self.columns, self.specification.per_point, axis=1)
+        of_problem = self.problem.Coefficients(*columns[:, :, None, :])
         found = Recorded(snapshots[call.now], first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
         if not self.pairs:
             return found

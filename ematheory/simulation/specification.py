@@ -16,8 +16,10 @@ from ..records import FINITE, Grid, as_field, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
+from .averaging import EXPONENTIAL, TAIL, Averages
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
-from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS, samples_of
+from .observables import BUFFERS, EFFECTIVE, PAIRED, PER_COORDINATE, SCALARS, samples_of
+from .options import StepOptions, check_options
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
@@ -26,7 +28,7 @@ RANDOM_NUMBERS = ("common", "independent")
 # Optimizers whose updates do not fall with the norm of scale-invariant weights: SGD's gradients do.
 UNIT_UPDATES = (AdamW, Adam, AdEMAMix, NAdam, RMSprop, AdamP, Lion, SignSGD)
 # Dims of results that no sweep axis may have for its own.
-RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica")
+RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica", EXPONENTIAL, TAIL)
 
 # What the Noise contract's counter has numbers for.
 LIMITS = {
@@ -57,6 +59,23 @@ class Specification:
     quantiles: tuple[float, ...]
     trajectories: tuple[int, ...]
     first_passage: Mapping[str, float]
+    options: StepOptions = StepOptions()
+
+    @property
+    def averages(self) -> Averages:
+        return self.options.averages
+
+    @property
+    def result_grid(self) -> Grid:
+        """The grid of what is measured: with the averages as its last axis, where there are several."""
+        if not self.averages.swept:
+            return self.grid
+        return Grid({**self.grid.coords, self.averages.name: np.array(self.averages.values)})
+
+    @property
+    def per_point(self) -> int:
+        """How many averages are measured of each point, or the weights alone."""
+        return max(1, len(self.averages.values))
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -78,6 +97,7 @@ class Specification:
             replicas_start=self.replicas.start,
             replicas_stop=self.replicas.stop,
             first_passage=dict(self.first_passage) or None,
+            **self.options.attributes,
         )
 
 
@@ -98,6 +118,11 @@ def specify(
     quantiles: Sequence[float] | None = None,
     trajectories: Sequence[int] | None = None,
     first_passage: Mapping[str, float] | None = None,
+    clip_norm: Any = None,
+    iterate_average: float | Sequence[float] | None = None,
+    tail_average: float | Sequence[float] | None = None,
+    weights: str | None = None,
+    rounding: str = "nearest",
 ) -> Specification:
     """The checked request. Raises `TypeError` and `ValueError` as `simulate` documents."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
@@ -106,9 +131,11 @@ def specify(
     check_choice("random_numbers", random_numbers, RANDOM_NUMBERS)
     steps = check_steps(steps)
     check_limit("steps", steps)
-    over = grid(optimizer, problem)
+    options = check_options(clip_norm, iterate_average, tail_average, weights, rounding, dtype)
+    over = grid(optimizer, problem, options)
     check_axes(over)
     names, numbers = check_observables(observables, problem, optimizer), check_replicas(replicas)
+    check_averaged((*names, *(first_passage or ())), options)
     check_limit("points", over.points)
     check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
@@ -128,6 +155,7 @@ def specify(
         quantiles=check_quantiles(quantiles, names),
         trajectories=check_trajectories(trajectories, numbers),
         first_passage=check_first_passage(first_passage, problem, optimizer),
+        options=options,
     )
 
 
@@ -193,6 +221,14 @@ def check_measured(names: Sequence[str], optimizer: Optimizer) -> None:
                 f"{name} needs an optimizer that multiplies every weight by 1 − α each step, but this {kind} {why}; "
                 "use decay='per_lr' where it has one, or effective_learning_rate"
             )
+
+
+def check_averaged(names: Sequence[str], options: StepOptions) -> None:
+    """Raise `ValueError` for an observable of the optimizer's steps or arrays where averages are measured."""
+    kind = options.averages.name
+    for name in names:
+        if kind and name in (*PAIRED, *BUFFERS):
+            raise ValueError(f"{name} is of the optimizer's own steps: leave out {kind}")
 
 
 def matched_rate_of(optimizer: Optimizer) -> str:

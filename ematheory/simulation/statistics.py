@@ -77,7 +77,9 @@ def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
     for name, node in found.items():
         if isinstance(node, Values):
             arrays.update(arrays_of_replicas(name, node.values, asked))
-    return asked.grid.dataset(arrays, **coordinates_of(asked))
+    found_at = asked.result_grid.dataset(arrays, **coordinates_of(asked))
+    # As where several averages are predicted: their dim comes first.
+    return found_at.transpose(asked.averages.name, ...) if asked.averages.swept else found_at
 
 
 def coordinates_of(asked: Specification) -> dict[str, Any]:

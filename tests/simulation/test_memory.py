@@ -44,6 +44,15 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "lags": (quadratic(1000), SGD, {"steps": 60, "record": EACH, "lags": [0, 5, 30]}),
     "moments": (quadratic(1000), em.AdamW(lr=0.1), {"steps": 5, "record": EACH, "observables": "second_moment_mean"}),
     "samples": (em.LinearRegression(np.ones(50), batch_size=20), em.SGD(lr=0.01), {"steps": 10, "replicas": 512}),
+    "averages": (
+        quadratic(500), em.AdamW(lr=0.1),
+        {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9, 0.99], "observables": ("risk", "weight_mean")},
+    ),
+    "clipped": (quadratic(2000), SGD, {"steps": 5, "record": EACH, "clip_norm": [0.5, 1.0]}),
+    "rounded": (
+        quadratic(2000), em.AdamW(lr=0.1),
+        {"steps": 5, "dtype": "float32", "weights": "bfloat16", "rounding": "stochastic"},
+    ),
     "many steps": (quadratic(1), em.AdamW(lr=0.1), {"steps": 50_000, "replicas": 2, "backend": BACKENDS[-1]}),
 }  # fmt: skip
 
