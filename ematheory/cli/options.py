@@ -154,6 +154,25 @@ Every = Annotated[
 Observables = Annotated[
     str | None, typer.Option(help="Names joined by commas, such as risk,weight_norm.", rich_help_panel=ON_RUN)
 ]
+IterateAverage = Annotated[
+    str | None,
+    typer.Option(
+        help="γ, per step: of the EMA of the weights, w̃ ← γw̃ + (1−γ)w; 0,0.9,0.99 are several.", rich_help_panel=ON_RUN
+    ),
+]
+TailAverage = Annotated[
+    str | None,
+    typer.Option(help="Of the mean of the weights over the last share of the run, in (0, 1].", rich_help_panel=ON_RUN),
+]
+ClipNorm = Annotated[
+    str | None,
+    typer.Option(help="Largest norm of a replica's gradient, as torch clips; 1,10 is a sweep.", rich_help_panel=ON_RUN),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="bfloat16: the weights alone are rounded (with --dtype float32).", rich_help_panel=ON_RUN),
+]
+Rounding = Annotated[str, typer.Option(help="Of such weights: nearest or stochastic.", rich_help_panel=ON_RUN)]
 FigurePath = Annotated[
     Path | None, typer.Option("--figure", help="Draw to this file: .png, .svg or .pdf.", dir_okay=False)
 ]
