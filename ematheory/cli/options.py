@@ -48,6 +48,12 @@ Init = Annotated[
         help="Starting weights, one or one per weight (scale-invariant: a list is a sweep).", rich_help_panel=ON_PROBLEM
     ),
 ]
+InitStd = Annotated[
+    str | None,
+    typer.Option(
+        help="Their standard deviation over replicas, one or one per weight; 0 if left out.", rich_help_panel=ON_PROBLEM
+    ),
+]
 BatchSize = Annotated[
     str | None, typer.Option(help="B, in samples; 1 if left out, 1,10 is a sweep.", rich_help_panel=ON_PROBLEM)
 ]
@@ -183,7 +189,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 PROBLEM = {
     "problem": ProblemName, "coordinates": Coordinates, "power": Power, "curvature": Curvature, "noise": Noise,
     "optimum": Optimum, "init": Init, "batch_size": BatchSize, "label_noise": LabelNoise, "dataset_size": DatasetSize,
-    "sampling": Sampling, "precondition": Precondition,
+    "sampling": Sampling, "init_std": InitStd, "precondition": Precondition,
 }  # fmt: skip
 OPTIMIZER = {
     "optimizer": OptimizerName, "lr": Lr, "weight_decay": WeightDecay, "beta1": Beta1, "beta2": Beta2, "beta3": Beta3,

@@ -130,6 +130,8 @@ def predict(
     began = time.perf_counter()
     check_supported(problem, optimizer)
     names = chosen_observables(problem, observables)
+    if steps is not None:
+        check_start(problem, optimizer)
     if iterate_average is not None:
         check_average(problem, optimizer, names)
     elif steps is None and isinstance(problem, ReshuffledData):
@@ -183,6 +185,18 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         f"closure {kinds[1]}, by statistical linearisation {kinds[2]}, and by mean field {kinds[3]} on {kinds[4]}; use "
         "simulate for the rest"
     )
+
+
+def check_start(problem: Problem, optimizer: Optimizer) -> None:
+    """Raise `ValueError` where starting weights that vary are more than a variance to start with."""
+    varies = np.any(np.asarray(problem.init_std))
+    if varies and (not isinstance(optimizer, LINEAR) or isinstance(problem, ScaleInvariant)):
+        kinds = ", ".join(kind.__name__ for kind in LINEAR)
+        raise ValueError(
+            f"init_std > 0 is predicted where the step is linear in the weights ({kinds}, not on ScaleInvariant): "
+            f"elsewhere the moments are closed about weights that start alike; got {type(optimizer).__name__} on "
+            f"{type(problem).__name__}; use simulate"
+        )
 
 
 def check_average(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:

@@ -12,6 +12,8 @@ from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector, short
 from ..typing import Field, Value
 from .problem import Problem, common_length
 
+VECTORS = ("curvature", "noise", "optimum", "init", "init_std")
+
 
 class NoisyQuadraticCoefficients(NamedTuple):
     """Per coordinate: h_i, θ*_i and the noise's standard deviation √(c_i/B)."""
@@ -30,7 +32,8 @@ class NoisyQuadratic(Problem):
     curvature : h_i ≥ 0, one per coordinate (a number: one coordinate).
     noise : c_i ≥ 0, the gradient-noise variances at batch size 1, or ``"curvature"`` for c_i = h_i, the paper's choice.
     optimum : θ*_i.
-    init : the starting weights w_0, the same in every replica.
+    init : the starting weights w_0, or their mean.
+    init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B > 0; may be a sweep axis.
 
     The risk is ½ Σ h_i E(w_i − θ*_i)².
@@ -51,6 +54,7 @@ class NoisyQuadratic(Problem):
     optimum: Any = 0.0
     init: Any = 1.0
     batch_size: Field = 1.0
+    init_std: Any = 0.0
 
     Coefficients = NoisyQuadraticCoefficients
     name = "noisy_quadratic"
@@ -64,14 +68,19 @@ class NoisyQuadratic(Problem):
             if self.noise != "curvature":
                 raise ValueError(f"noise must be variances or the word 'curvature', got {self.noise!r}")
             object.__setattr__(self, "noise", self.curvature)
-        for name, allowed in (("noise", NON_NEGATIVE), ("optimum", FINITE), ("init", FINITE)):
+        for name, allowed in (
+            ("noise", NON_NEGATIVE),
+            ("optimum", FINITE),
+            ("init", FINITE),
+            ("init_std", NON_NEGATIVE),
+        ):
             object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
-        common_length(self, ("curvature", "noise", "optimum", "init"))
+        common_length(self, VECTORS)
 
     @property
     def coordinates(self) -> int:
-        return common_length(self, ("curvature", "noise", "optimum", "init"))
+        return common_length(self, VECTORS)
 
     def coefficients(self, xp: Any) -> NoisyQuadraticCoefficients:
         return NoisyQuadraticCoefficients(
@@ -104,6 +113,7 @@ class NoisyQuadratic(Problem):
             optimum=self.optimum * scale,
             init=self.init * scale,
             batch_size=self.batch_size,
+            init_std=self.init_std * scale,
         )
 
     @classmethod

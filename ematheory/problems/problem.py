@@ -34,6 +34,8 @@ class Problem(Record):
     observables: ClassVar[tuple[str, ...]]
 
     init: Any
+    # The standard deviation of the starting weights about `init`, each coordinate's and replica's own.
+    init_std: Any = 0.0
 
     @property
     def coordinates(self) -> int:

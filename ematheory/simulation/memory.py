@@ -14,6 +14,7 @@ from .blocks import COEFFICIENTS, SNAPSHOTS, Layout
 from .distributions import TRAJECTORY
 from .observables import COORDINATES, TEMPORARY, buffers_of, samples_of
 from .specification import Specification
+from .starting import PER_NORMAL
 
 MEMORY_INFORMATION = Path("/proc/meminfo")
 FLOAT = np.dtype(np.float64).itemsize
@@ -65,9 +66,11 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     coefficients = min(COEFFICIENTS, cut.points * asked.steps * per_step)
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
+    # The starting weights' normals are drawn piece by piece.
+    drawing = min(TEMPORARY, PER_NORMAL * cells) if np.any(np.asarray(asked.problem.init_std)) else 0
     held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
     values = copies // asked.problem.coordinates * (1 + pairs_of(asked))
-    made = min(TEMPORARY, copies) + values + largest_piece(asked, cut)
+    made = min(TEMPORARY, copies) + values + largest_piece(asked, cut) + drawing
     return held + FLOAT * TEMPORARIES * made
 
 

@@ -41,6 +41,7 @@ from .observables import (
 from .progress import Progress
 from .reductions import joined_tree
 from .specification import Specification, matched_rate_of, specify
+from .starting import initial_weights
 from .statistics import dataset
 
 
@@ -227,11 +228,10 @@ class PointBlock:
         compared = list(sources(specification.record, specification.lags))
         self.copied = np.union1d(specification.record, np.array(compared, dtype=np.int64))
 
-    def start(self, replicas: int) -> np.ndarray[Any, Any]:
+    def start(self, replicas: range) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
-        shape = (len(self.points), replicas, self.columns.shape[-1])
-        init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
-        weight = np.broadcast_to(init[:, None, :], shape)
+        seed, columns = self.specification.seed, self.columns.shape[-1]
+        weight = initial_weights(self.problem, seed, replicas, self.numbers, columns, self.dtype)
         if self.options.weights:
             weight = nearest(weight)
         averages = [weight] * len(self.specification.averages.values)
@@ -240,7 +240,7 @@ class PointBlock:
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
         """What was asked over a block of replicas at every record."""
         specification = self.specification
-        state = self.start(len(replicas))
+        state = self.start(replicas)
         clock = Clock(
             self.optimizer,
             len(self.points),
