@@ -54,6 +54,18 @@ InitStd = Annotated[
         help="Their standard deviation over replicas, one or one per weight; 0 if left out.", rich_help_panel=ON_PROBLEM
     ),
 ]
+Drift = Annotated[
+    str | None,
+    typer.Option(
+        help="Standard deviation of the optimum's move at each step (noisy-quadratic).", rich_help_panel=ON_PROBLEM
+    ),
+]
+DriftReversion = Annotated[
+    str | None,
+    typer.Option(
+        help="Share of its displacement that it goes back at each step (noisy-quadratic).", rich_help_panel=ON_PROBLEM
+    ),
+]
 BatchSize = Annotated[
     str | None, typer.Option(help="B, in samples; 1 if left out, 1,10 is a sweep.", rich_help_panel=ON_PROBLEM)
 ]
@@ -189,7 +201,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 PROBLEM = {
     "problem": ProblemName, "coordinates": Coordinates, "power": Power, "curvature": Curvature, "noise": Noise,
     "optimum": Optimum, "init": Init, "batch_size": BatchSize, "label_noise": LabelNoise, "dataset_size": DatasetSize,
-    "sampling": Sampling, "init_std": InitStd, "precondition": Precondition,
+    "sampling": Sampling, "init_std": InitStd, "drift": Drift,
+    "drift_reversion": DriftReversion, "precondition": Precondition,
 }  # fmt: skip
 OPTIMIZER = {
     "optimizer": OptimizerName, "lr": Lr, "weight_decay": WeightDecay, "beta1": Beta1, "beta2": Beta2, "beta3": Beta3,

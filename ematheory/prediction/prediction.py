@@ -173,6 +173,11 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     """Raise `ValueError` for a pair whose moments do not close, saying which do; `TypeError` for what is no pair."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
+    if np.any(np.asarray(problem.drift)):
+        raise ValueError(
+            "drift > 0 is not predicted: the weights' moments alone do not tell the risk, which takes those with the "
+            "optimum that moves; use simulate"
+        )
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):
         if not optimizer.decays_where_aligned or is_adaptive(optimizer):

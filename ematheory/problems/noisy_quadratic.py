@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector, short
+from ..records import FINITE, NON_NEGATIVE, POSITIVE, Interval, as_field, as_vector, short
 from ..typing import Field, Value
 from .problem import Problem, common_length
 
-VECTORS = ("curvature", "noise", "optimum", "init", "init_std")
+SHARE = Interval(0.0, 1.0, closed_high=True)
+VECTORS = ("curvature", "noise", "optimum", "init", "init_std", "drift")
 
 
 class NoisyQuadraticCoefficients(NamedTuple):
@@ -36,7 +37,12 @@ class NoisyQuadratic(Problem):
     init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B > 0; may be a sweep axis.
 
-    The risk is ½ Σ h_i E(w_i − θ*_i)².
+    drift : the standard deviation of each replica's steps of θ*, by which it moves after every update (`predict` has
+        none).
+    drift_reversion : ρ in [0, 1], the share of its displacement from `optimum` that it goes back before each step:
+        δ ← (1 − ρ)δ + drift·n; 0 is a random walk; may be a sweep axis.
+
+    The risk is ½ Σ h_i E(w_i − θ*_i)², θ* being where the optimum is at that time.
 
     Raises
     ------
@@ -55,6 +61,8 @@ class NoisyQuadratic(Problem):
     init: Any = 1.0
     batch_size: Field = 1.0
     init_std: Any = 0.0
+    drift: Any = 0.0
+    drift_reversion: Field = 0.0
 
     Coefficients = NoisyQuadraticCoefficients
     name = "noisy_quadratic"
@@ -68,14 +76,13 @@ class NoisyQuadratic(Problem):
             if self.noise != "curvature":
                 raise ValueError(f"noise must be variances or the word 'curvature', got {self.noise!r}")
             object.__setattr__(self, "noise", self.curvature)
-        for name, allowed in (
-            ("noise", NON_NEGATIVE),
-            ("optimum", FINITE),
-            ("init", FINITE),
-            ("init_std", NON_NEGATIVE),
-        ):
+        limits = {
+            "noise": NON_NEGATIVE, "optimum": FINITE, "init": FINITE, "init_std": NON_NEGATIVE, "drift": NON_NEGATIVE
+        }  # fmt: skip
+        for name, allowed in limits.items():
             object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
+        object.__setattr__(self, "drift_reversion", as_field("drift_reversion", self.drift_reversion, SHARE))
         common_length(self, VECTORS)
 
     @property
@@ -114,6 +121,8 @@ class NoisyQuadratic(Problem):
             init=self.init * scale,
             batch_size=self.batch_size,
             init_std=self.init_std * scale,
+            drift=self.drift * scale,
+            drift_reversion=self.drift_reversion,
         )
 
     @classmethod

@@ -28,6 +28,9 @@ class Averages:
     values: tuple[float, ...] = ()
     swept: bool = False
 
+    def __bool__(self) -> bool:
+        return bool(self.values)
+
     @property
     def given(self) -> Any:
         """The values as they were given, for a result's attributes."""

@@ -13,6 +13,7 @@ from .. import native, optimizers, problems
 from ..optimizers import Optimizer
 from ..problems import Problem, ReshuffledData
 from ..records import check_choice
+from .options import NO_OPTIONS, StepArrays
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
@@ -53,9 +54,7 @@ class Backend(Protocol):
         point_numbers: np.ndarray[Any, Any],
         snapshots_at: np.ndarray[Any, Any],
         snapshots: np.ndarray[Any, Any],
-        clip_norm: np.ndarray[Any, Any] | None = None,
-        averaging: np.ndarray[Any, Any] | None = None,
-        rounding: str = "",
+        options: StepArrays = NO_OPTIONS,
     ) -> None:
         """As `Reference.advance`."""
 
@@ -71,12 +70,15 @@ class Native:
         self.isa = isa
         self.threads = threads
 
-    def advance(self, *, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
+    def advance(
+        self, *, problem: Problem, optimizer: Optimizer, options: StepArrays = NO_OPTIONS, **block: Any
+    ) -> None:
         module = native.native_module()
         assert module is not None
         if isinstance(problem, ReshuffledData):
             block.update(items=problem.size, is_replaced=problem.sampling == "replaced")
-        module.advance(isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block)
+        block.update(isa=self.isa, threads=self.threads, **options.given)
+        module.advance(problem=problem.name, optimizer=optimizer.variant, **block)
 
 
 class Cuda:
@@ -99,7 +101,17 @@ class Cuda:
         assert module is not None
         return module
 
-    def advance(self, *, problem: Problem, optimizer: Optimizer, state: np.ndarray[Any, Any], **block: Any) -> None:
+    def advance(
+        self,
+        *,
+        problem: Problem,
+        optimizer: Optimizer,
+        state: np.ndarray[Any, Any],
+        options: StepArrays = NO_OPTIONS,
+        **block: Any,
+    ) -> None:
+        # `choose` has refused those that would be given here.
+        assert options == NO_OPTIONS
         began = time.monotonic()
         self.module.advance(problem=problem.name, optimizer=optimizer.variant, state=state, **block)
         seconds = max(time.monotonic() - began, 1e-6)

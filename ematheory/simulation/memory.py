@@ -55,10 +55,10 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     rows = min(cut.points, asked.grid.points) * min(cut.replicas, len(asked.replicas))
     cells, drawn = rows * asked.problem.coordinates, rows * asked.problem.normals_per_step
     size = np.dtype(asked.dtype).itemsize
-    state = (len(asked.optimizer.State._fields) + len(asked.averages.values)) * cells
+    state = (len(asked.optimizer.State._fields) + len(asked.averages.values) + asked.drifts) * cells
     copied = len(set(asked.record.tolist()) | set(sources(asked.record, asked.lags)))
     # Each copy is of the weights, or of their averages.
-    cells *= asked.per_point
+    cells *= asked.copies
     per_call = 2 if buffers_of(asked.measured) else max(2, SNAPSHOTS // cells)
     copies = min(2 * copied, per_call) * cells
     kept = kept_at_once(sources(asked.record, asked.lags)) * cells + copies * bool(asked.lags)
@@ -82,7 +82,7 @@ def pairs_of(asked: Specification) -> int:
 def largest_piece(asked: Specification, cut: Layout) -> int:
     """The numbers of the smallest pieces that a measurement can be cut into: a record's, of one replica or leaf."""
     d = asked.problem.coordinates
-    points = cut.points * asked.per_point
+    points = cut.points * asked.copies
     return max(points * d, 64 * d if asked.lags else 0, 64 * points)
 
 

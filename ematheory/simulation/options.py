@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..records import POSITIVE, Record, as_field, check_choice
 from .averaging import Averages, check_averages
@@ -35,6 +37,27 @@ class StepOptions(Record):
     def names(self) -> tuple[str, ...]:
         """The names of those that were given."""
         return tuple(name for name, value in self.attributes.items() if value is not None and name != "rounding")
+
+
+class StepArrays(NamedTuple):
+    """The options of one call of an engine; None or "" where there is none.
+
+    The largest norms of gradients, (points,) in float64; the shares of the old average and of the new weight,
+    (steps, A, 2); how weights are rounded; what is kept of the optimum's displacement, and the scale of its noise,
+    (2, points, d).
+    """
+
+    clip_norm: np.ndarray[Any, Any] | None = None
+    averaging: np.ndarray[Any, Any] | None = None
+    rounding: str = ""
+    drift: np.ndarray[Any, Any] | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+NO_OPTIONS = StepArrays()
 
 
 def check_options(

@@ -23,7 +23,7 @@ from .autocovariance import AUTOCOVARIANCE, KEPT, Lagged, kept_at_once, sources
 from .backends import Backend, choose, is_separable
 from .bfloat16 import nearest
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
-from .clock import Clock, at_points, problem_columns
+from .clock import Clock, at_points, drift_of, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
 from .memory import check_fits, estimate
 from .nodes import Node, Statistics, Values, along, joined_statistics, points_first
@@ -38,6 +38,7 @@ from .observables import (
     samples_of,
     scalar_moments,
 )
+from .options import StepArrays
 from .progress import Progress
 from .reductions import joined_tree
 from .specification import Specification, matched_rate_of, specify
@@ -157,7 +158,7 @@ def simulate(
         quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories, clip_norm=clip_norm,
         iterate_average=iterate_average, tail_average=tail_average, weights=weights, rounding=rounding,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.options.names)
+    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.beyond_gpu)
     memory = check_fits(estimate(specification, engine, cut_of(specification, engine)), memory_limit)
     if is_separable(problem, optimizer):
         # The bound is that of an affine gradient, which a user's own need not have.
@@ -221,6 +222,7 @@ class PointBlock:
         self.columns = problem_columns(self.problem, (len(points), specification.problem.coordinates))
         common = specification.random_numbers == "common"
         self.numbers = np.zeros(len(points), np.uint32) if common else np.asarray(points, dtype=np.uint32)
+        self.drift = drift_of(self.problem, self.columns.shape[1:], self.dtype) if specification.drifts else None
         self.samples = samples_of(specification.observables)
         self.pairs = needs_previous(specification.measured)
         self.buffers = buffers_of(specification.measured)
@@ -235,7 +237,8 @@ class PointBlock:
         if self.options.weights:
             weight = nearest(weight)
         averages = [weight] * len(self.specification.averages.values)
-        return np.ascontiguousarray(np.stack([*self.optimizer.initial(arrays, weight), *averages]))
+        moved = [np.zeros_like(weight)] if self.specification.drifts else []
+        return np.ascontiguousarray(np.stack([*self.optimizer.initial(arrays, weight), *averages, *moved]))
 
     def run(self, engine: Backend, replicas: range, progress: Progress) -> Statistics:
         """What was asked over a block of replicas at every record."""
@@ -262,28 +265,29 @@ class PointBlock:
             seed=specification.seed,
             first_replica=replicas.start,
             point_numbers=self.numbers,
-            **self.step_options(),
         )
         lagged = Lagged(specification.record, specification.lags, replicas.start)
         parts: list[dict[str, Node]] = []
         arrival: dict[str, FloatArray] = {}
         # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
-        per_point = specification.per_point
-        most = 1 if self.buffers else max(2, SNAPSHOTS // (cells * per_point))
+        most = 1 if self.buffers else max(2, SNAPSHOTS // (cells * specification.copies))
         for call in calls(self.copied, longest, most, self.pairs):
             coefficients, decay = clock.block(call.first, call.last)
-            shape = (len(call.at), per_point * len(self.points), *state.shape[2:])
+            shape = (len(call.at), specification.copies * len(self.points), *state.shape[2:])
             snapshots = np.empty(shape, dtype=self.dtype)
             advance(
                 coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots,
-                **self.averaging(call),
+                options=self.step_arrays(call),
             )  # fmt: skip
+            snapshots, moved = self.parted(snapshots)
             if specification.lags:
                 lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
             here = self.at_records(call)
             if len(here.now):
                 recorded = self.recorded(here, snapshots, decay, replicas.start)
                 recorded = self.with_rates(recorded, clock, here)._replace(buffers=self.held(state))
+                if moved is not None:
+                    recorded = recorded._replace(moved=moved[here.now])
                 steps = here.first + here.at[here.now]
                 parts.append(self.measured(recorded, steps, replicas, lagged, arrival))
             lagged.forget(call.last)
@@ -291,22 +295,26 @@ class PointBlock:
         found = {name: along([part[name] for part in parts], axis=0) for name in parts[0]}
         return {**found, **{name: Values(first[None]) for name, first in arrival.items()}}
 
-    def step_options(self) -> dict[str, Any]:
-        """What a step does besides, as `Reference.advance` takes it: that which is the same for every call."""
-        found: dict[str, Any] = {}
-        if self.options.clip_norm is not None:
-            norms = np.broadcast_to(self.options.clip_norm[:, 0], (len(self.points),))
-            found["clip_norm"] = np.ascontiguousarray(norms)
-        if self.options.weights:
-            found["rounding"] = self.options.rounding
-        return found
+    def step_arrays(self, call: Call) -> StepArrays:
+        """What a call's steps do besides the gradient and the update."""
+        asked = self.specification
+        norms = self.options.clip_norm
+        return StepArrays(
+            clip_norm=None if norms is None else np.array(np.broadcast_to(norms[:, 0], (len(self.points),))),
+            averaging=asked.averages.block(call.first, call.last, asked.steps, self.dtype) if asked.averages else None,
+            rounding=self.options.rounding if self.options.weights else "",
+            drift=self.drift,
+        )
 
-    def averaging(self, call: Call) -> dict[str, Any]:
-        """The shares of the averages in a call's steps, where there are averages."""
-        averages = self.specification.averages
-        if not averages.name:
-            return {}
-        return {"averaging": averages.block(call.first, call.last, self.specification.steps, self.dtype)}
+    def parted(self, snapshots: Any) -> tuple[Any, Any | None]:
+        """The copies of the weights or their averages, and how far the optimum of each had moved."""
+        if not self.specification.drifts:
+            return snapshots, None
+        count, cells, own = len(snapshots), snapshots.shape[2:], self.specification.copies
+        copies = snapshots.reshape(count, len(self.points), own, *cells)
+        weights, moved = copies[:, :, :-1], copies[:, :, -1:]
+        shape = (count, len(self.points) * (own - 1), *cells)
+        return weights.reshape(shape), np.broadcast_to(moved, weights.shape).reshape(shape)
 
     def at_records(self, call: Call) -> Call:
         """The call with those of its copies that are records, and not only compared with one."""

@@ -78,6 +78,21 @@ class Specification:
         return max(1, len(self.averages.values))
 
     @property
+    def drifts(self) -> bool:
+        """Whether the optimum moves anywhere on the grid."""
+        return bool(np.any(np.asarray(self.problem.drift)))
+
+    @property
+    def copies(self) -> int:
+        """How many arrays are copied of each point at a record."""
+        return self.per_point + self.drifts
+
+    @property
+    def beyond_gpu(self) -> tuple[str, ...]:
+        """What is asked for of a step that only the engines for whole vectors on a CPU do."""
+        return (*self.options.names, *(["drift"] if self.drifts else []))
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """The samples that are measured at the records, of observables and first passages."""
         return tuple(dict.fromkeys((*samples_of(self.observables), *self.first_passage)))

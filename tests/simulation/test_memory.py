@@ -48,6 +48,11 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         quadratic(500), em.AdamW(lr=0.1),
         {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9, 0.99], "observables": ("risk", "weight_mean")},
     ),
+    "drift": (
+        em.NoisyQuadratic(curvature=np.ones(500), drift=0.1, init_std=0.1), SGD,
+        {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9]},
+    ),
+    "starts": (em.RandomWalk(size=2000, init_std=1.0), SGD, {"steps": 2, "replicas": 512}),
     "clipped": (quadratic(2000), SGD, {"steps": 5, "record": EACH, "clip_norm": [0.5, 1.0]}),
     "rounded": (
         quadratic(2000), em.AdamW(lr=0.1),
