@@ -66,8 +66,9 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout) -> int:
     coefficients = min(COEFFICIENTS, cut.points * asked.steps * per_step)
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
-    # The starting weights' normals are drawn piece by piece.
-    drawing = min(TEMPORARY, PER_NORMAL * cells) if np.any(np.asarray(asked.problem.init_std)) else 0
+    # The starting weights' normals are drawn piece by piece, at least one replica's.
+    piece = max(cut.points * asked.problem.coordinates, min(TEMPORARY // PER_NORMAL, cells))
+    drawing = PER_NORMAL * piece // 4 if np.any(np.asarray(asked.problem.init_std)) else 0
     held = size * (BLOCK_COPIES * (state + copies) + kept + COEFFICIENT_COPIES * coefficients + working)
     values = copies // asked.problem.coordinates * (1 + pairs_of(asked))
     made = min(TEMPORARY, copies) + values + largest_piece(asked, cut) + drawing

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9]},
     ),
     "starts": (em.RandomWalk(size=2000, init_std=1.0), SGD, {"steps": 2, "replicas": 512}),
+    "a wide start": (em.RandomWalk(size=200_000, init_std=1.0), SGD, {"steps": 1, "replicas": 2}),
     "clipped": (quadratic(2000), SGD, {"steps": 5, "record": EACH, "clip_norm": [0.5, 1.0]}),
     "rounded": (
         quadratic(2000), em.AdamW(lr=0.1),
