@@ -36,6 +36,10 @@ def advance(
     items: int = 0,
     is_replaced: bool = False,
     first_column: int = 0,
+    clip_norm: npt.NDArray[np.float64] | None = None,
+    averaging: Floats | None = None,
+    rounding: str = "",
+    drift: Floats | None = None,
 ) -> None:
     """Make the updates first_step + 1 … first_step + steps of every cell, in place.
 
@@ -53,6 +57,12 @@ def advance(
     progress : called with the share of the work done, every 50 ms, from the calling thread.
     items, is_replaced : of a problem with a data set, its size, and whether items are drawn with others put back.
     first_column : of coupled coordinates without samples: where they stand among all of a replica's, for the noise.
+    clip_norm : (points,), the largest norm of a replica's gradient.
+    averaging : (steps, A, 2), the shares of the old average and of the new weight. The A averages follow the
+        optimizer's arrays in `state`, and are copied in the weight's place: `snapshots` is (n, points·A, replicas, d).
+    rounding : "nearest" or "stochastic": the weights, of float32, are rounded to bfloat16 after each step.
+    drift : (2, points, d): after each step how far the optimum has moved is kept to the first share, and moved by a
+        normal times the second. It comes last in `state`, and last of a point's copies in `snapshots`.
 
     Raises
     ------

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -79,6 +80,13 @@ inline void check_points(const py::array &point_numbers) {
   for (py::ssize_t i = 0; i < point_numbers.size(); ++i) check_limit("point_numbers", numbers[i], MAXIMUM_POINTS - 1);
 }
 
+// Options of a step, which only the engine for whole vectors has.
+struct StepOptions {
+  std::optional<py::array> clip_norm, averaging;
+  std::string rounding;
+  std::optional<py::array> drift;
+};
+
 // The arrays of one call of `advance`, as ematheory/_native.pyi describes them.
 struct Arrays {
   const std::string &problem, &optimizer;
@@ -89,6 +97,7 @@ struct Arrays {
   py::array &snapshots;
   int64_t items;
   bool is_replaced;
+  const StepOptions &options;
 };
 
 constexpr uint64_t MAXIMUM_EPOCHS = 1ull << 32;
@@ -111,10 +120,38 @@ void check_batches(const Traced &problem, const ematheory_job &job) {
   }
 }
 
+inline ematheory_rounding rounding_named(const std::string &word, const bool is_double) {
+  if (word.empty()) return EMATHEORY_UNROUNDED;
+  check(!is_double, "rounding to bfloat16 is of float32 weights, got a state of float64");
+  check(word == "nearest" || word == "stochastic",
+        "rounding must be '', 'nearest' or 'stochastic', got '" + word + "'");
+  return word == "nearest" ? EMATHEORY_NEAREST : EMATHEORY_STOCHASTIC;
+}
+
+// What the options add to a job whose sizes are known.
+inline void add_options(const StepOptions &given, const py::dtype &dtype, ematheory_job &job) {
+  if (given.clip_norm) {
+    check_array("clip_norm", *given.clip_norm, py::dtype::of<double>(), {job.points});
+    job.clip_norm = static_cast<const double *>(given.clip_norm->data());
+  }
+  if (given.averaging) {
+    check_dimensions("averaging", *given.averaging, 3);
+    job.averages = given.averaging->shape(1);
+    check_array("averaging", *given.averaging, dtype, {job.steps, job.averages, 2});
+    job.averaging = given.averaging->data();
+  }
+  job.rounding = rounding_named(given.rounding, job.is_double);
+  if (given.drift) {
+    check_array("drift", *given.drift, dtype, {2, job.points, job.coordinates});
+    job.drift = given.drift->data();
+  }
+  job.is_coupled |= given.clip_norm || job.averages || job.rounding || given.drift;
+}
+
 // Raises ValueError for anything that does not fit together or is beyond a limit.
 inline ematheory_job checked_job(const Arrays &given) {
   const auto &[problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
-               point_numbers, snapshots_at, snapshots, items, is_replaced] = given;
+               point_numbers, snapshots_at, snapshots, items, is_replaced, options] = given;
   ematheory_job job{};
   job.problem = place_of("problem", traced_problems(), problem);
   job.optimizer = place_of("optimizer", traced_optimizers(), optimizer);
@@ -129,12 +166,19 @@ inline ematheory_job checked_job(const Arrays &given) {
         "state must be float32 or float64, got " + dtype_name(dtype));
   const Shape shape = shape_of(state);
   const py::ssize_t points = shape[1], replicas = shape[2], coordinates = shape[3], steps = coefficients.shape(1);
-  check_array("state", state, dtype, {of_optimizer.state, points, replicas, coordinates});
+  job.points = points;
+  job.replicas = replicas;
+  job.coordinates = coordinates;
+  job.steps = steps;
+  job.is_coupled = job.problem >= SEPARABLE_PROBLEMS || job.optimizer >= SEPARABLE_OPTIMIZERS;
+  add_options(options, dtype, job);
+  const int64_t moving = job.drift ? 1 : 0, copies = (job.averages ? job.averages : 1) + moving;
+  check_array("state", state, dtype, {of_optimizer.state + job.averages + moving, points, replicas, coordinates});
+  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), points * copies, replicas, coordinates});
   check_array("problem_coefficients", problem_coefficients, dtype, {of_problem.coefficients, points, coordinates});
   check_array("coefficients", coefficients, dtype, {points, steps, of_optimizer.coefficients});
   check_array("point_numbers", point_numbers, py::dtype::of<uint32_t>(), {points});
   check_array("snapshots_at", snapshots_at, py::dtype::of<int64_t>(), {snapshots_at.size()});
-  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), points, replicas, coordinates});
   check_limit("first_step", first_step, MAXIMUM_STEPS);
   check_limit("first_step + steps", first_step + static_cast<uint64_t>(steps), MAXIMUM_STEPS);
   check_limit("first_replica", first_replica, MAXIMUM_REPLICAS);
@@ -147,10 +191,6 @@ inline ematheory_job checked_job(const Arrays &given) {
                   : "items are for problems with a data set, got " + std::to_string(items) + " for " + problem);
   check_offsets(snapshots_at, steps);
 
-  job.points = points;
-  job.replicas = replicas;
-  job.coordinates = coordinates;
-  job.steps = steps;
   job.first_step = first_step;
   job.seed = seed;
   job.first_replica = static_cast<uint32_t>(first_replica);
@@ -163,7 +203,6 @@ inline ematheory_job checked_job(const Arrays &given) {
   job.snapshots = snapshots.mutable_data();
   job.items = items;
   job.is_replaced = is_replaced;
-  job.is_coupled = job.problem >= SEPARABLE_PROBLEMS || job.optimizer >= SEPARABLE_OPTIMIZERS;
   job.is_double ? check_batches<double>(of_problem, job) : check_batches<float>(of_problem, job);
   return job;
 }

@@ -25,8 +25,9 @@ void advance(const std::string &problem, const std::string &optimizer, py::array
              const py::array &problem_coefficients, const py::array &coefficients, const uint64_t first_step,
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
              const py::array &snapshots_at, py::array snapshots, const bool on_host) {
-  const ematheory_job job = checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step,
-                                         seed, first_replica, point_numbers, snapshots_at, snapshots, 0, false});
+  const ematheory_job job =
+      checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
+                   point_numbers, snapshots_at, snapshots, 0, false, StepOptions{}});
   check(!job.is_coupled,
         "the CUDA engine holds separable problems and optimizers only, not " + problem + " with " + optimizer);
   const py::gil_scoped_release others_may_run;

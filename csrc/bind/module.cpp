@@ -61,11 +61,14 @@ void advance(const std::string &isa, const std::string &problem, const std::stri
              const py::array &problem_coefficients, const py::array &coefficients, const uint64_t first_step,
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
              const py::array &snapshots_at, py::array snapshots, const int threads, const py::object &progress,
-             const int64_t items, const bool is_replaced, const int64_t first_column) {
+             const int64_t items, const bool is_replaced, const int64_t first_column,
+             const std::optional<py::array> &clip_norm, const std::optional<py::array> &averaging,
+             const std::string &rounding, const std::optional<py::array> &drift) {
   const Level &level = level_named(isa);
   check(threads >= 1, "threads must be at least 1, got " + std::to_string(threads));
+  const StepOptions options{clip_norm, averaging, rounding, drift};
   ematheory_job job = checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed,
-                                   first_replica, point_numbers, snapshots_at, snapshots, items, is_replaced});
+                                   first_replica, point_numbers, snapshots_at, snapshots, items, is_replaced, options});
   set_first_column(job, first_column);
   int stop = 0;
   job.stop = &stop;
@@ -171,7 +174,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("advance", &advance, py::kw_only(), "isa"_a, "problem"_a, "optimizer"_a, "state"_a,
              "problem_coefficients"_a, "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a,
              "snapshots_at"_a, "snapshots"_a, "threads"_a, "progress"_a = py::none(), "items"_a = 0,
-             "is_replaced"_a = false, "first_column"_a = 0);
+             "is_replaced"_a = false, "first_column"_a = 0, "clip_norm"_a = py::none(), "averaging"_a = py::none(),
+             "rounding"_a = "", "drift"_a = py::none());
   module.def("moment_programs", [] { return names(traced_moments(), traced_moments().size()); });
   module.def("moments", &moments, py::kw_only(), "isa"_a, "program"_a, "state"_a, "gradient"_a, "coefficients"_a,
              "snapshots_at"_a, "snapshots"_a, "threads"_a);

@@ -3,12 +3,15 @@
 
 #include <stdint.h>
 
+// To which of the numbers that bfloat16 holds the weights are rounded after each step.
+enum ematheory_rounding { EMATHEORY_UNROUNDED, EMATHEORY_NEAREST, EMATHEORY_STOCHASTIC };
+
 // One call of `advance`: arrays as ematheory/_native.pyi describes them, checked by the binding.
 struct ematheory_job {
   int is_double;
   // Places in EMATHEORY_PROBLEMS and EMATHEORY_OPTIMIZERS, those that couple coordinates being numbered after them.
   int problem, optimizer;
-  int is_coupled;  // one of them couples coordinates, or draws from a data set
+  int is_coupled;  // one of them couples coordinates or draws from a data set, or there is one of the options
   // Of a data set that is drawn from: its size, 0 where there is none, and whether items are put back.
   int64_t items;
   int is_replaced;
@@ -23,5 +26,11 @@ struct ematheory_job {
   int64_t snapshot_count;
   const int64_t *snapshots_at;
   void *snapshots;
-  const int *stop;  // not 0: leave the work unfinished
+  // Options of a step, each null or 0 where it is not asked for; only the engine for whole vectors has them.
+  const double *clip_norm;  // (points,)
+  int64_t averages;
+  const void *averaging;  // (steps, averages, 2): the shares of the old average and of the new weight
+  int rounding;           // an ematheory_rounding
+  const void *drift;      // (2, points, coordinates): what is kept of the optimum's displacement, and the noise's scale
+  const int *stop;        // not 0: leave the work unfinished
 };

@@ -16,7 +16,13 @@ constexpr uint32_t PHILOX_INCREMENT1 = 0xBB67AE85u;
 constexpr int PHILOX_ROUNDS = 10;
 
 // What random numbers are for; with the point's number it is the last word of the counter.
-enum Stream : uint32_t { GRADIENT_STREAM = 0, DATA_STREAM = 2, ORDER_STREAM = 3 };
+enum Stream : uint32_t {
+  GRADIENT_STREAM = 0,
+  DATA_STREAM = 2,
+  ORDER_STREAM = 3,
+  ROUNDING_STREAM = 4,
+  DRIFT_STREAM = 5
+};
 
 EMATHEORY_FUNCTION uint32_t last_word(const uint32_t point, const Stream stream) { return point * 16u + stream; }
 

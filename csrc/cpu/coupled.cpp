@@ -3,11 +3,12 @@
 // Compiled once per instruction set like engine.cpp, under the same rules: no STL and no inline externs here.
 #include "coupled.h"
 
-#include <stdlib.h>
-
+#include "../core/clipping.h"
 #include "../core/coupled.h"
 #include "noise.h"
+#include "options.h"
 #include "order.h"
+#include "scratch.h"
 
 #define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
 #define EMATHEORY_NAME(level, name) EMATHEORY_JOIN(level, name)
@@ -25,7 +26,6 @@ namespace ematheory {
 namespace {
 
 constexpr int MOST_MEMBERS = 16;
-constexpr size_t ALIGNMENT = 64;
 
 // All coordinates by one thread.
 struct Lanes {
@@ -122,35 +122,6 @@ Functions<T> functions_of(const int problem, const int optimizer) {
 
 int64_t padded(const int64_t columns) { return (columns + LANES - 1) / LANES * LANES; }
 
-// Scratch memory, cut into arrays.
-class Scratch {
- public:
-  explicit Scratch(const size_t size) : memory_(static_cast<char *>(aligned_alloc(ALIGNMENT, rounded(size)))) {}
-  ~Scratch() { free(memory_); }
-  Scratch(const Scratch &) = delete;
-  Scratch &operator=(const Scratch &) = delete;
-
-  template <class Entry>
-  Entry *take(const int64_t count) {
-    char *const array = memory_ + used_;
-    used_ += size_of<Entry>(count);
-    return reinterpret_cast<Entry *>(array);
-  }
-
-  template <class Entry>
-  static size_t size_of(const int64_t count) {
-    return rounded(static_cast<size_t>(count) * sizeof(Entry));
-  }
-
-  bool is_there() const { return memory_ != nullptr; }
-
- private:
-  static size_t rounded(const size_t size) { return (size / ALIGNMENT + 1) * ALIGNMENT; }
-
-  char *const memory_;
-  size_t used_ = 0;
-};
-
 // One vector under one problem and one optimizer, in the dtype T.
 template <class T>
 struct Vector {
@@ -159,6 +130,7 @@ struct Vector {
   const int64_t point, replica, size, batch, columns, tiles;
   const uint32_t replica_number, point_number;
   Scratch scratch;
+  Options<T> options;
   T *state[MOST_MEMBERS];
   const T *of_problem[MOST_MEMBERS];
   T *gradient, *at, *noise;
@@ -179,7 +151,8 @@ struct Vector {
         tiles(padded(columns) / LANES),
         replica_number(job.first_replica + static_cast<uint32_t>(replica)),
         point_number(job.point_numbers[point]),
-        scratch(needed()) {
+        scratch(needed()),
+        options(job, static_cast<T *>(job.state) + place(functions.state), point) {
     if (!scratch.is_there()) return;
     for (int member = 0; member < functions.state; ++member)
       state[member] = static_cast<T *>(job.state) + place(member);
@@ -191,6 +164,7 @@ struct Vector {
     drawing = scratch.take<Noise>(tiles);
     keys = scratch.take<uint64_t>(job.items);
     order = scratch.take<int64_t>(job.items);
+    options.take(scratch, replica_number);
     const uint32_t last = last_word(point_number, job.items ? DATA_STREAM : GRADIENT_STREAM);
     for (int64_t tile = 0; tile < tiles; ++tile)
       set_up(drawing[tile], job.seed, last, replica_number, int64_t{1} << 32, job.first_column + tile * LANES);
@@ -199,7 +173,7 @@ struct Vector {
   size_t needed() const {
     return 2 * Scratch::size_of<T>(size) + Scratch::size_of<T>(tiles * LANES) +
            Scratch::size_of<float>(STEPS_PER_CALL * tiles * LANES) + Scratch::size_of<Noise>(tiles) +
-           Scratch::size_of<uint64_t>(job.items) + Scratch::size_of<int64_t>(job.items);
+           Scratch::size_of<uint64_t>(job.items) + Scratch::size_of<int64_t>(job.items) + Options<T>::needed(job);
   }
 
   // Where this vector starts in the given member of an array of shape (members, points, replicas, coordinates).
@@ -259,18 +233,30 @@ struct Vector {
 
   void step(const int64_t number) {
     const T *c = static_cast<const T *>(job.coefficients) + (point * job.steps + number) * functions.coefficients;
-    const T *drawn = noise_of(job.first_step + static_cast<uint64_t>(number));
+    const uint64_t step = job.first_step + static_cast<uint64_t>(number);
+    const T *drawn = noise_of(step);
     functions.points(size, state, c, at);
+    options.shift(at);
     functions.gradient(size, of_problem, at, drawn, gradient);
+    if (job.clip_norm) clip_norm(Lanes(), size, job.clip_norm[point], gradient);
     functions.update(size, state, c, gradient);
+    options.round(step, state[0]);
+    options.average(number, state[0]);
+    options.drift(step);
+  }
+
+  // Into the snapshots, of shape (snapshots, points, copies, replicas, coordinates).
+  void copy(const int64_t snapshot) const {
+    const int64_t copies = options.copies(), first = (snapshot * job.points + point) * copies;
+    for (int64_t number = 0; number < copies; ++number)
+      __builtin_memcpy(static_cast<T *>(job.snapshots) + ((first + number) * job.replicas + replica) * size,
+                       options.copied(number, state[0]), static_cast<size_t>(size) * sizeof(T));
   }
 
   void run() {
     int64_t snapshot = 0;
     for (int64_t number = 0; number <= job.steps; ++number) {
-      if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number)
-        __builtin_memcpy(static_cast<T *>(job.snapshots) + place(snapshot++), state[0],
-                         static_cast<size_t>(size) * sizeof(T));
+      if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number) copy(snapshot++);
       if (number == job.steps || is_stopped()) return;
       step(number);
     }

@@ -46,23 +46,39 @@ EMATHEORY_FUNCTION Words load(const uint32_t *words) {
   return value;
 }
 
-// The normals of steps 4·block … 4·block + 3 for one part of the lanes.
-__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, const int part, Normals &normals) {
-  alignas(64) uint32_t words[4][PART];
+// The words of steps 4·block … 4·block + 3 for one part of the lanes, into rows of `ROW` lanes from `lanes` on.
+template <int ROW>
+EMATHEORY_FUNCTION void words_of(const Noise &noise, const uint32_t block, const int part, uint32_t (*words)[ROW],
+                                 const int lanes) {
   const PhiloxBlock shared = philox_block(block, noise.last, noise.key);
   const int first = part * PART;
   for (int lane = 0; lane < PART; lane += WIDTH) {
     const int at = first + lane;
     Words four[4];
     philox_finish(load(noise.low1 + at), load(noise.high0 + at), load(noise.low0 + at), shared, noise.key, four);
-    for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lane, &four[word], sizeof(Words));
+    for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lanes + lane, &four[word], sizeof(Words));
   }
+}
+
+// The normals of steps 4·block … 4·block + 3 for one part of the lanes.
+__attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, const int part, Normals &normals) {
+  alignas(64) uint32_t words[4][PART];
+  words_of(noise, block, part, words, 0);
+  const int first = part * PART;
   for (int lane = 0; lane < PART; ++lane) {
     const uint32_t own[4] = {words[0][lane], words[1][lane], words[2][lane], words[3][lane]};
     float drawn[4];
     box_muller(own, drawn);
     for (int step = 0; step < 4; ++step) normals[step][first + lane] = drawn[step];
   }
+}
+
+// The words themselves.
+using WordRows = uint32_t[STEPS_PER_CALL][LANES];
+
+[[maybe_unused]] __attribute__((noinline)) void draw(const Noise &noise, const uint32_t block, const int part,
+                                                     WordRows &words) {
+  words_of(noise, block, part, words, part * PART);
 }
 
 }  // namespace

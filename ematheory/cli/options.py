@@ -48,6 +48,24 @@ Init = Annotated[
         help="Starting weights, one or one per weight (scale-invariant: a list is a sweep).", rich_help_panel=ON_PROBLEM
     ),
 ]
+InitStd = Annotated[
+    str | None,
+    typer.Option(
+        help="Their standard deviation over replicas, one or one per weight; 0 if left out.", rich_help_panel=ON_PROBLEM
+    ),
+]
+Drift = Annotated[
+    str | None,
+    typer.Option(
+        help="Standard deviation of the optimum's move at each step (noisy-quadratic).", rich_help_panel=ON_PROBLEM
+    ),
+]
+DriftReversion = Annotated[
+    str | None,
+    typer.Option(
+        help="Share of its displacement that it goes back at each step (noisy-quadratic).", rich_help_panel=ON_PROBLEM
+    ),
+]
 BatchSize = Annotated[
     str | None, typer.Option(help="B, in samples; 1 if left out, 1,10 is a sweep.", rich_help_panel=ON_PROBLEM)
 ]
@@ -154,6 +172,25 @@ Every = Annotated[
 Observables = Annotated[
     str | None, typer.Option(help="Names joined by commas, such as risk,weight_norm.", rich_help_panel=ON_RUN)
 ]
+IterateAverage = Annotated[
+    str | None,
+    typer.Option(
+        help="γ, per step: of the EMA of the weights, w̃ ← γw̃ + (1−γ)w; 0,0.9,0.99 are several.", rich_help_panel=ON_RUN
+    ),
+]
+TailAverage = Annotated[
+    str | None,
+    typer.Option(help="Of the mean of the weights over the last share of the run, in (0, 1].", rich_help_panel=ON_RUN),
+]
+ClipNorm = Annotated[
+    str | None,
+    typer.Option(help="Largest norm of a replica's gradient, as torch clips; 1,10 is a sweep.", rich_help_panel=ON_RUN),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="bfloat16: the weights alone are rounded (with --dtype float32).", rich_help_panel=ON_RUN),
+]
+Rounding = Annotated[str, typer.Option(help="Of such weights: nearest or stochastic.", rich_help_panel=ON_RUN)]
 FigurePath = Annotated[
     Path | None, typer.Option("--figure", help="Draw to this file: .png, .svg or .pdf.", dir_okay=False)
 ]
@@ -164,7 +201,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 PROBLEM = {
     "problem": ProblemName, "coordinates": Coordinates, "power": Power, "curvature": Curvature, "noise": Noise,
     "optimum": Optimum, "init": Init, "batch_size": BatchSize, "label_noise": LabelNoise, "dataset_size": DatasetSize,
-    "sampling": Sampling, "precondition": Precondition,
+    "sampling": Sampling, "init_std": InitStd, "drift": Drift,
+    "drift_reversion": DriftReversion, "precondition": Precondition,
 }  # fmt: skip
 OPTIMIZER = {
     "optimizer": OptimizerName, "lr": Lr, "weight_decay": WeightDecay, "beta1": Beta1, "beta2": Beta2, "beta3": Beta3,

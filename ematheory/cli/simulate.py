@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_format
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,6 +57,11 @@ def simulate(
             help="Weights per layer or neuron, 64 or 64,64,128: norms, angles, … are of each.", rich_help_panel=ON_RUN
         ),
     ] = None,
+    iterate_average: options.IterateAverage = None,
+    tail_average: options.TailAverage = None,
+    clip_norm: options.ClipNorm = None,
+    weights: options.Weights = None,
+    rounding: options.Rounding = "nearest",
     replicas: Annotated[int, typer.Option(help="Independent runs.", rich_help_panel=ON_RUN)] = 64,
     seed: Annotated[int, typer.Option(help="Of the noise, in 0…2^64 − 1.", rich_help_panel=ON_RUN)] = 0,
     dtype: Annotated[str, typer.Option(help="float64 or float32, of the state.", rich_help_panel=ON_RUN)] = "float64",
@@ -87,11 +93,18 @@ def simulate(
         "histogram": None if histogram is None else bins(histogram),
         "groups": None if groups is None else sizes(groups),
     }
+    stepped: dict[str, Any] = {
+        "tail_average": None if tail_average is None else options.numbers("tail-average", tail_average),
+        "clip_norm": None if clip_norm is None else options.numbers("clip-norm", clip_norm),
+        "weights": weights,
+    }
+    if iterate_average is not None:
+        plan["iterate_average"] = options.numbers("iterate-average", iterate_average)
     measured = run(
-        problem, optimizer, **plan, **asked, replicas=replicas, seed=seed, dtype=dtype, backend=backend, isa=isa,
-        threads=threads, progress=sys.stderr.isatty(),
+        problem, optimizer, **plan, **asked, **stepped, rounding=rounding, replicas=replicas, seed=seed, dtype=dtype,
+        backend=backend, isa=isa, threads=threads, progress=sys.stderr.isatty(),
     )  # fmt: skip
-    predicted, reason = prediction(problem, optimizer, plan)
+    predicted, reason = prediction(problem, optimizer, plan, options.given(**stepped))
     names = plan["observables"] or problem.observables[:1]
     more = [name for name in map(str, measured.data_vars) if name.endswith(SHOWN)]
     show(measured, predicted, reason, (*names, *more), json)
@@ -150,11 +163,15 @@ def bins(text: str) -> dict[str, list[float]]:
     return found
 
 
-def prediction(problem: Problem, optimizer: Optimizer, plan: dict[str, Any]) -> tuple[xr.Dataset | None, str]:
-    """What is predicted for the run, or None and the reason why nothing is."""
+def prediction(
+    problem: Problem, optimizer: Optimizer, plan: dict[str, Any], beyond: Iterable[str]
+) -> tuple[xr.Dataset | None, str]:
+    """What is predicted for the run, or None and the reason why nothing is: one is an option that predict has not."""
     from .. import predict
     from ..problems import MEASURED
 
+    if beyond:
+        return None, f"predict has no {', '.join(beyond)}: there is nothing to compare with"
     names = plan["observables"]
     if names is not None and not all(name in MEASURED for name in names):
         plan = {**plan, "observables": tuple(name for name in names if name not in MEASURED)}

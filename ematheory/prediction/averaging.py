@@ -84,8 +84,10 @@ class AveragedRun(Run):
     taken: float = 1.0
 
     def start(self) -> Averaged:
-        zero = np.zeros_like(self.init)
-        return Averaged(self.init, zero, self.init, *(zero,) * 6)
+        x = super().start()
+        assert isinstance(x, Moments)
+        variances = (x.weight_variance, x.covariance, x.buffer_variance)
+        return Averaged(*x.means, x.weight_mean, *variances, x.weight_variance, x.covariance, x.weight_variance)
 
     def gradient(self, x: Averaged, updates: UpdateMap) -> ProblemMap:
         return super().gradient(x.weights, updates)

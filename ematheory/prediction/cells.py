@@ -67,6 +67,7 @@ class Cells:
         given = flat.coefficients(np)
         self.coefficients = type(given)(*(np.broadcast_to(value, self.shape) for value in given))
         self.init = np.broadcast_to(flat.init, self.shape)
+        self.init_std = np.broadcast_to(flat.init_std, self.shape)
         self.coordinates = problem.coordinates
         self.copies = self.coordinates // self.shape[1]
         self.stepwise = True
@@ -133,6 +134,7 @@ class Cells:
             self.decay_multipliers,
             np.abs(self.gradient.scale[block.points, block.columns]),
             self.stepwise,
+            np.ascontiguousarray(self.init_std[block.points, block.columns]),
         )
         if self.signed:
             run = SignRun(**vars(run), pessimism=self.pessimism)

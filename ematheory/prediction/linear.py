@@ -5,7 +5,7 @@ The state is (w, m): the weight and the optimizer's first buffer. No formula of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -372,9 +372,15 @@ class EpochMap(ProblemMap):
         return x._replace(covariances=(*x.covariances[:-1], zero + 1))
 
 
+def shape_of(problem: Problem, coefficients: Iterable[Any], points: int) -> tuple[int, ...]:
+    """(points, columns) of a flattened problem: one column where all coordinates are alike, from the start on."""
+    given = (*coefficients, problem.init, problem.init_std)
+    return np.broadcast_shapes((points, 1), *(np.shape(value) for value in given))
+
+
 def sampled_map(problem: LinearRegression, points: int) -> SampledMap:
     c = problem.coefficients(np)
-    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    shape = shape_of(problem, c, points)
     given = (c.curvature, c.optimum, c.label_noise, c.batch_size)
     h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in given)
     variance = noise * noise
@@ -383,7 +389,7 @@ def sampled_map(problem: LinearRegression, points: int) -> SampledMap:
 
 def epoch_map(problem: ReshuffledData, points: int) -> EpochMap:
     c = problem.coefficients(np)
-    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    shape = shape_of(problem, c, points)
     h, optimum, noise, batch = (np.broadcast_to(value, shape).copy() for value in c)
     shared = batch / problem.size
     anew = problem.sampling == "replaced"
@@ -411,7 +417,7 @@ def problem_map(problem: Problem, points: int) -> ProblemMap:
     if isinstance(problem, ReshuffledData):
         return epoch_map(problem, points)
     c = problem.coefficients(np)
-    shape = np.broadcast_shapes((points, 1), *(np.shape(value) for value in c), np.shape(problem.init))
+    shape = shape_of(problem, c, points)
     zero, huge = np.zeros(shape), np.full(shape, HUGE)
     offset = problem.gradient(np, zero, zero, c)
     slope = (problem.gradient(np, huge, zero, c) - offset) / HUGE

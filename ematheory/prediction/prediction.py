@@ -130,6 +130,8 @@ def predict(
     began = time.perf_counter()
     check_supported(problem, optimizer)
     names = chosen_observables(problem, observables)
+    if steps is not None:
+        check_start(problem, optimizer)
     if iterate_average is not None:
         check_average(problem, optimizer, names)
     elif steps is None and isinstance(problem, ReshuffledData):
@@ -171,6 +173,11 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
     """Raise `ValueError` for a pair whose moments do not close, saying which do; `TypeError` for what is no pair."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
     check_kind("optimizer", optimizer, Optimizer, "SGD(lr=...)")
+    if np.any(np.asarray(problem.drift)):
+        raise ValueError(
+            "drift > 0 is not predicted: the weights' moments alone do not tell the risk, which takes those with the "
+            "optimum that moves; use simulate"
+        )
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):
         if not optimizer.decays_where_aligned or is_adaptive(optimizer):
@@ -183,6 +190,18 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         f"closure {kinds[1]}, by statistical linearisation {kinds[2]}, and by mean field {kinds[3]} on {kinds[4]}; use "
         "simulate for the rest"
     )
+
+
+def check_start(problem: Problem, optimizer: Optimizer) -> None:
+    """Raise `ValueError` where starting weights that vary are more than a variance to start with."""
+    varies = np.any(np.asarray(problem.init_std))
+    if varies and (not isinstance(optimizer, LINEAR) or isinstance(problem, ScaleInvariant)):
+        kinds = ", ".join(kind.__name__ for kind in LINEAR)
+        raise ValueError(
+            f"init_std > 0 is predicted where the step is linear in the weights ({kinds}, not on ScaleInvariant): "
+            f"elsewhere the moments are closed about weights that start alike; got {type(optimizer).__name__} on "
+            f"{type(problem).__name__}; use simulate"
+        )
 
 
 def check_average(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:

@@ -76,6 +76,8 @@ class Run:
     root: FloatArray
     # Whether the steps themselves are asked for, which costs as much as one.
     stepwise: bool = True
+    # The starting weights' standard deviation.
+    init_std: FloatArray | float = 0.0
 
     @property
     def steps(self) -> int:
@@ -97,8 +99,14 @@ class Run:
         return composed(self.updates(k, k + 1).at(0), self.problem)
 
     def start(self) -> State:
-        """The moments before the first update."""
-        return certain(*self.optimizer.initial(np, self.init)[:2])
+        """The moments before the first update, at which each array is a multiple of the weight."""
+        x = certain(*self.optimizer.initial(np, self.init)[:2])
+        unit = self.optimizer.initial(np, np.ones_like(self.init))
+        share = unit[1] if len(unit) > 1 else 0.0
+        variance = np.broadcast_to(np.square(self.init_std), self.init.shape)
+        return x._replace(
+            weight_variance=variance, covariance=share * variance, buffer_variance=share * share * variance
+        )
 
     def gradient(self, x: State, updates: UpdateMap) -> ProblemMap:
         """The problem's map where the gradient of a step from this state is taken."""

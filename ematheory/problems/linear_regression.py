@@ -12,6 +12,8 @@ from ..records import FINITE, NON_NEGATIVE, as_field, as_vector
 from ..typing import Field, Value
 from .problem import Problem, as_batch, common_length
 
+VECTORS = ("curvature", "optimum", "init", "init_std")
+
 
 class LinearRegressionCoefficients(NamedTuple):
     """Per coordinate: h_i, θ*_i and √h_i; the labels' standard deviation σ and the batch size, the same for all."""
@@ -35,7 +37,8 @@ class LinearRegression(Problem):
     curvature : h_i ≥ 0, the variance of feature i, which is the loss's curvature along it.
     label_noise : σ ≥ 0, the labels' standard deviation; may be a sweep axis.
     optimum : θ*_i.
-    init : the starting weights w_0, the same in every replica.
+    init : the starting weights w_0, or their mean.
+    init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B, a whole number of samples per step; may be a sweep axis.
 
     The risk is the excess one, ½ Σ h_i E(w_i − θ*_i)²: the test loss is ½σ² more.
@@ -56,6 +59,7 @@ class LinearRegression(Problem):
     optimum: Any = 0.0
     init: Any = 1.0
     batch_size: Field = 1.0
+    init_std: Any = 0.0
 
     Coefficients = LinearRegressionCoefficients
     name = "linear_regression"
@@ -68,14 +72,14 @@ class LinearRegression(Problem):
     def __post_init__(self) -> None:
         object.__setattr__(self, "curvature", as_vector("curvature", self.curvature, NON_NEGATIVE))
         object.__setattr__(self, "label_noise", as_field("label_noise", self.label_noise, NON_NEGATIVE))
-        for name in ("optimum", "init"):
-            object.__setattr__(self, name, as_vector(name, getattr(self, name), FINITE))
+        for name, allowed in (("optimum", FINITE), ("init", FINITE), ("init_std", NON_NEGATIVE)):
+            object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
         object.__setattr__(self, "batch_size", as_batch("batch_size", self.batch_size))
-        common_length(self, ("curvature", "optimum", "init"))
+        common_length(self, VECTORS)
 
     @property
     def coordinates(self) -> int:
-        return common_length(self, ("curvature", "optimum", "init"))
+        return common_length(self, VECTORS)
 
     @property
     def normals_per_step(self) -> int:

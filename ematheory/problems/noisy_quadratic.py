@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..records import FINITE, NON_NEGATIVE, POSITIVE, as_field, as_vector, short
+from ..records import FINITE, NON_NEGATIVE, POSITIVE, Interval, as_field, as_vector, short
 from ..typing import Field, Value
 from .problem import Problem, common_length
+
+SHARE = Interval(0.0, 1.0, closed_high=True)
+VECTORS = ("curvature", "noise", "optimum", "init", "init_std", "drift")
 
 
 class NoisyQuadraticCoefficients(NamedTuple):
@@ -30,10 +33,16 @@ class NoisyQuadratic(Problem):
     curvature : h_i ≥ 0, one per coordinate (a number: one coordinate).
     noise : c_i ≥ 0, the gradient-noise variances at batch size 1, or ``"curvature"`` for c_i = h_i, the paper's choice.
     optimum : θ*_i.
-    init : the starting weights w_0, the same in every replica.
+    init : the starting weights w_0, or their mean.
+    init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B > 0; may be a sweep axis.
 
-    The risk is ½ Σ h_i E(w_i − θ*_i)².
+    drift : the standard deviation of each replica's steps of θ*, by which it moves after every update (`predict` has
+        none).
+    drift_reversion : ρ in [0, 1], the share of its displacement from `optimum` that it goes back before each step:
+        δ ← (1 − ρ)δ + drift·n; 0 is a random walk; may be a sweep axis.
+
+    The risk is ½ Σ h_i E(w_i − θ*_i)², θ* being where the optimum is at that time.
 
     Raises
     ------
@@ -51,6 +60,9 @@ class NoisyQuadratic(Problem):
     optimum: Any = 0.0
     init: Any = 1.0
     batch_size: Field = 1.0
+    init_std: Any = 0.0
+    drift: Any = 0.0
+    drift_reversion: Field = 0.0
 
     Coefficients = NoisyQuadraticCoefficients
     name = "noisy_quadratic"
@@ -64,14 +76,18 @@ class NoisyQuadratic(Problem):
             if self.noise != "curvature":
                 raise ValueError(f"noise must be variances or the word 'curvature', got {self.noise!r}")
             object.__setattr__(self, "noise", self.curvature)
-        for name, allowed in (("noise", NON_NEGATIVE), ("optimum", FINITE), ("init", FINITE)):
+        limits = {
+            "noise": NON_NEGATIVE, "optimum": FINITE, "init": FINITE, "init_std": NON_NEGATIVE, "drift": NON_NEGATIVE
+        }  # fmt: skip
+        for name, allowed in limits.items():
             object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
-        common_length(self, ("curvature", "noise", "optimum", "init"))
+        object.__setattr__(self, "drift_reversion", as_field("drift_reversion", self.drift_reversion, SHARE))
+        common_length(self, VECTORS)
 
     @property
     def coordinates(self) -> int:
-        return common_length(self, ("curvature", "noise", "optimum", "init"))
+        return common_length(self, VECTORS)
 
     def coefficients(self, xp: Any) -> NoisyQuadraticCoefficients:
         return NoisyQuadraticCoefficients(
@@ -104,6 +120,9 @@ class NoisyQuadratic(Problem):
             optimum=self.optimum * scale,
             init=self.init * scale,
             batch_size=self.batch_size,
+            init_std=self.init_std * scale,
+            drift=self.drift * scale,
+            drift_reversion=self.drift_reversion,
         )
 
     @classmethod

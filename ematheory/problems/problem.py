@@ -37,6 +37,11 @@ class Problem(Record):
     sums_whole: ClassVar[bool] = False
 
     init: Any
+    # The standard deviation of the starting weights about `init`, each coordinate's and replica's own.
+    init_std: Any = 0.0
+    # Of an optimum that moves: the standard deviation of a step, and the share of the displacement it goes back.
+    drift: Any = 0.0
+    drift_reversion: Any = 0.0
 
     @property
     def coordinates(self) -> int:

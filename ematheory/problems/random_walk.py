@@ -25,7 +25,8 @@ class RandomWalk(Problem):
     ----------
     size : the number of coordinates C ≥ 1 of the one weight vector.
     noise : c_i ≥ 0, the gradient variances at batch size 1.
-    init : the starting weights w_0, the same in every replica.
+    init : the starting weights w_0, or their mean.
+    init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B > 0; may be a sweep axis.
 
     Raises
@@ -43,6 +44,7 @@ class RandomWalk(Problem):
     noise: Any = 1.0
     init: Any = 0.0
     batch_size: Field = 1.0
+    init_std: Any = 0.0
 
     Coefficients = RandomWalkCoefficients
     name = "random_walk"
@@ -54,10 +56,13 @@ class RandomWalk(Problem):
         object.__setattr__(self, "size", check_whole("size", self.size, Interval(1)))
         object.__setattr__(self, "noise", as_vector("noise", self.noise, NON_NEGATIVE))
         object.__setattr__(self, "init", as_vector("init", self.init, FINITE))
+        object.__setattr__(self, "init_std", as_vector("init_std", self.init_std, NON_NEGATIVE))
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
-        length = common_length(self, ("noise", "init"))
+        length = common_length(self, ("noise", "init", "init_std"))
         if length not in (1, self.size):
-            raise ValueError(f"RandomWalk: noise and init must have one value or size={self.size} values, got {length}")
+            raise ValueError(
+                f"RandomWalk: noise, init and init_std must have one value or size={self.size} values, got {length}"
+            )
 
     @property
     def coordinates(self) -> int:

@@ -13,6 +13,7 @@ from ..typing import Field, Value
 from .problem import Problem, as_batch, common_length
 
 SAMPLINGS = ("reshuffled", "replaced")
+VECTORS = ("curvature", "noise", "optimum", "init", "init_std")
 
 
 class ReshuffledDataCoefficients(NamedTuple):
@@ -38,7 +39,8 @@ class ReshuffledData(Problem):
     size : N ≥ 1, the number of items.
     noise : c_i ≥ 0, the variance of the items' gradients, or ``"curvature"`` for c_i = h_i.
     optimum : θ*_i, the population's.
-    init : the starting weights w_0, the same in every replica.
+    init : the starting weights w_0, or their mean.
+    init_std : their standard deviation over replicas: w_0 = init + init_std·n with n ~ N(0, 1).
     batch_size : B, a whole number that divides N; may be a sweep axis.
     sampling : "reshuffled" or "replaced".
 
@@ -64,6 +66,7 @@ class ReshuffledData(Problem):
     init: Any = 1.0
     batch_size: Field = 1.0
     sampling: str = "reshuffled"
+    init_std: Any = 0.0
 
     Coefficients = ReshuffledDataCoefficients
     name = "reshuffled_data"
@@ -75,7 +78,12 @@ class ReshuffledData(Problem):
         if isinstance(self.noise, str):
             check_choice("noise", self.noise, ("curvature",))
             object.__setattr__(self, "noise", self.curvature)
-        for name, allowed in (("noise", NON_NEGATIVE), ("optimum", FINITE), ("init", FINITE)):
+        for name, allowed in (
+            ("noise", NON_NEGATIVE),
+            ("optimum", FINITE),
+            ("init", FINITE),
+            ("init_std", NON_NEGATIVE),
+        ):
             object.__setattr__(self, name, as_vector(name, getattr(self, name), allowed))
         object.__setattr__(self, "batch_size", as_batch("batch_size", self.batch_size))
         check_choice("sampling", self.sampling, SAMPLINGS)
@@ -83,11 +91,11 @@ class ReshuffledData(Problem):
         if self.sampling == "reshuffled" and (self.size % batches).any():
             uneven = int(batches[self.size % batches != 0][0])
             raise ValueError(f"batch_size must divide size={self.size}, so that epochs end with a step; got {uneven}")
-        common_length(self, ("curvature", "noise", "optimum", "init"))
+        common_length(self, VECTORS)
 
     @property
     def coordinates(self) -> int:
-        return common_length(self, ("curvature", "noise", "optimum", "init"))
+        return common_length(self, VECTORS)
 
     @property
     def normals_per_step(self) -> int:

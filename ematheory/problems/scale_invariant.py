@@ -30,7 +30,9 @@ class ScaleInvariant(Problem):
     ----------
     size : the number of coordinates C ≥ 2 of the one weight vector.
     noise : c ≥ 0, the variance of each coordinate's gradient at unit norm and batch size 1; may be a sweep axis.
-    init : the starting value of every coordinate, not 0; may be a sweep axis.
+    init : the starting value of every coordinate, or its mean, not 0 without an `init_std`; may be a sweep axis.
+    init_std : its standard deviation over replicas and coordinates: w_0 = init + init_std·n with n ~ N(0, 1); may be a
+        sweep axis.
     batch_size : B > 0; may be a sweep axis.
 
     Raises
@@ -48,6 +50,7 @@ class ScaleInvariant(Problem):
     noise: Any = 1.0
     init: Field = 1.0
     batch_size: Any = 1.0
+    init_std: Field = 0.0
 
     Coefficients = ScaleInvariantCoefficients
     name = "scale_invariant"
@@ -57,10 +60,11 @@ class ScaleInvariant(Problem):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", check_whole("size", self.size, Interval(2)))
-        for name, allowed in (("noise", NON_NEGATIVE), ("init", FINITE), ("batch_size", POSITIVE)):
+        limits = {"noise": NON_NEGATIVE, "init": FINITE, "batch_size": POSITIVE, "init_std": NON_NEGATIVE}
+        for name, allowed in limits.items():
             object.__setattr__(self, name, as_field(name, getattr(self, name), allowed))
-        if not np.all(np.asarray(self.init)):
-            raise ValueError("init must not be 0: a vector of norm 0 has no direction")
+        if not np.all(np.asarray(self.init)) and not np.all(np.asarray(self.init_std)):
+            raise ValueError("init must not be 0 without an init_std: a vector of norm 0 has no direction")
 
     @property
     def coordinates(self) -> int:

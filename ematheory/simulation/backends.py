@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..optimizers import Optimizer
 from ..problems import Problem, ReshuffledData, ScaleInvariant
 from ..records import check_choice
 from .groups import Groups, spans
+from .options import NO_OPTIONS, StepArrays
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
@@ -58,6 +60,7 @@ class Backend(Protocol):
         snapshots_at: np.ndarray[Any, Any],
         snapshots: np.ndarray[Any, Any],
         groups: Groups = (),
+        options: StepArrays = NO_OPTIONS,
     ) -> None:
         """As `Reference.advance`."""
 
@@ -73,10 +76,15 @@ class Native:
         self.isa = isa
         self.threads = threads
 
-    def advance(self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), **block: Any) -> None:
+    def advance(
+        self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), options: StepArrays = NO_OPTIONS,
+        **block: Any,
+    ) -> None:  # fmt: skip
         if not are_stepped_apart(problem, optimizer, groups):
-            self.step(problem, optimizer, **block)
+            self.step(problem, optimizer, **block, **options.given)
             return
+        # `choose` has refused those that would be given here.
+        assert options == NO_OPTIONS
         for columns in spans(groups):
             own = {name: np.ascontiguousarray(block[name][..., columns]) for name in BY_COORDINATE}
             self.step(problem, optimizer, **{**block, **own}, first_column=columns.start)
@@ -88,7 +96,8 @@ class Native:
         assert module is not None
         if isinstance(problem, ReshuffledData):
             block.update(items=problem.size, is_replaced=problem.sampling == "replaced")
-        module.advance(isa=self.isa, problem=problem.name, optimizer=optimizer.variant, threads=self.threads, **block)
+        block.update(isa=self.isa, threads=self.threads)
+        module.advance(problem=problem.name, optimizer=optimizer.variant, **block)
 
 
 class Cuda:
@@ -118,9 +127,12 @@ class Cuda:
         optimizer: Optimizer,
         state: np.ndarray[Any, Any],
         groups: Groups = (),
+        options: StepArrays = NO_OPTIONS,
         **block: Any,
     ) -> None:
+        # `choose` has refused those that would be given here.
         assert not are_stepped_apart(problem, optimizer, groups)
+        assert options == NO_OPTIONS
         began = time.monotonic()
         self.module.advance(problem=problem.name, optimizer=optimizer.variant, state=state, **block)
         seconds = max(time.monotonic() - began, 1e-6)
@@ -161,23 +173,25 @@ def choose(
     optimizer: Optimizer,
     work: int = 0,
     groups: Groups = (),
+    options: Sequence[str] = (),
 ) -> Backend:
     """The backend that a user's words ask for.
 
     ``"auto"`` is a GPU where there is one and the `work` (in particle-steps) is large enough to pay, the native engine
-    where it was built, and the reference for records that these do not hold. Raises `ValueError` for an unknown word,
+    where it was built, and the reference for records that these do not hold. `options` names what a step
+    does besides (see `StepOptions`), which no GPU does. Raises `ValueError` for an unknown word,
     and for a backend that cannot run this request, with the reason.
     """
     check_choice("backend", backend, BACKENDS)
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
-    refuse_groups(backend, problem, optimizer, groups)
+    refuse_groups(backend, problem, optimizer, groups, options)
     apart = are_stepped_apart(problem, optimizer, groups)
-    generated = generated and not (apart and problem.sums_whole)
-    refuse(backend, problem, optimizer, built, generated)
+    generated = generated and not (apart and (problem.sums_whole or options))
+    refuse(backend, problem, optimizer, built, generated, options)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    fits = is_separable(problem, optimizer) and not apart
+    fits = is_separable(problem, optimizer) and not apart and not options
     large = backend == "auto" and isa == "auto" and fits and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
@@ -190,7 +204,7 @@ def choose(
     return native_backend(isa, count)
 
 
-def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups) -> None:
+def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups, options: Sequence[str]) -> None:
     """Raise `ValueError` for a compiled backend that cannot step these groups as vectors of their own."""
     if not are_stepped_apart(problem, optimizer, groups):
         return
@@ -199,6 +213,11 @@ def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: 
             f"backend 'cuda' takes all coordinates of {type(problem).__name__} with {type(optimizer).__name__} as one "
             f"vector, but there are {len(groups)} groups; use 'cpu', 'reference' or 'auto'"
         )
+    if backend == "cpu" and options:
+        raise ValueError(
+            f"backend 'cpu' steps each of the {len(groups)} groups by itself, and has no {', '.join(options)} then; "
+            "use 'reference' or 'auto'"
+        )
     if backend == "cpu" and problem.sums_whole:
         raise ValueError(
             f"backend 'cpu' steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has sums "
@@ -206,7 +225,9 @@ def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: 
         )
 
 
-def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool) -> None:
+def refuse(
+    backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool, options: Sequence[str]
+) -> None:
     """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
@@ -217,6 +238,11 @@ def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, ge
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
             "runs on backend='reference' or 'auto'"
+        )
+    if backend == "cuda" and options:
+        raise ValueError(
+            f"backend 'cuda' has no {', '.join(options)}: whole vectors with options are stepped on a CPU; use 'cpu', "
+            "'reference' or 'auto'"
         )
     if backend == "cuda" and (why := native.why_no_cuda()):
         raise ValueError(f"backend 'cuda': {why}; use 'cpu', 'reference' or 'auto'")

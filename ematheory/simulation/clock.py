@@ -134,3 +134,9 @@ def problem_columns(problem: Problem, shape: tuple[int, int]) -> FloatArray:
     """The problem's coefficients in float64, shape (Q, points, d), from fields of shape (points or 1, 1 or d)."""
     columns = problem.coefficients(arrays)
     return np.stack([np.broadcast_to(np.asarray(column, dtype=np.float64), shape) for column in columns])
+
+
+def drift_of(problem: Problem, shape: tuple[int, int], dtype: Any) -> np.ndarray[Any, Any]:
+    """What is kept of the optimum's displacement at each step, and the scale of its noise, shape (2, points, d)."""
+    pair = (1 - np.asarray(problem.drift_reversion), problem.drift)
+    return np.stack([np.broadcast_to(np.asarray(part, dtype=dtype), shape) for part in pair])

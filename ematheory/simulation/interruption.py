@@ -14,7 +14,7 @@ from .journal import Journal, Share
 from .nodes import Values, points_first
 from .observables import GROUPED
 from .specification import Specification
-from .statistics import arrays_of, coordinates_of
+from .statistics import arrays_of, coordinates_of, on_grid
 
 # The attribute that says so.
 INTERRUPTED = "interrupted"
@@ -30,18 +30,25 @@ def shares_of(asked: Specification, journal: Journal) -> list[Share]:
 
 def dataset_so_far(asked: Specification, shares: Sequence[Share]) -> xr.Dataset:
     """As `statistics.dataset`, of one share or more of what was asked for."""
-    done = np.zeros((asked.grid.points, len(asked.record)), dtype=np.int64)
+    points = asked.result_grid.points
+    done = np.zeros((points, len(asked.record)), dtype=np.int64)
     coords = coordinates_of(asked)
     sizes = {name: len(values) for name, values in coords.items()}
     filled: Arrays = {}
     for share in shares:
-        done[share.points.start : share.points.stop, : share.records] = len(share.replicas)
+        done[measured_of(asked, share), : share.records] = len(share.replicas)
         for name, (dims, values) in arrays_of_share(asked, share).items():
-            shape = (asked.grid.points, *(sizes[dim] for dim in dims))
+            shape = (points, *(sizes[dim] for dim in dims))
             # Of histograms nothing is counted yet.
             nothing = 0 if values.dtype.kind == "i" else np.nan
-            put(share, values, into=filled.setdefault(name, (dims, np.full(shape, nothing, dtype=values.dtype)))[1])
-    return asked.grid.dataset({**filled, REPLICAS_DONE: (("step",), done)}, **coords)
+            into = filled.setdefault(name, (dims, np.full(shape, nothing, dtype=values.dtype)))[1]
+            put(asked, share, values, into)
+    return on_grid(asked, {**filled, REPLICAS_DONE: (("step",), done)})
+
+
+def measured_of(asked: Specification, share: Share) -> slice:
+    """Where a share's points stand in the result, each with all the averages that are measured of it."""
+    return slice(share.points.start * asked.per_point, share.points.stop * asked.per_point)
 
 
 def arrays_of_share(asked: Specification, share: Share) -> Arrays:
@@ -63,10 +70,9 @@ def arrays_of_share(asked: Specification, share: Share) -> Arrays:
 def nowhere(asked: Specification, share: Share, name: str) -> Values:
     """First steps at a target that no replica of the share has come to."""
     grouped = (len(asked.groups),) if asked.groups and name in GROUPED else ()
-    return Values(np.full((1, len(share.points), len(share.replicas), *grouped), np.inf))
+    return Values(np.full((1, len(share.points) * asked.per_point, len(share.replicas), *grouped), np.inf))
 
 
-def put(share: Share, values: FloatArray, into: FloatArray) -> None:
+def put(asked: Specification, share: Share, values: FloatArray, into: FloatArray) -> None:
     """Write a share's values, shape (its points, …), at their place: its records and trajectories are the first."""
-    points = slice(share.points.start, share.points.stop)
-    into[(points, *(slice(size) for size in values.shape[1:]))] = values
+    into[(measured_of(asked, share), *(slice(size) for size in values.shape[1:]))] = values

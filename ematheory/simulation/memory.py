@@ -14,6 +14,7 @@ from .blocks import COEFFICIENTS, SNAPSHOTS, Layout
 from .distributions import TRAJECTORY
 from .observables import COORDINATES, GROUPED, TEMPORARY, WEIGHT, buffers_of, samples_of
 from .specification import Specification
+from .starting import PER_NORMAL
 
 MEMORY_INFORMATION = Path("/proc/meminfo")
 FLOAT = np.dtype(np.float64).itemsize
@@ -38,9 +39,9 @@ def estimate(asked: Specification, engine: Backend, cut: Layout, is_kept: bool =
 
     A run that is kept in a checkpoint holds a copy of its block's state and, while it writes, one of what it found.
     """
-    points, records, replicas = asked.grid.points, len(asked.record), len(asked.replicas)
+    points, records, replicas = asked.result_grid.points, len(asked.record), len(asked.replicas)
     levels = math.ceil(replicas / cut.replicas).bit_length() if replicas > cut.replicas else 0
-    copies = RESULT_COPIES + is_kept + levels * min(cut.points, points) / points
+    copies = RESULT_COPIES + is_kept + levels * min(cut.points, asked.grid.points) / asked.grid.points
     own = samples_of(asked.observables)
     per_place = sum(asked.problem.coordinates if name in COORDINATES else groups_of(asked, name) for name in own)
     scalars = sum(groups_of(asked, name) for name in own if name not in COORDINATES)
@@ -68,25 +69,31 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout, is_kept: boo
     rows = min(cut.points, asked.grid.points) * min(cut.replicas, len(asked.replicas))
     cells, drawn = rows * asked.problem.coordinates, rows * asked.problem.normals_per_step
     size = np.dtype(asked.dtype).itemsize
-    state = len(asked.optimizer.State._fields) * cells
+    state = (len(asked.optimizer.State._fields) + len(asked.averages.values) + asked.drifts) * cells
     copied = len(set(asked.record.tolist()) | set(sources(asked.record, asked.lags)))
+    # Each copy is of the weights, or of their averages.
+    cells *= asked.copies
     per_call = 2 if buffers_of(asked.measured) else max(2, SNAPSHOTS // cells)
     copies = min(2 * copied, per_call) * cells
     kept = kept_at_once(sources(asked.record, asked.lags)) * cells + copies * bool(asked.lags)
-    coefficients = min(COEFFICIENTS, cut.points * asked.steps * len(asked.optimizer.Coefficients._fields))
+    per_step = len(asked.optimizer.Coefficients._fields) + 2 * len(asked.averages.values)
+    coefficients = min(COEFFICIENTS, cut.points * asked.steps * per_step)
     # The reference makes arrays of a block's size for every operation of a step; engines of machine code do not.
     working = 12 * (state + drawn) if engine.name == "reference" else 0
+    # The starting weights' normals are drawn piece by piece, at least one replica's.
+    piece = max(cut.points * asked.problem.coordinates, min(TEMPORARY // PER_NORMAL, cells))
+    drawing = PER_NORMAL * piece // 4 if np.any(np.asarray(asked.problem.init_std)) else 0
     of_state = (BLOCK_COPIES + is_kept) * state + (1 + is_kept) * kept
     held = size * (of_state + BLOCK_COPIES * copies + COEFFICIENT_COPIES * coefficients + working)
     measured = max(groups_of(asked, name) for name in (*asked.measured, *asked.histogram))
     values = copies // asked.problem.coordinates * (measured + pairs_of(asked))
-    made = min(TEMPORARY, copies) + values + largest_piece(asked, cut)
+    made = min(TEMPORARY, copies) + values + largest_piece(asked, cut) + drawing
     return held + FLOAT * TEMPORARIES * made + scratch_bytes(asked, engine)
 
 
 def scratch_bytes(asked: Specification, engine: Backend) -> int:
-    """What the native engine holds of coupled vectors, one a thread: normals of four steps, counters, noise of one."""
-    if engine.name != "cpu" or is_separable(asked.problem, asked.optimizer):
+    """What the native engine holds of whole vectors, one a thread: normals of four steps, counters, noise of one."""
+    if engine.name != "cpu" or (is_separable(asked.problem, asked.optimizer) and not asked.beyond_gpu):
         return 0
     return engine.threads * asked.problem.normals_per_step * (4 * 4 + 3 * 4 + np.dtype(asked.dtype).itemsize)
 
@@ -99,7 +106,8 @@ def pairs_of(asked: Specification) -> int:
 def largest_piece(asked: Specification, cut: Layout) -> int:
     """The numbers of the smallest pieces that a measurement can be cut into: a record's, of one replica or leaf."""
     d = asked.problem.coordinates
-    return max(cut.points * d, 64 * d if asked.lags else 0, 64 * cut.points)
+    points = cut.points * asked.copies
+    return max(points * d, 64 * d if asked.lags else 0, 64 * points)
 
 
 def available() -> int:

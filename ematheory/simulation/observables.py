@@ -56,7 +56,8 @@ class View(NamedTuple):
 class Recorded(NamedTuple):
     """What a block of a run recorded, in the run's dtype: a `View` that is not cut into pieces yet.
 
-    `decay` and `lr` have shape (records, points); what no observable needs is None.
+    `decay` and `lr` have shape (records, points); what no observable needs is None. `moved` is how far the optimum
+    has moved, in the weights' shape.
     """
 
     weights: Any
@@ -68,6 +69,7 @@ class Recorded(NamedTuple):
     cautious: bool = False
     matched: str = ""
     buffers: Mapping[str, Any] = NOTHING
+    moved: Any | None = None
 
     def view(self, *where: slice) -> View:
         """The pieces in float64."""
@@ -76,12 +78,18 @@ class Recorded(NamedTuple):
             weight=np.asarray(weight[where], dtype=np.float64),
             previous=UNKNOWN if previous is None else np.asarray(previous[where], dtype=np.float64),
             decay=UNKNOWN if self.decay is None else self.decay[where[0], :, None, None],
-            problem=self.problem,
+            problem=self.problem_at(where),
             cautious=self.cautious,
             lr=UNKNOWN if self.lr is None else self.lr[where[0], :, None, None],
             matched=self.matched,
             buffers={name: np.asarray(values[where], dtype=np.float64) for name, values in buffers.items()},
         )
+
+    def problem_at(self, where: tuple[slice, ...]) -> Any:
+        """The problem's coefficients, with the optimum where it has moved to."""
+        if self.moved is None:
+            return self.problem
+        return self.problem._replace(optimum=self.problem.optimum + np.asarray(self.moved[where], dtype=np.float64))
 
 
 def risk(view: View) -> FloatArray:

@@ -22,9 +22,10 @@ from ..typing import FloatArray
 from . import arrays
 from .autocovariance import AUTOCOVARIANCE, KEPT, Lagged, kept_at_once, sources
 from .backends import Backend, choose, is_separable
+from .bfloat16 import nearest
 from .blocks import SNAPSHOTS, Call, Layout, calls, layout, longest_call, point_blocks, replica_block
 from .checkpoint import Checkpoint
-from .clock import Clock, at_points, problem_columns
+from .clock import Clock, at_points, drift_of, problem_columns
 from .distributions import PASSAGE, TRAJECTORY, VALUES, first_reached
 from .histograms import HISTOGRAM, counted, weight_counts
 from .interruption import INTERRUPTED, dataset_so_far, shares_of
@@ -43,9 +44,11 @@ from .observables import (
     samples_of,
     scalar_moments,
 )
+from .options import StepArrays
 from .progress import Progress
 from .reductions import joined_tree
 from .specification import Specification, matched_rate_of, specify
+from .starting import initial_weights
 from .statistics import dataset
 
 
@@ -64,6 +67,11 @@ def simulate(
     trajectories: Sequence[int] | None = None,
     histogram: Mapping[str, Sequence[float] | FloatArray] | None = None,
     groups: int | Sequence[int] | None = None,
+    iterate_average: float | Sequence[float] | None = None,
+    tail_average: float | Sequence[float] | None = None,
+    clip_norm: Any = None,
+    weights: str | None = None,
+    rounding: str = "nearest",
     replicas: int | range = 64,
     seed: int = 0,
     dtype: str = "float64",
@@ -118,6 +126,16 @@ def simulate(
         d, or a list that adds up to it. Observables with one number per replica are then of each group, along `group`,
         and a histogram of the weights too; `risk` and `diverged` stay totals. What sums over a vector in a step, the
         gradient of ScaleInvariant (whose prediction is that of a group's size), AdamP and Amos, sums over each group.
+    iterate_average : γ in [0, 1), per step: the observables are of w̃ ← γw̃ + (1 − γ)w, started at w_0, in the weights'
+        place, as `predict` has them; a sequence gives the dim `iterate_average`, at no more cost than one run's.
+    tail_average : s in (0, 1]: they are of the uniform mean of the weights from step ⌈(1 − s)T⌉ on, which is the weight
+        itself until then; a sequence gives the dim `tail_average`. Averages are kept in the state's dtype.
+    clip_norm : c > 0, per step: the gradient g of each replica becomes g·min(1, c/(‖g‖ + 1e-6)), as
+        `torch.nn.utils.clip_grad_norm_` does it, with the norm and the factor in float64; may be a sweep axis.
+    weights : ``"bfloat16"`` rounds the weights (at the start, to the nearest, and after every step) to what bfloat16
+        holds; all else, the optimizer's other arrays too, stays float32, which `dtype` must be.
+    rounding : of such weights, after a step: ``"nearest"``, ties to even, or ``"stochastic"``, whose mean is the number
+        that is rounded.
     replicas : n for range(n), or range(a, b): absolute numbers, each with the same trajectory in any range.
     seed : the noise's key, in 0…2^64 − 1.
     dtype : ``"float64"`` or ``"float32"``, of the state; statistics are float64.
@@ -173,10 +191,20 @@ def simulate(
     specification = specify(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
-        quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories,
-        histogram=histogram, groups=groups,
+        quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories, histogram=histogram,
+        groups=groups, clip_norm=clip_norm, iterate_average=iterate_average, tail_average=tail_average,
+        weights=weights, rounding=rounding,
     )  # fmt: skip
-    engine = choose(backend, isa, threads, problem, optimizer, work_of(specification), specification.groups)
+    engine = choose(
+        backend,
+        isa,
+        threads,
+        problem,
+        optimizer,
+        work_of(specification),
+        specification.groups,
+        specification.beyond_gpu,
+    )
     kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every, specification)
     journal = (kept and kept.read()) or Journal(cut_of(specification, engine))
     journal.keeper = kept
@@ -260,11 +288,13 @@ class PointBlock:
         self.specification = specification
         self.points = points
         self.dtype = np.dtype(specification.dtype)
+        self.options = at_points(specification.options, specification.grid, points)
         self.problem = at_points(specification.problem, specification.grid, points)
         self.optimizer = at_points(specification.optimizer, specification.grid, points)
         self.columns = problem_columns(self.problem, (len(points), specification.problem.coordinates))
         common = specification.random_numbers == "common"
         self.numbers = np.zeros(len(points), np.uint32) if common else np.asarray(points, dtype=np.uint32)
+        self.drift = drift_of(self.problem, self.columns.shape[1:], self.dtype) if specification.drifts else None
         self.samples = samples_of(specification.observables)
         self.pairs = needs_previous(specification.measured)
         self.buffers = buffers_of(specification.measured)
@@ -272,18 +302,24 @@ class PointBlock:
         compared = list(sources(specification.record, specification.lags))
         self.copied = np.union1d(specification.record, np.array(compared, dtype=np.int64))
 
-    def start(self, replicas: int) -> np.ndarray[Any, Any]:
+    def start(self, replicas: range) -> np.ndarray[Any, Any]:
         """The state before the first update, shape (S, points, replicas, d)."""
-        init = np.atleast_2d(np.asarray(self.problem.init, dtype=self.dtype))
-        members = self.optimizer.initial(arrays, init[:, None, :])
-        state = np.empty((len(members), len(self.points), replicas, self.columns.shape[-1]), dtype=self.dtype)
+        weight = initial_weights(
+            self.problem, self.specification.seed, replicas, self.numbers, self.columns.shape[-1], self.dtype
+        )
+        if self.options.weights:
+            weight = nearest(weight)
+        averages = [weight] * len(self.specification.averages.values)
+        moved = [np.zeros_like(weight)] if self.specification.drifts else []
+        members = [*self.optimizer.initial(arrays, weight), *averages, *moved]
+        state = np.empty((len(members), len(self.points), len(replicas), self.columns.shape[-1]), dtype=self.dtype)
         # One member at a time, spread over the replicas on the way: a large state is filled once, and Ctrl-C gets in.
         for place, member in enumerate(members):
             state[place] = member
         return state
 
     def beginning(self, replicas: range) -> Midway:
-        return Midway(self.points, replicas, 0, self.start(len(replicas)), [], {}, {}, {})
+        return Midway(self.points, replicas, 0, self.start(replicas), [], {}, {}, {})
 
     def clock(self) -> Clock:
         asked = self.specification
@@ -302,7 +338,8 @@ class PointBlock:
         journal.begin(self.points, replicas, parts)
         cells = state[0].size
         drawn = cells // specification.problem.coordinates * specification.problem.normals_per_step
-        longest = longest_call(engine.work_per_call, drawn, len(self.points), len(self.optimizer.Coefficients._fields))
+        per_step = len(self.optimizer.Coefficients._fields) + 2 * len(specification.averages.values)
+        longest = longest_call(engine.work_per_call, drawn, len(self.points), per_step)
         advance = partial(
             engine.advance,
             problem=specification.problem,
@@ -315,17 +352,24 @@ class PointBlock:
             groups=specification.groups,
         )
         # The optimizer's arrays other than the weight are there at the end of a call only: one record a call then.
-        most = 1 if self.buffers else max(2, SNAPSHOTS // cells)
+        most = 1 if self.buffers else max(2, SNAPSHOTS // (cells * specification.copies))
         for call in calls(self.copied, longest, most, self.pairs, here.updates):
             coefficients, decay = clock.block(call.first, call.last)
-            snapshots = np.empty((len(call.at), *state.shape[1:]), dtype=self.dtype)
-            advance(coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots)
+            shape = (len(call.at), specification.copies * len(self.points), *state.shape[2:])
+            snapshots = np.empty(shape, dtype=self.dtype)
+            advance(
+                coefficients=coefficients, first_step=call.first, snapshots_at=call.at, snapshots=snapshots,
+                options=self.step_arrays(call),
+            )  # fmt: skip
+            snapshots, moved = self.parted(snapshots)
             if specification.lags:
                 lagged.keep((call.first + call.at[call.now]).tolist(), snapshots[call.now])
             recording = self.at_records(call)
             if len(recording.now):
                 recorded = self.recorded(recording, snapshots, decay, replicas.start)
                 recorded = self.with_rates(recorded, clock, recording)._replace(buffers=self.held(state))
+                if moved is not None:
+                    recorded = recorded._replace(moved=moved[recording.now])
                 steps = recording.first + recording.at[recording.now]
                 parts.append(self.measured(recorded, steps, replicas, lagged, arrival))
             lagged.forget(call.last)
@@ -333,6 +377,27 @@ class PointBlock:
             now = here._replace(updates=call.last, found=parts, arrival=arrival, lagged=lagged.weights)
             journal.reached(now._replace(powers=clock.carry))
         return {**end_to_end(parts), **{name: Values(first[None]) for name, first in arrival.items()}}
+
+    def step_arrays(self, call: Call) -> StepArrays:
+        """What a call's steps do besides the gradient and the update."""
+        asked = self.specification
+        norms = self.options.clip_norm
+        return StepArrays(
+            clip_norm=None if norms is None else np.array(np.broadcast_to(norms[:, 0], (len(self.points),))),
+            averaging=asked.averages.block(call.first, call.last, asked.steps, self.dtype) if asked.averages else None,
+            rounding=self.options.rounding if self.options.weights else "",
+            drift=self.drift,
+        )
+
+    def parted(self, snapshots: Any) -> tuple[Any, Any | None]:
+        """The copies of the weights or their averages, and how far the optimum of each had moved."""
+        if not self.specification.drifts:
+            return snapshots, None
+        count, cells, own = len(snapshots), snapshots.shape[2:], self.specification.copies
+        copies = snapshots.reshape(count, len(self.points), own, *cells)
+        weights, moved = copies[:, :, :-1], copies[:, :, -1:]
+        shape = (count, len(self.points) * (own - 1), *cells)
+        return weights.reshape(shape), np.broadcast_to(moved, weights.shape).reshape(shape)
 
     def at_records(self, call: Call) -> Call:
         """The call with those of its copies that are records, and not only compared with one."""
@@ -372,7 +437,8 @@ class PointBlock:
 
     def recorded(self, call: Call, snapshots: Any, decay: FloatArray, first_replica: int) -> Recorded:
         """What one call recorded; what compares two steps is NaN at step 0."""
-        of_problem = self.problem.Coefficients(*self.columns[:, :, None, :])
+        columns = np.repeat(self.columns, self.specification.per_point, axis=1)
+        of_problem = self.problem.Coefficients(*columns[:, :, None, :])
         weights = snapshots if len(call.now) == len(call.at) else snapshots[call.now]
         found = Recorded(weights, first_replica, of_problem, cautious=self.optimizer.decays_where_aligned)
         if not self.pairs:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..problems import Problem, ReshuffledData
-from .normal import STEPS_PER_CALL, STREAMS, box_muller, normals
+from .normal import GRADIENT_STREAM, STEPS_PER_CALL, STREAMS, box_muller, normals
 from .philox import philox
 
 # The streams of a data set's items and of the order in which they come (DESIGN.md, Noise).
@@ -37,11 +37,14 @@ def source_of(
 class Noise:
     """One standard normal per column and step, shape (points or 1, replicas, columns): one point's, where all share."""
 
-    def __init__(self, seed: int, first_replica: int, replicas: int, columns: int, points: Array, dtype: Any) -> None:
+    def __init__(
+        self, seed: int, first_replica: int, replicas: int, columns: int, points: Array, dtype: Any,
+        stream: int = GRADIENT_STREAM,
+    ) -> None:  # fmt: skip
         shared = bool((points == points[0]).all())
         self.points = points[:1] if shared else points
         self.seed, self.first_replica, self.replicas, self.columns = seed, first_replica, replicas, columns
-        self.dtype = dtype
+        self.dtype, self.stream = dtype, stream
         self.block = -1
 
     def at(self, step: int) -> Array:
@@ -54,7 +57,7 @@ class Noise:
     def draw(self, block: int) -> Array:
         steps = range(block * STEPS_PER_CALL, (block + 1) * STEPS_PER_CALL)
         replicas = range(self.first_replica, self.first_replica + self.replicas)
-        return normals(self.seed, steps, range(self.columns), replicas, self.points)
+        return normals(self.seed, steps, range(self.columns), replicas, self.points, self.stream)
 
 
 class Items:

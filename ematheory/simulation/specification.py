@@ -16,10 +16,12 @@ from ..records import FINITE, Grid, as_field, check_choice, check_kind, grid
 from ..results import attributes
 from ..schedules import Schedule, multipliers
 from ..typing import FloatArray
+from .averaging import EXPONENTIAL, TAIL, Averages
 from .groups import Groups, check_groups, shortest
 from .histograms import Edges, check_edges
 from .normal import MAXIMUM_COLUMNS, MAXIMUM_POINTS, MAXIMUM_REPLICAS, MAXIMUM_STEPS
-from .observables import BUFFERS, EFFECTIVE, PER_COORDINATE, SCALARS, WEIGHT, samples_of
+from .observables import BUFFERS, EFFECTIVE, PAIRED, PER_COORDINATE, SCALARS, WEIGHT, samples_of
+from .options import StepOptions, check_options
 from .philox import check_seed
 
 DTYPES = ("float64", "float32")
@@ -28,7 +30,9 @@ RANDOM_NUMBERS = ("common", "independent")
 # Optimizers whose updates do not fall with the norm of scale-invariant weights: SGD's gradients do.
 UNIT_UPDATES = (AdamW, Adam, AdEMAMix, NAdam, RMSprop, AdamP, Lion, SignSGD)
 # Dims of results that no sweep axis may have for its own.
-RESULT_DIMS = ("step", "order", "lag", "lag_again", "probability", "replica", "group", "outside")
+RESULT_DIMS = (
+    "step", "order", "lag", "lag_again", "probability", "replica", "group", "outside", EXPONENTIAL, TAIL,
+)  # fmt: skip
 
 # What the Noise contract's counter has numbers for.
 LIMITS = {
@@ -61,6 +65,38 @@ class Specification:
     first_passage: Mapping[str, float]
     groups: Groups = ()
     histogram: Edges = field(default_factory=dict)
+    options: StepOptions = StepOptions()
+
+    @property
+    def averages(self) -> Averages:
+        return self.options.averages
+
+    @property
+    def result_grid(self) -> Grid:
+        """The grid of what is measured: with the averages as its last axis, where there are several."""
+        if not self.averages.swept:
+            return self.grid
+        return Grid({**self.grid.coords, self.averages.name: np.array(self.averages.values)})
+
+    @property
+    def per_point(self) -> int:
+        """How many averages are measured of each point, or the weights alone."""
+        return max(1, len(self.averages.values))
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the optimum moves anywhere on the grid."""
+        return bool(np.any(np.asarray(self.problem.drift)))
+
+    @property
+    def copies(self) -> int:
+        """How many arrays are copied of each point at a record."""
+        return self.per_point + self.drifts
+
+    @property
+    def beyond_gpu(self) -> tuple[str, ...]:
+        """What is asked for of a step that only the engines for whole vectors on a CPU do."""
+        return (*self.options.names, *(["drift"] if self.drifts else []))
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -85,6 +121,7 @@ class Specification:
             first_passage=dict(self.first_passage) or None,
             groups=shortest(self.groups) if self.groups else None,
             histogram=dict(self.histogram) or None,
+            **self.options.attributes,
         )
 
 
@@ -107,6 +144,11 @@ def specify(
     first_passage: Mapping[str, float] | None = None,
     groups: int | Sequence[int] | None = None,
     histogram: Mapping[str, Sequence[float] | FloatArray] | None = None,
+    clip_norm: Any = None,
+    iterate_average: float | Sequence[float] | None = None,
+    tail_average: float | Sequence[float] | None = None,
+    weights: str | None = None,
+    rounding: str = "nearest",
 ) -> Specification:
     """The checked request. Raises `TypeError` and `ValueError` as `simulate` documents."""
     check_kind("problem", problem, Problem, "NoisyQuadratic(curvature=...)")
@@ -115,9 +157,11 @@ def specify(
     check_choice("random_numbers", random_numbers, RANDOM_NUMBERS)
     steps = check_steps(steps)
     check_limit("steps", steps)
-    over = grid(optimizer, problem)
+    options = check_options(clip_norm, iterate_average, tail_average, weights, rounding, dtype)
+    over = grid(optimizer, problem, options)
     check_axes(over)
     names, numbers = check_observables(observables, problem, optimizer), check_replicas(replicas)
+    check_averaged((*names, *(first_passage or ())), options)
     check_limit("points", over.points)
     check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
@@ -139,6 +183,7 @@ def specify(
         first_passage=check_first_passage(first_passage, problem, optimizer),
         groups=check_groups(groups, problem.coordinates),
         histogram=check_histogram(histogram, problem, optimizer),
+        options=options,
     )
 
 
@@ -204,6 +249,14 @@ def check_measured(names: Sequence[str], optimizer: Optimizer) -> None:
                 f"{name} needs an optimizer that multiplies every weight by 1 − α each step, but this {kind} {why}; "
                 "use decay='per_lr' where it has one, or effective_learning_rate"
             )
+
+
+def check_averaged(names: Sequence[str], options: StepOptions) -> None:
+    """Raise `ValueError` for an observable of the optimizer's steps or arrays where averages are measured."""
+    kind = options.averages.name
+    for name in names:
+        if kind and name in (*PAIRED, *BUFFERS):
+            raise ValueError(f"{name} is of the optimizer's own steps: leave out {kind}")
 
 
 def matched_rate_of(optimizer: Optimizer) -> str:

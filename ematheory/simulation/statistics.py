@@ -65,7 +65,13 @@ def variables(observables: tuple[str, ...], moments: Mapping[str, Moments]) -> d
 
 def dataset(asked: Specification, found: Mapping[str, Node]) -> xr.Dataset:
     """The Dataset of what a run found, arrays (points, records, …)."""
-    return asked.grid.dataset(arrays_of(asked, found), **coordinates_of(asked))
+    return on_grid(asked, arrays_of(asked, found))
+
+
+def on_grid(asked: Specification, arrays: Arrays) -> xr.Dataset:
+    """The arrays with their coordinates; where several averages are measured their dim comes first, as in `predict`."""
+    found = asked.result_grid.dataset(arrays, **coordinates_of(asked))
+    return found.transpose(asked.averages.name, ...) if asked.averages.swept else found
 
 
 def arrays_of(asked: Specification, found: Mapping[str, Node]) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -53,17 +54,50 @@ PROBLEMS: dict[str, Problem] = {
 }
 
 
+OF_WEIGHTS = ("weight_mean", "weight_variance", "weight_norm")
+# What a step does besides, by a name: the dtypes it is for, and how it is asked for.
+OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "iterate_average": (DTYPES, {"iterate_average": [0.0, 0.9, 0.99], "observables": OF_WEIGHTS}),
+    "tail_average": (DTYPES, {"tail_average": [0.3, 1.0], "observables": OF_WEIGHTS}),
+    "clip_norm": (DTYPES, {"clip_norm": [0.3, 3.0]}),
+    "nearest": (("float32",), {"weights": "bfloat16"}),
+    "stochastic": (("float32",), {"weights": "bfloat16", "rounding": "stochastic"}),
+    "together": (
+        ("float32",),
+        {
+            "weights": "bfloat16", "rounding": "stochastic", "clip_norm": 0.5, "iterate_average": 0.9,
+            "observables": OF_WEIGHTS, "random_numbers": "independent",
+        },
+    ),
+    # A field of the quadratic, which moves its optimum.
+    "drift": (DTYPES, {"drift": 0.1}),
+    "drift_averaged": (
+        ("float32",),
+        {
+            "drift": 0.1, "tail_average": [0.3, 1.0], "weights": "bfloat16", "rounding": "stochastic",
+            "observables": ("risk", *OF_WEIGHTS), "random_numbers": "independent",
+        },
+    ),
+}  # fmt: skip
+
+
 def variant_names() -> list[str]:
     return [name for record in (*RECORDS, *COUPLED) for name in record.variants()]
 
 
-def result(problem: str, optimizer: str, dtype: str, replicas: Any = 256, **settings: Any) -> xr.Dataset:
+def result(
+    problem: str, optimizer: str, dtype: str, replicas: Any = 256, drift: float | None = None, **settings: Any
+) -> xr.Dataset:
     """A run with everything that has bits of its own: schedules, odd records, every observable."""
-    given = {"backend": "reference", "record": [0, 1, 30], **settings}
+    posed: Any = PROBLEMS[problem]
+    if drift is not None:
+        posed = dataclasses.replace(posed, drift=drift, drift_reversion=0.05)
+    given = {
+        "backend": "reference", "record": [0, 1, 30], "observables": PROBLEMS[problem].observables, **settings
+    }  # fmt: skip
     return em.simulate(
-        PROBLEMS[problem], OPTIMIZERS[optimizer], steps=STEPS, schedule=em.Cosine(final=0.1, warmup=0.2),
-        decay_schedule=em.Linear(final=0.5), observables=PROBLEMS[problem].observables, replicas=replicas, seed=2024,
-        dtype=dtype, **given,
+        posed, OPTIMIZERS[optimizer], steps=STEPS, schedule=em.Cosine(final=0.1, warmup=0.2),
+        decay_schedule=em.Linear(final=0.5), replicas=replicas, seed=2024, dtype=dtype, **given,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from cases import DTYPES, OPTIMIZERS, PROBLEMS, digest, result
+from cases import DTYPES, OPTIMIZERS, OPTIONS, PROBLEMS, digest, result
 
 import ematheory as em
 from ematheory.schedules import SCHEDULES, named
@@ -21,9 +21,17 @@ HASHES = Path(__file__).with_name("hashes.json")
 REPLICAS = range(40, 136)
 RUNS = [",".join(case) for case in product(PROBLEMS, OPTIMIZERS, DTYPES)]
 
+OPTION_RUNS = [f"{name},{dtype}" for name, (dtypes, _) in OPTIONS.items() for dtype in dtypes]
+
 
 def run_hash(case: str, backend: str = "reference") -> str:
     return digest(result(*case.split(","), replicas=REPLICAS, backend=backend))
+
+
+def option_hash(case: str, backend: str = "reference") -> str:
+    name, dtype = case.split(",")
+    settings = {"replicas": REPLICAS, "backend": backend, **OPTIONS[name][1]}
+    return digest(result("noisy_quadratic-130", "adamw", dtype, **settings))
 
 
 def schedule_hash(name: str) -> str:
@@ -41,6 +49,7 @@ def committed() -> dict[str, dict[str, str]]:
 
 def test_the_file_holds_every_case() -> None:
     assert list(committed()["runs"]) == RUNS
+    assert list(committed()["options"]) == OPTION_RUNS
     assert list(committed()["schedules"]) == list(SCHEDULES)
 
 
@@ -55,6 +64,12 @@ def test_a_native_run_has_the_committed_hash(case: str) -> None:
     assert run_hash(case, "cpu") == committed()["runs"][case]
 
 
+@pytest.mark.parametrize("backend", ["reference", *(["cpu"] if em.isas() else [])])
+@pytest.mark.parametrize("case", OPTION_RUNS)
+def test_a_run_with_options_has_the_committed_hash(case: str, backend: str) -> None:
+    assert option_hash(case, backend) == committed()["options"][case]
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_has_the_committed_hash(name: str) -> None:
     assert schedule_hash(name) == committed()["schedules"][name]
@@ -63,6 +78,7 @@ def test_a_schedule_has_the_committed_hash(name: str) -> None:
 if __name__ == "__main__":
     hashes = {
         "runs": {case: run_hash(case) for case in RUNS},
+        "options": {case: option_hash(case) for case in OPTION_RUNS},
         "schedules": {name: schedule_hash(name) for name in SCHEDULES},
     }
     HASHES.write_text(json.dumps(hashes, indent=2) + "\n")

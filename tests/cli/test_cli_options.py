@@ -115,7 +115,7 @@ def test_schedules():
         (lambda: nouns.optimizer("adamw", lr="0.1", decay="no"), "decay must be one of 'per_lr', .* got 'no'"),
         (
             lambda: nouns.problem("scale-invariant", optimum="1"),
-            "scale-invariant has no --optimum; it takes --coordinates, --noise, --init, --batch-size$",
+            "scale-invariant has no --optimum; it takes --coordinates, --noise, --init, --batch-size, --init-std$",
         ),
         (lambda: nouns.problem("random-walk", power=2.0), "random-walk has no --power"),
         (lambda: nouns.problem("random-walk", precondition=1.0), "random-walk has no --precondition"),

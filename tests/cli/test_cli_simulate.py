@@ -163,3 +163,27 @@ def test_wrong_input_exits_two_in_one_sentence(capsys, arguments, message):
     assert err.startswith("ematheory simulate: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_averages_stand_beside_their_prediction(capsys):
+    rates = ("--iterate-average", "0,0.9")
+    printed = json.loads(run(capsys, *SMALL, "--lr", "0.1", *rates, "--json")[1])
+    problem = em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3])
+    for verb, name in ((em.simulate, "simulated"), (em.predict, "predicted")):
+        expected = verb(problem, em.SGD(lr=0.1), steps=20, iterate_average=[0, 0.9]).risk
+        assert printed[name]["observables"]["risk"]["values"] == expected.values.tolist()
+    code, out, _ = run(capsys, *SMALL, "--lr", "0.1", *rates)
+    assert code == 0
+    assert all(word in out for word in ("iterate_average", "0.9", "predicted"))
+
+
+def test_what_a_step_does_besides_has_no_prediction(capsys):
+    chosen = ("--clip-norm", "0.1,1", "--tail-average", "0.5", "--dtype", "float32", "--weights", "bfloat16")
+    printed = json.loads(run(capsys, *SMALL, "--lr", "0.1", *chosen, "--rounding", "stochastic", "--json")[1])
+    expected = em.simulate(
+        em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3]), em.SGD(lr=0.1), steps=20, clip_norm=[0.1, 1.0],
+        tail_average=0.5, dtype="float32", weights="bfloat16", rounding="stochastic", backend="reference",
+    )  # fmt: skip
+    assert printed["simulated"]["observables"]["risk"]["values"] == expected.risk.values.tolist()
+    assert printed["predicted"] is None
+    assert printed["why"].startswith("predict has no tail_average, clip_norm, weights")

@@ -83,6 +83,36 @@ def test_advance(data: Any) -> None:
 
 @SETTINGS
 @given(st.data())
+def test_advance_with_options(data: Any) -> None:
+    draw = data.draw
+    points, replicas, coordinates, steps, averages = (draw(SIZES) for _ in range(5))
+    dtype, at = draw(st.sampled_from(["float64", "float32"])), draw(offsets(steps))
+    drifts, count = draw(st.booleans()), draw(st.sampled_from([3, 3, 3, 2]))
+    copies = max(1, averages) + drifts
+    arguments = {
+        "isa": draw(st.sampled_from(ISAS)),
+        "problem": "noisy_quadratic",
+        "optimizer": "adamw",
+        "state": draw(arrays((count + averages + drifts, points, replicas, coordinates), dtype)),
+        "problem_coefficients": draw(arrays((3, points, coordinates), dtype)),
+        "coefficients": draw(arrays((points, steps, 8), dtype)),
+        "first_step": draw(st.one_of(st.just(3), WHOLE)),
+        "seed": 5,
+        "first_replica": 1,
+        "point_numbers": np.zeros(points, dtype=np.uint32),
+        "snapshots_at": at,
+        "snapshots": draw(arrays((at.size, points * copies, replicas, coordinates), dtype)),
+        "threads": draw(st.sampled_from([1, 2])),
+        "clip_norm": draw(st.one_of(st.none(), arrays((points,), "float64"))),
+        "averaging": draw(arrays((steps, averages, 2), dtype)) if averages else None,
+        "rounding": draw(st.sampled_from(["", "", "nearest", "stochastic", "up"])),
+        "drift": draw(arrays((2, points, coordinates), dtype)) if drifts else None,
+    }
+    outcome(native.advance, arguments)
+
+
+@SETTINGS
+@given(st.data())
 def test_advance_of_coupled_vectors(data: Any) -> None:
     draw = data.draw
     points, replicas, coordinates, steps = (draw(SIZES) for _ in range(4))

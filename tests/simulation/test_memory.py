@@ -64,6 +64,21 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "moments": (quadratic(1000), em.AdamW(lr=0.1), {"steps": 5, "record": EACH, "observables": "second_moment_mean"}),
     "samples": (em.LinearRegression(np.ones(50), batch_size=20), em.SGD(lr=0.01), {"steps": 10, "replicas": 512}),
+    "averages": (
+        quadratic(500), em.AdamW(lr=0.1),
+        {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9, 0.99], "observables": ("risk", "weight_mean")},
+    ),
+    "drift": (
+        em.NoisyQuadratic(curvature=np.ones(500), drift=0.1, init_std=0.1), SGD,
+        {"steps": 40, "record": EACH, "iterate_average": [0.5, 0.9]},
+    ),
+    "starts": (em.RandomWalk(size=2000, init_std=1.0), SGD, {"steps": 2, "replicas": 512}),
+    "a wide start": (em.RandomWalk(size=200_000, init_std=1.0), SGD, {"steps": 1, "replicas": 2}),
+    "clipped": (quadratic(2000), SGD, {"steps": 5, "record": EACH, "clip_norm": [0.5, 1.0]}),
+    "rounded": (
+        quadratic(2000), em.AdamW(lr=0.1),
+        {"steps": 5, "dtype": "float32", "weights": "bfloat16", "rounding": "stochastic"},
+    ),
     "many steps": (quadratic(1), em.AdamW(lr=0.1), {"steps": 50_000, "replicas": 2, "backend": BACKENDS[-1]}),
 }  # fmt: skip
 

@@ -198,6 +198,10 @@ WRONG = {
     "first_column": (5, "first_column is for vectors without samples, got 5"),
     "items": (4, "items are for problems with a data set, got 4 for noisy_quadratic"),
     "snapshots": (np.zeros((3, POINTS, REPLICAS, COORDINATES)), "snapshots must have shape"),
+    "clip_norm": (np.ones(POINTS + 1), r"clip_norm must have shape \(2,\), got \(3,\)"),
+    "averaging": (np.ones((STEPS, 2)), "averaging must have 3 dimensions"),
+    "rounding": ("nearest", "rounding to bfloat16 is of float32 weights"),
+    "drift": (np.ones((2, POINTS, COORDINATES)), r"state must have shape \(4, 2, 3, 37\), got \(3"),
 }
 
 
