@@ -45,7 +45,8 @@ def quotient(numerator: Expression, denominator: Expression, limit: Expression) 
 class NumericFunction:
     """An expression as a NumPy function of keyword arguments, compiled on the first call.
 
-    `arguments` maps symbols to the words that callers use; arrays broadcast. `domain` says in words where it holds.
+    `arguments` maps symbols to the words that callers use; arrays broadcast. `domain` says in words where it holds. A
+    constant is a function of no arguments.
     """
 
     name: str
@@ -55,18 +56,17 @@ class NumericFunction:
 
     def __post_init__(self) -> None:
         if not self.possible(self.expression, self.arguments):
-            left = sorted(map(str, self.expression.free_symbols - set(self.arguments)))
-            raise ValueError(
-                f"{self.name} has no numeric form: {self.expression} contains sums, sequences or the symbols {left}"
-            )
+            left = ", ".join(sorted(map(str, self.expression.free_symbols - set(self.arguments))))
+            why = f"the symbols {left}, which no argument gives" if left else "sums, sequences or several values"
+            raise ValueError(f"{self.name} has no numeric form: {self.expression} contains {why}")
 
     @staticmethod
     def possible(expression: Expression, arguments: Mapping[Any, str]) -> bool:
-        """Whether the expression is a formula in the arguments alone."""
+        """Whether the expression is a formula in the arguments alone, or a constant."""
         opaque = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Limit, sp.core.function.AppliedUndef)
         if isinstance(expression, sp.Tuple):  # not `has`: the branches of a Piecewise are tuples too
             return False
-        return bool(arguments) and expression.free_symbols <= set(arguments) and not expression.has(*opaque)
+        return expression.free_symbols <= set(arguments) and not expression.has(*opaque)
 
     @cached_property
     def words(self) -> dict[str, Any]:
@@ -81,7 +81,8 @@ class NumericFunction:
 
     def check_words(self, values: Mapping[str, Any]) -> None:
         if set(values) != set(self.words):
-            raise TypeError(f"{self.name} takes {', '.join(self.words)}, got {', '.join(values) or 'nothing'}")
+            takes, given = (", ".join(words) or "nothing" for words in (self.words, values))
+            raise TypeError(f"{self.name} takes {takes}, got {given}")
 
     def __call__(self, **values: Any) -> Any:
         """The value: a float for numbers, an array for arrays, which broadcast.

@@ -116,8 +116,19 @@ def test_an_infinity_stands_for_what_no_float_can_hold():
 
 
 def test_a_result_without_numeric_form_says_why():
-    with pytest.raises(ValueError, match="n"):
+    with pytest.raises(ValueError, match="contains the symbols n, which no argument gives"):
         small(arguments={a: "factor"}).function()
+    with pytest.raises(ValueError, match="contains sums"):
+        NumericFunction("total", sp.Sum(n, (n, 1, 3)))
+
+
+def test_a_constant_is_a_function_of_no_arguments():
+    grows_from = derive("bfloat16-decay").function("grows_from")
+    assert grows_from() == 2**-8
+    assert isinstance(grows_from(), float)
+    with pytest.raises(TypeError, match="takes nothing, got lr"):
+        grows_from(lr=1.0)
+    assert derive("muon-bound").function()() == pytest.approx(1.2024, abs=1e-4)
 
 
 def test_text_says_checked_only_for_what_passed():
