@@ -183,7 +183,10 @@ def momentum_oscillation() -> Derivation:
             "envelope_steps": lambda point: -1 / mpmath.log(abs(upper_pole(point))),
         },
         source="THEORY.md, M1; torch.optim.SGD with dampening 0",
-        arguments={rate: "decay_per_step", loss: "one_minus_momentum"},
+        arguments={
+            rate: "decay_per_step", loss: "one_minus_momentum", t: "steps", eta: "lr", kept: "root_of_momentum",
+            angle: "pole_angle",
+        },
         corrects="that a larger λ always forgets faster: beyond ηλ = (1 − √μ)² only μ sets how fast",
     )  # fmt: skip
 
