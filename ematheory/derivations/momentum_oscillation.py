@@ -171,7 +171,7 @@ def momentum_oscillation() -> Derivation:
         assumptions=Assumptions(
             (
                 integer(t, most=6), positive(eta), between(loss, 0, 1), between(rate, 0, 4), between(kept, 0, 1),
-                between(angle, 0, 3), real(w), real(m),
+                between(angle, 0, sp.pi, sampled=(0, 3)), real(w), real(m),
             ),
             (sp.Gt(rate, sp.expand(low)), sp.Lt(rate, sp.expand(high))),
         ),

@@ -72,8 +72,7 @@ def timescale_of(optimizer: Optimizer) -> float | None:
     closed = derive("momentum-nesterov" if optimizer.nesterov else "momentum-l2").function("slow_pole_gap")
     momentum: Any = optimizer.momentum
     try:
-        with np.errstate(invalid="ignore"):
-            gap = float(closed(decay_per_step=product(optimizer), one_minus_momentum=1 - momentum))
+        gap = float(closed(decay_per_step=product(optimizer), one_minus_momentum=1 - momentum))
     except ValueError:
         # Its rates are no real numbers there: the weight oscillates.
         return None
