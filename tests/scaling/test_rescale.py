@@ -247,6 +247,15 @@ def test_a_fitted_power_law_gives_an_interval():
     assert "0.527 ± 0.084, one standard error at most" in found.derivation
 
 
+def test_what_power_lines_says_of_the_width_can_be_done():
+    wider = {"width": 2.0, "parameters": 4e5}
+    base = em.Recipe(lr=1e-3, weight_decay=0.1, batch_size=256, dataset_size=1e6, parameters=1e5)
+    alone = em.rescale(base, preset="power-lines", **wider)
+    (said,) = re.findall(r"keep=\((.*?)\)", str(alone))
+    found = em.rescale(base, keep=[name.strip(" '") for name in said.split(",")], **wider)
+    assert (alone.recipe.lr, found.recipe.lr) == (1e-3, 5e-4)
+
+
 def test_numbers_in_latex():
     assert [latex_number(value) for value in (0.05, 123456.0, 1.25e-5)] == [
         "0.05", r"1.235 \times 10^{5}", r"1.25 \times 10^{-5}",
