@@ -123,6 +123,9 @@ def recipe_in(path: Path, name: str | None = None) -> Recipe:
     """The recipe in a TOML file; see `Recipe.from_toml`."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        said = f"{error.strerror}; a recipe is read from the path of a TOML file, not from its text"
+        raise type(error)(error.errno, said, error.filename) from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is no TOML: {error}") from None
     entries = given.get("recipe", [given])

@@ -178,6 +178,8 @@ def test_one_of_several_recipes_from_toml(tmp_path: Path) -> None:
         em.Recipe.from_toml(path)
     with pytest.raises(ValueError, match="must be one of 'a', 'b', got 'c'"):
         em.Recipe.from_toml(path, "c")
+    with pytest.raises(FileNotFoundError, match=r"from the path of a TOML file, not from its text: 'lr = 1'"):
+        em.Recipe.from_toml("lr = 1")
 
 
 @pytest.mark.parametrize(

@@ -289,14 +289,19 @@ def test_latex_and_words():
         ({"keep": ["lr"], "width": -1.0}, "width must be finite and > 0"),
         ({"keep": ["sgd_drift", "lr"], "batch_size": 16}, "would become"),
         ({"preset": "power-lines", "width": 2.0}, "give parameters= too"),
+        ({"keep": ["lr"], "batchsize": 512}, "did you mean 'batch_size'?"),
+        ({"keep": ["lr"], "batch_size": [1, 2]}, r"batch_size must be one number, got \[1, 2\]"),
+        ({"keep": ["lr"], "batch_size": "x"}, "batch_size must be one number, got 'x'"),
     ],
 )
 def test_wrong_input(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         em.rescale(BASE, **arguments)
 
 
 def test_recipes_that_cannot_be_rescaled():
+    with pytest.raises(TypeError, match=r"recipe must be one such as Recipe\(.*\), got 5"):
+        em.rescale(5, batch_size=2, keep="lr")
     with pytest.raises(TypeError, match="one recipe"):
         em.rescale(em.Recipe(lr=[1e-3, 1e-2], weight_decay=0.1, batch_size=1, dataset_size=10), batch_size=2, keep="lr")
     plain = em.Recipe(lr=1e-3, weight_decay=0.0, batch_size=1, dataset_size=10)
