@@ -155,8 +155,8 @@ def recipe_of(name: str, entry: Mapping[str, Any]) -> Recipe:
     fields = dict(entry)
     if isinstance(entry["weight_decay"], str):
         raise ValueError(
-            f"recipe {name!r}: weight_decay = {entry['weight_decay']!r} is a formula, not a number: its decay per step "
-            "is no constant times the learning rate, so one timescale does not describe it"
+            f"recipe {name!r}: weight_decay = {entry['weight_decay']!r} is a formula, not a number: a recipe has "
+            "PyTorch's λ, whose decay per step is a number times the learning rate"
         )
     if "schedule" not in entry:
         raise ValueError(f"recipe {name!r} has no schedule; give one, {{ kind = 'constant' }} if it is constant")

@@ -19,7 +19,7 @@ from ematheory.published_recipes import Piece, Pieces, described, published, rec
 BASE = {"lr": 3e-4, "weight_decay": 0.1, "batch_size": 4e6, "dataset_size": 2e12}
 ENTRY = {**BASE, "parameters": 7e9, "schedule": {"kind": "cosine", "final": 0.1}}
 # A formula for its decay: no single λ.
-INEXPRESSIBLE = {"PaLM 540B": "weight_decay = 'lr\\*\\*2' is a formula"}
+INEXPRESSIBLE = {"PaLM 540B": r"weight_decay = 'lr\*\*2' is a formula, not a number: a recipe has PyTorch's λ"}
 
 
 def test_steps_follow_from_batch_data_and_epochs() -> None:
