@@ -214,5 +214,5 @@ def convention(framework: str) -> Convention:
         return CONVENTIONS[framework]
     short = [name for name in CONVENTIONS if name.split(".")[0] == framework]
     if len(short) != 1:
-        check_choice("framework", framework, short or CONVENTIONS)
+        check_choice("framework", framework, short or CONVENTIONS, [name.split(".")[0] for name in CONVENTIONS])
     return CONVENTIONS[short[0]]

@@ -123,6 +123,9 @@ def recipe_in(path: Path, name: str | None = None) -> Recipe:
     """The recipe in a TOML file; see `Recipe.from_toml`."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        said = f"{error.strerror}; a recipe is read from the path of a TOML file, not from its text"
+        raise type(error)(error.errno, said, error.filename) from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is no TOML: {error}") from None
     entries = given.get("recipe", [given])
@@ -152,8 +155,8 @@ def recipe_of(name: str, entry: Mapping[str, Any]) -> Recipe:
     fields = dict(entry)
     if isinstance(entry["weight_decay"], str):
         raise ValueError(
-            f"recipe {name!r}: weight_decay = {entry['weight_decay']!r} is a formula, not a number: its decay per step "
-            "is no constant times the learning rate, so one timescale does not describe it"
+            f"recipe {name!r}: weight_decay = {entry['weight_decay']!r} is a formula, not a number: a recipe has "
+            "PyTorch's λ, whose decay per step is a number times the learning rate"
         )
     if "schedule" not in entry:
         raise ValueError(f"recipe {name!r} has no schedule; give one, {{ kind = 'constant' }} if it is constant")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from numbers import Real
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -62,19 +64,46 @@ def check_values(name: str, value: Any, allowed: Interval) -> None:
         raise ValueError(f"{name}{position} must be {allowed}, got {values[wrong][0]}")
 
 
-def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
-    """Raise `ValueError` listing the allowed words when `value` is not one of them."""
+def check_choice(name: str, value: str, allowed: Iterable[str], also: Iterable[str] = ()) -> None:
+    """Raise `ValueError` listing the allowed words, and the one that was probably meant, when `value` is none of them.
+
+    `also` are other words for them, which are not listed but may have been meant.
+
+    >>> check_choice("colour", "gren", ("red", "green"))
+    Traceback (most recent call last):
+    ValueError: colour must be one of 'red', 'green', got 'gren'; did you mean 'green'?
+    """
     known = tuple(allowed)
     if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        listed = ", ".join(map(repr, known))
+        raise ValueError(f"{name} must be one of {listed}, got {value!r}{probably_meant(value, (*known, *also))}")
 
 
-def check_kind(name: str, value: Any, kind: type[Any], example: str) -> None:
+def probably_meant(value: object, known: Iterable[str]) -> str:
+    """``; did you mean 'green'?`` where one of the known words is close to `value`, whatever its case; else nothing."""
+    if not isinstance(value, str):
+        return ""
+    words = {word.lower(): word for word in known}
+    near = get_close_matches(value.lower(), list(words), n=1)
+    return f"; did you mean {words[near[0]]!r}?" if near else ""
+
+
+ORDER = "; the problem comes first, then the optimizer"
+
+
+def check_kind(name: str, value: Any, kind: type[Any], example: str, hint: str = ORDER) -> None:
     """Raise `TypeError` when `value` is not a `kind`, as when the arguments of a verb are swapped."""
     if not isinstance(value, kind):
-        raise TypeError(
-            f"{name} must be one such as {example}, got {value!r}; the problem comes first, then the optimizer"
-        )
+        raise TypeError(f"{name} must be one such as {example}, got {value!r}{hint}")
+
+
+def check_number(name: str, value: Any, allowed: Interval) -> float:
+    """One number as a float. Raises `TypeError` for what is none, `ValueError` for one outside `allowed`."""
+    scalar = getattr(value, "shape", None) == () and np.asarray(value).dtype.kind in "iuf"
+    if isinstance(value, bool) or not (scalar or isinstance(value, Real)):
+        raise TypeError(f"{name} must be one number, got {value!r}")
+    check_values(name, value, allowed)
+    return float(value)
 
 
 def check_whole(name: str, value: Any, allowed: Interval) -> int:

@@ -101,6 +101,7 @@ def translate(
         return of_recipe(given, to, source, lr, schedule, steps)
     there, here = convention(to), convention(source)
     decay = as_number_array("weight_decay", given)
+    check_some("weight_decay", decay)
     check_values("weight_decay", decay, NON_NEGATIVE)
     if here == there:
         return same(here, decay, lr)
@@ -125,6 +126,12 @@ def same(here: Convention, decay: FloatArray, lr: Any) -> Translation:
     rate: Any = np.nan if lr is None else number_or_array(as_number_array("lr", lr))
     taken: Any = np.nan if lr is None or here.multiplies in NO_LAMBDA else here.decay_per_step(kept, np.max(rate))
     return Translation(here, here, kept, rate, taken, ())
+
+
+def check_some(name: str, values: FloatArray) -> None:
+    """Raise `ValueError` for an array without values."""
+    if values.size == 0:
+        raise ValueError(f"{name} must be a number, or an array with one value per step, got no value")
 
 
 def number_or_array(values: FloatArray) -> Any:
@@ -156,6 +163,7 @@ class Rates:
         if lr is None:
             raise ValueError("give lr=, the peak rate, or the rates of all steps: λ is multiplied by it on one side")
         rates = as_number_array("lr", lr)
+        check_some("lr", rates)
         check_values("lr", rates, NON_NEGATIVE if rates.ndim else POSITIVE)
         if rates.ndim:
             if schedule is not None or steps is not None:

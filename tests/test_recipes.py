@@ -19,7 +19,7 @@ from ematheory.published_recipes import Piece, Pieces, described, published, rec
 BASE = {"lr": 3e-4, "weight_decay": 0.1, "batch_size": 4e6, "dataset_size": 2e12}
 ENTRY = {**BASE, "parameters": 7e9, "schedule": {"kind": "cosine", "final": 0.1}}
 # A formula for its decay: no single λ.
-INEXPRESSIBLE = {"PaLM 540B": "weight_decay = 'lr\\*\\*2' is a formula"}
+INEXPRESSIBLE = {"PaLM 540B": r"weight_decay = 'lr\*\*2' is a formula, not a number: a recipe has PyTorch's λ"}
 
 
 def test_steps_follow_from_batch_data_and_epochs() -> None:
@@ -178,6 +178,8 @@ def test_one_of_several_recipes_from_toml(tmp_path: Path) -> None:
         em.Recipe.from_toml(path)
     with pytest.raises(ValueError, match="must be one of 'a', 'b', got 'c'"):
         em.Recipe.from_toml(path, "c")
+    with pytest.raises(FileNotFoundError, match=r"from the path of a TOML file, not from its text: 'lr = 1'"):
+        em.Recipe.from_toml("lr = 1")
 
 
 @pytest.mark.parametrize(

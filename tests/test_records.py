@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import xarray as xr
 import ematheory as em
 from ematheory.recording import check_steps, every, recorded_steps
 from ematheory.records import (
+    POSITIVE,
     Interval,
     as_field,
     as_vector,
     check_choice,
+    check_number,
     check_values,
     flattened,
     grid,
@@ -88,6 +91,23 @@ def test_an_error_says_what_is_allowed_and_what_was_seen(
 def test_an_unknown_word_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="colour must be one of 'red', 'green', got 'blue'"):
         check_choice("colour", "blue", ("red", "green"))
+    for given, also, meant in (("Gren", (), "green"), ("scarlett", ("scarlet",), "scarlet")):
+        with pytest.raises(ValueError, match=f"got '{given}'; did you mean '{meant}'\\?$"):
+            check_choice("colour", given, ("red", "green"), also)
+    with pytest.raises(ValueError, match=r"got 5$"):
+        check_choice("colour", 5, ("red", "green"))
+
+
+@pytest.mark.parametrize("number", [2, 2.0, Fraction(2), np.float32(2), np.int64(2), np.array(2)])
+def test_one_number_is_a_float(number) -> None:
+    assert check_number("x", number, POSITIVE) == 2
+    assert isinstance(check_number("x", number, POSITIVE), float)
+
+
+@pytest.mark.parametrize("given", ["2", [2], np.ones(1), None, True, 2j, np.array("2"), {}])
+def test_what_is_not_one_number_is_said(given) -> None:
+    with pytest.raises(TypeError, match="x must be one number, got"):
+        check_number("x", given, POSITIVE)
 
 
 def test_equality_is_by_value_and_hashes_agree() -> None:

@@ -116,6 +116,12 @@ def test_wrong_input():
         em.translate(-0.1, "paper", lr=1e-3)
     with pytest.raises(ValueError, match="lr must be finite and > 0"):
         em.translate(0.1, "paper", lr=0.0)
+    with pytest.raises(ValueError, match=r"weight_decay must be a number, or .*, got no value"):
+        em.translate([], "composer", lr=[])
+    with pytest.raises(ValueError, match=r"lr must be a number, or .*, got no value"):
+        em.translate(0.1, "composer", lr=[])
+    with pytest.raises(ValueError, match="got 'compose'; did you mean 'composer'"):
+        em.translate(0.1, "compose", lr=0.1)
     with pytest.raises(ValueError, match="give lr="):
         em.translate(0.1, "paper")
     with pytest.raises(ValueError, match="decay per step must be below 1"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib import import_module
 
+from ..records import probably_meant
 from .claim import Claim
 
 # Each paper's key, which is also its module here, and its title.
@@ -47,7 +47,7 @@ def find(*names: str) -> tuple[Claim, ...]:
 def check_names(names: Iterable[str], claims: Iterable[Claim]) -> None:
     known = [*PAPERS, *(claim.id for claim in claims)]
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"claims and papers are words, one by one, such as 'wang2025', 'C01'; got {name!r}")
         if name not in known:
-            near = get_close_matches(name.lower(), [word.lower() for word in known], n=1)
-            meant = next((f"; did you mean {word!r}?" for word in known if [word.lower()] == near), "")
-            raise ValueError(f"no claim or paper {name!r}; known are {', '.join(known)}{meant}")
+            raise ValueError(f"no claim or paper {name!r}; known are {', '.join(known)}{probably_meant(name, known)}")

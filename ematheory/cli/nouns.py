@@ -161,10 +161,14 @@ def schedule(name: str | None, **fields: Any) -> Schedule | None:
 
 
 def refuse_unknown(what: str, chosen: Mapping[str, Any], takes: Sequence[str]) -> None:
+    from ..records import probably_meant
+
     for name in chosen:
         if name not in takes:
-            allowed = ", ".join(f"--{option(key)}" for key in takes)
-            raise ValueError(f"{what} has no --{option(name)}; it takes {allowed}")
+            written, allowed = f"--{option(name)}", [f"--{option(key)}" for key in takes]
+            raise ValueError(
+                f"{what} has no {written}; it takes {', '.join(allowed)}{probably_meant(written, allowed)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

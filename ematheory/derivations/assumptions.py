@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -57,6 +57,22 @@ class Domain:
             return top - reach, top
         bottom = evaluate(low, point)
         return bottom, bottom + reach if high == sp.oo else evaluate(high, point)
+
+    def bounds(self) -> str:
+        """The ends in words: "above 0 and below 1", for an integer "at least 1"."""
+        least, most = ("at least", "at most") if self.integer else ("above", "below")
+        low = [] if self.low == -sp.oo else [f"{least} {self.low}"]
+        return " and ".join(low if self.high == sp.oo else [*low, f"{most} {self.high}"])
+
+    def renamed(self, names: Mapping[Any, Any]) -> Domain:
+        """Other symbols in place of its own."""
+        low, high = (end.xreplace(names) for end in (self.low, self.high))
+        return replace(self, symbol=names.get(self.symbol, self.symbol), low=low, high=high)
+
+    def within(self, symbols: set[Any]) -> Domain:
+        """The domain as far as these symbols alone say: without an end that others stand in."""
+        low = self.low if self.low.free_symbols <= symbols else -sp.oo
+        return replace(self, low=low, high=self.high if self.high.free_symbols <= symbols else sp.oo)
 
     def words(self) -> str:
         sequence = isinstance(self.symbol, UndefinedFunction)
@@ -130,15 +146,24 @@ class Assumptions:
 
     def allow(self, point: dict[Any, Any]) -> bool:
         """Whether a point of some symbols satisfies every domain and relation that concerns only those."""
-        for domain in self.domains:
-            if domain.symbol in point and {domain.symbol, *domain.low.free_symbols, *domain.high.free_symbols} <= set(
-                point
-            ):
-                low, high = (x if x.is_infinite else evaluate(x, point) for x in (domain.low, domain.high))
-                value = point[domain.symbol]
-                if not (low <= value <= high if domain.integer else low < value < high):
-                    return False
-        return all(holds(r, point) for r in self.relations if r.free_symbols <= set(point))
+        concerned = self.concerning(set(point))
+        for domain in concerned.domains:
+            low, high = (x if x.is_infinite else evaluate(x, point) for x in (domain.low, domain.high))
+            value = point[domain.symbol]
+            if not (low <= value <= high if domain.integer else low < value < high):
+                return False
+        return all(holds(r, point) for r in concerned.relations)
+
+    def concerning(self, symbols: set[Any]) -> Assumptions:
+        """What concerns these symbols alone: their domains, without an end in other symbols, and relations."""
+        known = tuple(domain.within(symbols) for domain in self.domains if domain.symbol in symbols)
+        return Assumptions(known, tuple(r for r in self.relations if r.free_symbols <= symbols))
+
+    def renamed(self, names: Mapping[Any, Any]) -> Assumptions:
+        """Other symbols in place of these."""
+        return Assumptions(
+            tuple(domain.renamed(names) for domain in self.domains), tuple(r.xreplace(names) for r in self.relations)
+        )
 
     def draw(self, generator: random.Random, seed: str) -> dict[Any, Any] | None:
         point: dict[Any, Any] = {}

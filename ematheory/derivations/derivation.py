@@ -245,18 +245,9 @@ class Derivation:
         known = self.__dict__.setdefault("_functions", {})
         if name not in known:
             form = self.numeric_form(name)
-            known[name] = NumericFunction(f"{self.name}.{name}", form, dict(self.arguments), self.domain_of(form))
+            assumed = self.assumptions.covering([form]).concerning(set(form.free_symbols))
+            known[name] = NumericFunction(f"{self.name}.{name}", form, dict(self.arguments), assumed)
         return known[name]  # type: ignore[no-any-return]
-
-    def domain_of(self, form: Expression) -> str:
-        """The domains of a form's arguments and the relations among them, by the words that callers use."""
-        given = self.assumptions
-        words = [
-            replace(d, symbol=self.arguments[d.symbol]).words()
-            for d in given.domains
-            if d.symbol in form.free_symbols & set(self.arguments)
-        ]
-        return "; ".join([*words, *(str(r) for r in given.relations if r.free_symbols <= set(self.arguments))])
 
     def numeric_form(self, name: str) -> Expression:
         return substitute(self.result_equation(name).rhs, self.definitions)

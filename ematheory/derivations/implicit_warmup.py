@@ -110,7 +110,7 @@ def implicit_warmup() -> Derivation:
         assumptions=Assumptions(
             (
                 integer(t, most=5), integer(T, most=200), positive(eta), between(a, 0, 1), between(rate, 0, 1),
-                between(width, 1, 64), real(w), real(u),
+                between(width, 1, sp.oo, sampled=(1, 64)), real(w), real(u),
             )
         ),
         steps=steps(),

@@ -492,7 +492,7 @@ def lion_random_walk() -> Derivation:
             "correlation": correlation_at,
         },
         source="R4; published form: Kosson et al., arXiv 2305.17212; the arcsine law is Sheppard's",
-        arguments={forget: "one_minus_beta1", forget2: "one_minus_beta2", lag: "lag"},
+        arguments={forget: "one_minus_beta1", forget2: "one_minus_beta2", lag: "lag", correlated: "correlation"},
         corrects="the published ‖w‖ = √(ηC/(πλD)) for Lion: it is the linearised sign, and too small",
     )  # fmt: skip
 

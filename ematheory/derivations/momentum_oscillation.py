@@ -171,7 +171,7 @@ def momentum_oscillation() -> Derivation:
         assumptions=Assumptions(
             (
                 integer(t, most=6), positive(eta), between(loss, 0, 1), between(rate, 0, 4), between(kept, 0, 1),
-                between(angle, 0, 3), real(w), real(m),
+                between(angle, 0, sp.pi, sampled=(0, 3)), real(w), real(m),
             ),
             (sp.Gt(rate, sp.expand(low)), sp.Lt(rate, sp.expand(high))),
         ),
@@ -183,7 +183,10 @@ def momentum_oscillation() -> Derivation:
             "envelope_steps": lambda point: -1 / mpmath.log(abs(upper_pole(point))),
         },
         source="THEORY.md, M1; torch.optim.SGD with dampening 0",
-        arguments={rate: "decay_per_step", loss: "one_minus_momentum"},
+        arguments={
+            rate: "decay_per_step", loss: "one_minus_momentum", t: "steps", eta: "lr", kept: "root_of_momentum",
+            angle: "pole_angle",
+        },
         corrects="that a larger λ always forgets faster: beyond ηλ = (1 − √μ)² only μ sets how fast",
     )  # fmt: skip
 

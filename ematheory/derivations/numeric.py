@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import mpmath
 import numpy as np
 import scipy.special
 import sympy as sp
 
+from .argument_domains import ArgumentDomains, points
+from .assumptions import Assumptions
 from .equations import Expression
 from .evaluation import DIGITS, as_real, evaluate
 from .hyperbolic import shortfall_in_floats
@@ -45,33 +47,39 @@ def quotient(numerator: Expression, denominator: Expression, limit: Expression) 
 class NumericFunction:
     """An expression as a NumPy function of keyword arguments, compiled on the first call.
 
-    `arguments` maps symbols to the words that callers use; arrays broadcast. `domain` says in words where it holds.
+    `arguments` maps symbols to the words that callers use; arrays broadcast. `assumptions` are those about its symbols
+    alone. A constant is a function of no arguments.
     """
 
     name: str
     expression: Expression
     arguments: Mapping[Any, str] = field(default_factory=dict)
-    domain: str = ""
+    assumptions: Assumptions = Assumptions()
 
     def __post_init__(self) -> None:
         if not self.possible(self.expression, self.arguments):
-            left = sorted(map(str, self.expression.free_symbols - set(self.arguments)))
-            raise ValueError(
-                f"{self.name} has no numeric form: {self.expression} contains sums, sequences or the symbols {left}"
-            )
+            left = ", ".join(sorted(map(str, self.expression.free_symbols - set(self.arguments))))
+            why = f"the symbols {left}, which no argument gives" if left else "sums, sequences or several values"
+            raise ValueError(f"{self.name} has no numeric form: {self.expression} contains {why}")
 
     @staticmethod
     def possible(expression: Expression, arguments: Mapping[Any, str]) -> bool:
-        """Whether the expression is a formula in the arguments alone."""
+        """Whether the expression is a formula in the arguments alone, or a constant."""
         opaque = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.Limit, sp.core.function.AppliedUndef)
         if isinstance(expression, sp.Tuple):  # not `has`: the branches of a Piecewise are tuples too
             return False
-        return bool(arguments) and expression.free_symbols <= set(arguments) and not expression.has(*opaque)
+        return expression.free_symbols <= set(arguments) and not expression.has(*opaque)
 
     @cached_property
     def words(self) -> dict[str, Any]:
         """The keyword of each argument that the expression contains."""
         return {word: symbol for symbol, word in self.arguments.items() if symbol in self.expression.free_symbols}
+
+    @cached_property
+    def domains(self) -> ArgumentDomains:
+        """Where the derivation holds, by the words that callers use."""
+        names = {symbol: sp.Symbol(word, real=True) for word, symbol in self.words.items()}
+        return ArgumentDomains(self.assumptions.renamed(names))
 
     @cached_property
     def compiled(self) -> Callable[..., Any]:
@@ -81,32 +89,37 @@ class NumericFunction:
 
     def check_words(self, values: Mapping[str, Any]) -> None:
         if set(values) != set(self.words):
-            raise TypeError(f"{self.name} takes {', '.join(self.words)}, got {', '.join(values) or 'nothing'}")
+            takes, given = (", ".join(words) or "nothing" for words in (self.words, values))
+            raise TypeError(f"{self.name} takes {takes}, got {given}")
 
     def __call__(self, **values: Any) -> Any:
-        """The value: a float for numbers, an array for arrays, which broadcast.
+        """The value: a float for numbers, an array for arrays, which broadcast; NaN where NaN went in.
 
-        Raises `TypeError` for other words, and `ValueError` where there is no value, outside the derivation's domain.
+        Raises `TypeError` for other words, and `ValueError` outside the derivation's domain. The ends of an open domain
+        are allowed where the value there is finite (decay 0, or no momentum); a number of steps need not be whole.
         """
         self.check_words(values)
-        arrays = [np.asarray(values[word], dtype=np.float64) for word in self.words]
-        # NumPy evaluates every branch of a Piecewise; a root of a negative number in one not taken is no news.
-        untaken: Literal["ignore"] | None = "ignore" if self.expression.has(sp.Piecewise) else None
-        with np.errstate(under="ignore", invalid=untaken, divide=untaken):
-            found = np.asarray(self.compiled(*arrays), dtype=np.float64)
-        found = np.broadcast_to(found, np.broadcast_shapes(found.shape, *(a.shape for a in arrays)))
-        self.check_values(found, np.broadcast_arrays(*arrays))
+        arrays = {word: np.asarray(values[word], dtype=np.float64) for word in self.words}
+        self.domains.check(self.name, arrays)
+        # An end of the domain, or a branch of a Piecewise not taken, may divide by 0: what is lost there is looked for.
+        with np.errstate(under="ignore", invalid="ignore", divide="ignore"):
+            found = np.asarray(self.compiled(*arrays.values()), dtype=np.float64)
+        found = np.broadcast_to(found, np.broadcast_shapes(found.shape, *(a.shape for a in arrays.values())))
+        if not np.all(np.isfinite(found)):
+            self.check_lost(found, arrays)
         return float(found) if found.ndim == 0 else found
 
-    def check_values(self, found: Any, arrays: Sequence[Any]) -> None:
-        """Raise `ValueError` at the first NaN that no NaN went into."""
-        lost = np.isnan(found) & ~np.any(np.isnan(arrays), axis=0)
-        if lost.any():
-            first = np.flatnonzero(lost)[0]
-            seen = ", ".join(f"{word} = {x.flat[first]:g}" for word, x in zip(self.words, arrays, strict=True))
-            raise ValueError(
-                f"{self.name} has no value at {seen}" + (f"; it needs {self.domain}" if self.domain else "")
-            )
+    def check_lost(self, found: Any, arrays: Mapping[str, Any]) -> None:
+        """Raise `ValueError` at the first NaN that no NaN went into, and at the first infinity at a domain's end."""
+        given = np.any([np.isnan(a) for a in np.broadcast_arrays(found, *arrays.values())[1:]], axis=0)
+        lost = next(points(arrays, np.isnan(found) & ~given), None)
+        if lost is None:
+            at_end = self.domains.failing(arrays, limits=True, where=np.isinf(found))
+            lost = None if at_end is None else at_end[1]
+        if lost is not None:
+            seen = ", ".join(f"{word} = {value:g}" for word, value in lost.items())
+            needs = f"; it needs {self.domains}" if str(self.domains) else ""
+            raise ValueError(f"{self.name} has no value at {seen}{needs}")
 
     def oracle(self, **values: Any) -> Any:
         """The value to 60 digits at exactly the given numbers."""

@@ -75,6 +75,12 @@ def steps() -> tuple[Step, ...]:
             ),
         ),
         Step(
+            "norm by the decay per step",
+            Equation(moments[0], eta**2 * count * (2 - forget) / (share * (2 * (2 - forget) - forget * share))),
+            "and for a given ρ one for its square, in which σ̃ no longer stands",
+            Identity(uses=("second moments",), where={noise: count * size**2 / norm**2}),
+        ),
+        Step(
             "versine",
             Equation(1 - expectation(new[0] * w) / moments[0], turned),
             "1 − cos of the angle between w and the next w",
@@ -103,7 +109,7 @@ def steps() -> tuple[Step, ...]:
 
 
 def at_rest(point: Point) -> tuple[Number, Number]:
-    """‖w‖³ and 1 − cos at rest, from Adam's own responses to one gradient, summed over all past ones."""
+    """‖w‖² and 1 − cos at rest, from Adam's own responses to one gradient, summed over all past ones."""
     lr, held_root = as_real(point[eta]), as_real(point[size]) / as_real(point[norm])
     record = RECORD.substituted(beta1=1 - as_real(point[forget]), beta2=as_real(1) / 2, eps=as_real(0))
     held = namespace(x.numbers, held_root)
@@ -117,7 +123,7 @@ def at_rest(point: Point) -> tuple[Number, Number]:
     whole = mpmath.fsum(p * p for p in seen)
     # ‖w‖² = whole·‖g‖² with ‖g‖² = Cσ̃²/‖w‖².
     spread = whole * as_real(point[count]) * held_root**2
-    return spread * as_real(point[norm]), 1 - mpmath.fsum(p * q for p, q in pairwise(seen)) / whole
+    return spread, 1 - mpmath.fsum(p * q for p, q in pairwise(seen)) / whole
 
 
 def scale_invariant_adam() -> Derivation:
@@ -140,12 +146,14 @@ def scale_invariant_adam() -> Derivation:
         ),
         definitions={lam: share * root / eta},
         steps=steps(),
-        results={"weight_norm_3": "norm", "versine": "versine"},
+        results={"weight_norm_3": "norm", "weight_norm_2": "norm by the decay per step", "versine": "versine"},
         brute_force={
-            "weight_norm_3": lambda point: at_rest(point)[0], "versine": lambda point: at_rest(point)[1],
+            "weight_norm_3": lambda point: at_rest(point)[0] * as_real(point[norm]),
+            "weight_norm_2": lambda point: at_rest(point)[0],
+            "versine": lambda point: at_rest(point)[1],
         },
         source="Kosson et al., arXiv 2305.17212; THEORY.md, section 4",
-        arguments={share: "decay_per_step", forget: "one_minus_beta1"},
+        arguments={share: "decay_per_step", forget: "one_minus_beta1", eta: "lr", count: "coordinates"},
         corrects="that L2 in Adam gives AdamW's balanced rotation: with L2 it depends on the gradients' scale",
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..optimizers import SGD, Optimizer
 from ..optimizers.optimizer import SymbolicTime
 from ..problems import Problem
 from ..recording import check_steps
-from ..records import VALUE_DIMS, check_choice
+from ..records import FINITE, VALUE_DIMS, check_choice, check_number
 from ..schedules import Schedule
 from ..typing import FloatArray
 from .prediction import check_supported, predict
@@ -72,8 +72,7 @@ def timescale_of(optimizer: Optimizer) -> float | None:
     closed = derive("momentum-nesterov" if optimizer.nesterov else "momentum-l2").function("slow_pole_gap")
     momentum: Any = optimizer.momentum
     try:
-        with np.errstate(invalid="ignore"):
-            gap = float(closed(decay_per_step=product(optimizer), one_minus_momentum=1 - momentum))
+        gap = float(closed(decay_per_step=product(optimizer), one_minus_momentum=1 - momentum))
     except ValueError:
         # Its rates are no real numbers there: the weight oscillates.
         return None
@@ -192,8 +191,9 @@ def best_hyperparameters(
 
     Raises
     ------
-    ValueError : an unknown name, two names that both set λ, a timescale of an optimizer that has none, bounds that are
-        not 0 < low < high, records with sweep axes, no point that converges, and as `predict` does.
+    TypeError : an `over` or bounds of another shape.
+    ValueError : an unknown name, one given twice, two names that both set λ, a timescale of an optimizer that has none,
+        bounds that are not 0 < low < high, records with sweep axes, no point that converges, and as `predict` does.
 
     Example
     -------
@@ -334,9 +334,7 @@ def checked_bounds(
     over: Sequence[str] | Mapping[str, tuple[float, float]],
     steps: int | None,
 ) -> dict[str, tuple[float, float]]:
-    names = [over] if isinstance(over, str) else list(over)
-    if not 1 <= len(names) <= 2:
-        raise ValueError(f"over must be one or two hyperparameters, got {names}")
+    names = names_in(over)
     for record in (problem, optimizer):
         for name, value in record.field_values().items():
             if isinstance(value, xr.DataArray) and set(value.dims) - set(VALUE_DIMS):
@@ -347,11 +345,31 @@ def checked_bounds(
     check_timescales(optimizer, names, steps)
     shortest, longest = BOUNDS["timescale"]
     default = {**BOUNDS, **({SHARE: (shortest / steps, longest / steps)} if steps is not None else {})}
-    bounds: dict[str, Any] = {name: tuple(over[name]) if isinstance(over, Mapping) else default[name] for name in names}
-    for name, (low, high) in bounds.items():
-        if not 0 < low < high < np.inf:
-            raise ValueError(f"bounds of {name} must be 0 < low < high, got {(low, high)}")
-    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+    given = over if isinstance(over, Mapping) else default
+    return {name: ends_of(name, given[name]) for name in names}
+
+
+def names_in(over: Any) -> list[str]:
+    """The hyperparameters to search, one or two different ones."""
+    if not isinstance(over, Iterable):
+        raise TypeError(
+            f"over must be one or two names such as 'lr', or a mapping of them to (low, high), got {over!r}"
+        )
+    names = [over] if isinstance(over, str) else list(over)
+    if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
+        raise ValueError(f"over must be one or two different hyperparameters, got {names}")
+    return names
+
+
+def ends_of(name: str, bounds: Any) -> tuple[float, float]:
+    """The bounds of a search, checked."""
+    pair = tuple(bounds) if isinstance(bounds, Iterable) else ()
+    if len(pair) != 2:
+        raise TypeError(f"bounds of {name} must be a pair (low, high), got {bounds!r}")
+    low, high = (check_number(f"bounds of {name}", each, FINITE) for each in pair)
+    if not 0 < low < high:
+        raise ValueError(f"bounds of {name} must be 0 < low < high, got {(low, high)}")
+    return low, high
 
 
 def check_timescales(optimizer: Optimizer, names: Sequence[str], steps: int | None) -> None:

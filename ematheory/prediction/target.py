@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..optimizers import Optimizer
 from ..problems import Problem
-from ..records import POSITIVE, check_choice, check_values, check_whole
+from ..records import POSITIVE, check_choice, check_kind, check_number, check_whole
 from ..schedules import Schedule
 from .observables import EXPECTATIONS, PER_COORDINATE
 from .prediction import predict
@@ -53,6 +53,7 @@ def steps_to_target(
     Raises
     ------
     ValueError : a target that is not positive, an observable with one value per weight, and as `predict` does.
+    TypeError : a target that is not one number, a schedule that is none (multipliers are of one length only).
 
     Source: Zhang et al., arXiv 1907.04164, figure 1 counts steps to a target; Q10.
 
@@ -63,7 +64,9 @@ def steps_to_target(
     >>> int(em.steps_to_target(problem, em.SGD(lr=0.5), 0.01))
     6
     """
-    check_values("target", target, POSITIVE)
+    target = check_number("target", target, POSITIVE)
+    if schedule is not None:
+        check_kind("schedule", schedule, Schedule, "Cosine(final=0.1), which spans a run of any length", "")
     max_steps = check_whole("max_steps", max_steps, POSITIVE)
     check_observable(problem, observable)
 

@@ -50,8 +50,9 @@ PRESETS: Mapping[str, Preset] = {
         Preset(
             "power-lines", ("lr", "power_law_timescale"),
             "Bergsma et al., arXiv 2505.13738, read in a secondary source",
-            "holds up to a critical batch size; η is muP's, so that its own width rule has to be added by "
-            "keep=; where tokens per parameter change, the interval given is of the exponent's error alone",
+            "holds up to a critical batch size; η stays, and with the width it follows the paper's muP only under "
+            "keep=('power_law_timescale', 'feature_learning') in the preset's place; where tokens per parameter "
+            "change, the interval given is of the exponent's error alone",
         ),
         Preset(
             "nanochat", ("adam_drift", "run_fraction"), "nanochat's training script: λ ∝ √(B/B_ref)·D_ref/D, η ∝ √B",

@@ -12,7 +12,7 @@ from typing import Any
 from ..derivations.exponents import Powers, Solution, solve
 from ..power_laws import POWER_LINES
 from ..recipes import Recipe
-from ..records import POSITIVE, check_values
+from ..records import POSITIVE, check_kind, check_number, probably_meant
 from .invariants import AXES, LATEX, UNKNOWNS, Invariant, find, monomial, power_law_timescale
 from .presets import Preset
 from .presets import find as find_preset
@@ -166,7 +166,7 @@ def rescale(recipe: Recipe, *, keep: Sequence[str] = (), preset: str | None = No
     ------
     ValueError : an unknown name, nothing to keep or nothing that changes, a value out of range, a timescale that cannot
         be kept (without decay, or ηλ ≥ 1), a power law without `parameters`.
-    TypeError : a recipe with sweep axes, values that are no numbers.
+    TypeError : no recipe or one with sweep axes, values that are no numbers.
 
     Example
     -------
@@ -175,6 +175,7 @@ def rescale(recipe: Recipe, *, keep: Sequence[str] = (), preset: str | None = No
     >>> found.exponents["lr"], round(found.recipe.lr, 6), found.recipe.beta1
     ({'batch_size': Fraction(1, 2)}, 0.002, 0.6561)
     """
+    check_kind("recipe", recipe, Recipe, "Recipe(lr=1e-3, weight_decay=0.1, batch_size=256, dataset_size=1e6)", "")
     rule = None if preset is None else find_preset(preset)
     kept = kept_invariants(keep, rule)
     factors = changed(recipe, to)
@@ -194,18 +195,21 @@ def changed(recipe: Recipe, to: Mapping[str, float]) -> dict[str, float]:
     """New over old of every axis that changes."""
     for name in to:
         if name not in AXES:
-            raise ValueError(f"{name!r} is nothing that a recipe is rescaled to; give one of {', '.join(AXES)}")
+            raise ValueError(
+                f"{name!r} is nothing that a recipe is rescaled to; give one of {', '.join(AXES)}"
+                f"{probably_meant(name, AXES)}"
+            )
     numbers = [value for name, value in recipe.field_values().items() if name not in ("schedule", "betas", "unit")]
     if not all(value is None or isinstance(value, float) for value in numbers):
         raise TypeError("rescale takes one recipe, not one with sweep axes; take a point of it")
     factors = {}
     for name, value in to.items():
-        check_values(name, value, POSITIVE)
+        new = check_number(name, value, POSITIVE)
         old = getattr(recipe, name)
         if old is None:
             raise ValueError(f"the recipe has no {name}: give it there, as rescaling needs the ratio")
-        if value != old:
-            factors[name] = float(value) / old
+        if new != old:
+            factors[name] = new / old
     if not factors:
         raise ValueError(f"nothing changes: give a new value of {', '.join(AXES)}")
     return factors

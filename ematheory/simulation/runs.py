@@ -196,15 +196,9 @@ def simulate(
         weights=weights, rounding=rounding,
     )  # fmt: skip
     engine = choose(
-        backend,
-        isa,
-        threads,
-        problem,
-        optimizer,
-        work_of(specification),
-        specification.groups,
-        specification.beyond_gpu,
-    )
+        backend, isa, threads, problem, optimizer, work_of(specification), groups=specification.groups,
+        options=specification.beyond_gpu,
+    )  # fmt: skip
     kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every, specification)
     journal = (kept and kept.read()) or Journal(cut_of(specification, engine))
     journal.keeper = kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import ematheory as em
 from ematheory.claims import Claim, Curve, Evidence, Exact, Judgement, Level, Started, examine, registry
 
 
@@ -72,6 +73,11 @@ def test_levels_run_with_their_tier():
     seen = []
     examine([claim(numeric=Level(lambda tier: seen.append(tier) or Evidence(())))], tier="full")
     assert seen == ["full"]
+
+
+def test_a_list_in_the_place_of_names_is_refused():
+    with pytest.raises(TypeError, match=r"one by one, such as 'wang2025', 'C01'; got \[\]"):
+        em.validate([])
 
 
 @pytest.mark.parametrize(

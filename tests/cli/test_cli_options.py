@@ -97,6 +97,10 @@ def test_schedules():
             "--optimizer must be one of 'adamw', 'adam', 'sgd', .* got 'adamax'",
         ),
         (
+            lambda: nouns.optimizer("adamw", lr="0.1", weigth_decay="1"),
+            r"no --weigth-decay; it takes --lr, .*; did you mean '--weight-decay'\?",
+        ),
+        (
             lambda: nouns.optimizer("sgd", lr="0.1", beta1="0.9"),
             "--optimizer sgd has no --beta1; it takes --lr, --momentum",
         ),
@@ -110,7 +114,8 @@ def test_schedules():
         (lambda: nouns.schedule(None, rate=2.0), "without --schedule the rate is constant, which has no --rate"),
         (
             lambda: nouns.optimizer("nadam", lr="0.1", momentum="0.9"),
-            "--momentum; it takes --lr, --weight-decay, --eps, --momentum-decay, --decay, --beta1, --beta2$",
+            "--momentum; it takes --lr, --weight-decay, --eps, --momentum-decay, --decay, --beta1, --beta2; did you mean "
+            "'--momentum-decay'",
         ),
         (lambda: nouns.optimizer("adamw", lr="0.1", decay="no"), "decay must be one of 'per_lr', .* got 'no'"),
         (

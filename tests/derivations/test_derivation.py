@@ -1,5 +1,6 @@
 """Derivations as records: verification, vacuity, breaking a step, results, rendering and the registry."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -115,9 +116,52 @@ def test_an_infinity_stands_for_what_no_float_can_hold():
         assert early.excess(u=500.0) == np.inf  # the value is 2e^500, an infinity on the way to it a failure
 
 
+def test_arguments_outside_the_assumptions_are_refused_without_a_warning():
+    cosine = derive("adamw-random-walk").function("weight_cosine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"decay_per_step must be above 0 and below 1, got 2\.5"):
+            cosine(decay_per_step=2.5, one_minus_beta1=0.1)
+        with pytest.raises(ValueError, match=r"one_minus_beta1 must be above 0 and below 1, got -0\.2"):
+            cosine(decay_per_step=[[0.1], [0.2]], one_minus_beta1=[0.1, -0.2])
+        with pytest.raises(ValueError, match=r"size must be above 0, got -1\.0"):  # of the symbol's own assumptions
+            NumericFunction("root", sp.sqrt(a), {a: "size"}, Assumptions().covering([a]))(size=-1.0)
+        with pytest.raises(ValueError, match=r"steps must be at least 0, got -1\.0"):
+            small().function()(factor=0.5, steps=-1)
+        assert np.isnan(cosine(decay_per_step=np.nan, one_minus_beta1=0.1))
+
+
+def test_a_relation_among_arguments_is_held_in_sixty_digits():
+    gap = derive("momentum-l2").function("slow_pole_gap")
+    edge = 2 - 1e-6 - 2 * np.sqrt(1 - 1e-6)  # (1 − √μ)², four of whose digits float64 cannot tell
+    with pytest.raises(ValueError, match=r"> 0 must hold, got decay_per_step = .*, one_minus_momentum = 1e-06"):
+        gap(decay_per_step=1.001 * 2.5e-13, one_minus_momentum=1e-6)
+    assert abs(edge / 2.5e-13 - 1) > 1e-6
+    assert gap(decay_per_step=2.499e-13, one_minus_momentum=1e-6) > 0
+
+
+def test_the_end_of_a_domain_is_allowed_where_the_value_is_finite():
+    walk = derive("adamw-random-walk")
+    assert walk.function("weight_cosine")(decay_per_step=0, one_minus_beta1=1) == 1
+    with pytest.raises(ValueError, match="weight_rms has no value at lr = 1, decay_per_step = 0"):
+        walk.function("weight_rms")(lr=1, decay_per_step=0, one_minus_beta1=1)
+    assert walk.function("weight_rms")(lr=0, decay_per_step=0.1, one_minus_beta1=1) == 0
+
+
 def test_a_result_without_numeric_form_says_why():
-    with pytest.raises(ValueError, match="n"):
+    with pytest.raises(ValueError, match="contains the symbols n, which no argument gives"):
         small(arguments={a: "factor"}).function()
+    with pytest.raises(ValueError, match="contains sums"):
+        NumericFunction("total", sp.Sum(n, (n, 1, 3)))
+
+
+def test_a_constant_is_a_function_of_no_arguments():
+    grows_from = derive("bfloat16-decay").function("grows_from")
+    assert grows_from() == 2**-8
+    assert isinstance(grows_from(), float)
+    with pytest.raises(TypeError, match="takes nothing, got lr"):
+        grows_from(lr=1.0)
+    assert derive("muon-bound").function()() == pytest.approx(1.2024, abs=1e-4)
 
 
 def test_text_says_checked_only_for_what_passed():

@@ -93,6 +93,10 @@ SETTINGS = {
     "items": (1e3, 1e9),
     "population_variance": (2.0,),
     "clip_multiple": (0.5, 4.0),
+    "correlation": (1e-9, 0.5, 0.999999),
+    "root_of_momentum": (1e-3, 0.5, 0.999999),
+    "pole_angle": (1e-6, 0.7, 2.9),
+    "coordinates": (1.0, 512.0, 1e9),
 }
 
 

@@ -60,6 +60,19 @@ def test_without_an_optimum_no_decay_is_best_and_the_edge_is_named() -> None:
     assert found.values["weight_decay"] < 2e-6 or not found.interior["weight_decay"]
 
 
+@pytest.mark.parametrize(
+    ("target", "more", "message"),
+    [
+        ("x", {}, "target must be one number, got 'x'"),
+        ([0.1, 0.2], {}, r"target must be one number, got \[0.1, 0.2\]"),
+        (0.1, {"schedule": [1, 1]}, r"schedule must be one such as Cosine\(final=0.1\), .* any length, got \[1, 1\]"),
+    ],
+)
+def test_wrong_targets_are_refused(target, more, message) -> None:
+    with pytest.raises(TypeError, match=message):
+        em.steps_to_target(em.NoisyQuadratic(1.0), em.SGD(lr=0.1), target, **more)
+
+
 def test_two_at_once_beat_a_fine_grid() -> None:
     problem = em.NoisyQuadratic([1.0, 0.1, 0.01], noise=0.5, optimum=1.0, init=0.0)
     run = {"steps": 200, "schedule": em.Cosine()}
@@ -84,10 +97,14 @@ def test_two_at_once_beat_a_fine_grid() -> None:
         ({"observable": "weight_norm"}, "observable of NoisyQuadratic must be one of 'risk', 'weight_mean_square'"),
         ({"over": {"lr": (1.0, 0.1)}}, r"bounds of lr must be 0 < low < high, got \(1.0, 0.1\)"),
         ({"over": []}, "one or two"),
+        ({"over": ["lr", "lr"]}, r"one or two different hyperparameters, got \['lr', 'lr'\]"),
+        ({"over": 5}, "over must be one or two names such as 'lr', or a mapping of them to .*, got 5"),
+        ({"over": {"lr": 5}}, r"bounds of lr must be a pair \(low, high\), got 5"),
+        ({"over": {"lr": ("a", 1.0)}}, "bounds of lr must be one number, got 'a'"),
     ],
 )
 def test_wrong_searches_are_refused(arguments, message) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         em.best_hyperparameters(em.NoisyQuadratic(1.0), em.SGD(lr=0.1), **arguments)
 
 

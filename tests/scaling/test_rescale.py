@@ -247,6 +247,15 @@ def test_a_fitted_power_law_gives_an_interval():
     assert "0.527 ± 0.084, one standard error at most" in found.derivation
 
 
+def test_what_power_lines_says_of_the_width_can_be_done():
+    wider = {"width": 2.0, "parameters": 4e5}
+    base = em.Recipe(lr=1e-3, weight_decay=0.1, batch_size=256, dataset_size=1e6, parameters=1e5)
+    alone = em.rescale(base, preset="power-lines", **wider)
+    (said,) = re.findall(r"keep=\((.*?)\)", str(alone))
+    found = em.rescale(base, keep=[name.strip(" '") for name in said.split(",")], **wider)
+    assert (alone.recipe.lr, found.recipe.lr) == (1e-3, 5e-4)
+
+
 def test_numbers_in_latex():
     assert [latex_number(value) for value in (0.05, 123456.0, 1.25e-5)] == [
         "0.05", r"1.235 \times 10^{5}", r"1.25 \times 10^{-5}",
@@ -280,14 +289,19 @@ def test_latex_and_words():
         ({"keep": ["lr"], "width": -1.0}, "width must be finite and > 0"),
         ({"keep": ["sgd_drift", "lr"], "batch_size": 16}, "would become"),
         ({"preset": "power-lines", "width": 2.0}, "give parameters= too"),
+        ({"keep": ["lr"], "batchsize": 512}, "did you mean 'batch_size'?"),
+        ({"keep": ["lr"], "batch_size": [1, 2]}, r"batch_size must be one number, got \[1, 2\]"),
+        ({"keep": ["lr"], "batch_size": "x"}, "batch_size must be one number, got 'x'"),
     ],
 )
 def test_wrong_input(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         em.rescale(BASE, **arguments)
 
 
 def test_recipes_that_cannot_be_rescaled():
+    with pytest.raises(TypeError, match=r"recipe must be one such as Recipe\(.*\), got 5"):
+        em.rescale(5, batch_size=2, keep="lr")
     with pytest.raises(TypeError, match="one recipe"):
         em.rescale(em.Recipe(lr=[1e-3, 1e-2], weight_decay=0.1, batch_size=1, dataset_size=10), batch_size=2, keep="lr")
     plain = em.Recipe(lr=1e-3, weight_decay=0.0, batch_size=1, dataset_size=10)
