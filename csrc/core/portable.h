@@ -8,8 +8,10 @@
 
 #if defined(__CUDACC__)
 #define EMATHEORY_FUNCTION __host__ __device__ __forceinline__
+#define EMATHEORY_UNROLL _Pragma("unroll")
 #else
 #define EMATHEORY_FUNCTION inline __attribute__((always_inline))
+#define EMATHEORY_UNROLL
 #endif
 
 namespace ematheory {
