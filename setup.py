@@ -59,7 +59,7 @@ def wants_cuda() -> bool:
         raise SystemExit(f"EMATHEORY_CUDA must be 0, 1 or auto, got {choice!r}")
     found = all(map(os.path.exists, CUDA_ENGINE)) and find_nvcc() is not None
     if choice == "1" and not found:
-        raise SystemExit(f"EMATHEORY_CUDA=1, but {' or '.join(CUDA_ENGINE)} or nvcc (CUDACXX, CUDA_HOME, PATH) is missing")
+        raise SystemExit(f"EMATHEORY_CUDA=1, but {CUDA_ENGINE} or nvcc (CUDACXX, CUDA_HOME, PATH) is missing")
     return found and choice != "0"
 
 

@@ -79,6 +79,12 @@ struct Arena {
   }
 };
 
+// Whether the normals are of the dtype T, and so need no copy.
+template <class T>
+EMATHEORY_FUNCTION constexpr bool normals_are() {
+  return sizeof(T) == sizeof(float);
+}
+
 // The arrays that a vector needs while it is stepped.
 template <class T>
 struct Working {
@@ -90,7 +96,7 @@ struct Working {
   EMATHEORY_FUNCTION Working(Arena &arena, const Lengths &lengths)
       : at(arena.take<T>(lengths.size)),
         gradient(arena.take<T>(lengths.size)),
-        noise(arena.take<T>(lengths.columns)),
+        noise(arena.take<T>(normals_are<T>() && !lengths.items ? 0 : lengths.columns)),
         normals(arena.take<float>(STEPS_PER_CALL * lengths.row)),
         keys(arena.take<uint64_t>(lengths.items)),
         order(arena.take<int64_t>(lengths.items)) {}
@@ -139,7 +145,7 @@ struct Trajectory {
     if (job.items) return batch_mean(step);
     draw(static_cast<int64_t>(step / STEPS_PER_CALL));
     const float *row = working.normals + static_cast<int64_t>(step % STEPS_PER_CALL) * lengths.row;
-    if constexpr (sizeof(T) == sizeof(float)) {
+    if constexpr (normals_are<T>()) {
       return row;
     } else {
       T *const noise = working.noise;

@@ -3,6 +3,8 @@
 // Thread t takes the coordinates t, t + 64, … in every pass, so that passes need no barrier between them: only what
 // threads read of each other does. A sum's halving is a butterfly, after which every thread has the same bits, for
 // x + y is y + x.
+//
+// Loops over coordinates are not unrolled: that costs registers, so that fewer blocks run at once, and spills some.
 #pragma once
 
 #include "../core/trajectory.h"
@@ -12,7 +14,7 @@ namespace ematheory {
 namespace {
 
 constexpr int WARP = 32;
-constexpr int MOST_DOTS = 8;
+constexpr int MOST_DOTS = 6;
 
 // What a block's threads exchange: two sets, so that one barrier per exchange is enough.
 struct Exchanged {
@@ -36,6 +38,7 @@ struct Block {
 
   template <class Work>
   EMATHEORY_FUNCTION void each(const int64_t size, const Work &work) const {
+    EMATHEORY_ROLLED
     for (int64_t i = thread; i < size; i += PARTIALS) work(i);
   }
 
@@ -43,6 +46,7 @@ struct Block {
   EMATHEORY_FUNCTION void sum(const int64_t size, T *dots, const Terms &terms) const {
     static_assert(Program::DOTS <= MOST_DOTS);
     double partials[Program::DOTS] = {};
+    EMATHEORY_ROLLED
     for (int64_t i = thread; i < size; i += PARTIALS) {
       double own[Program::DOTS];
       terms(i, Pass<PASS>(), own);
