@@ -162,7 +162,7 @@ def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, ge
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
     if backend in ("cpu", "cuda") and not generated:
-        held = (*problems.RECORDS, *problems.COUPLED, *optimizers.RECORDS, *optimizers.COUPLED)
+        held = (*problems.RECORDS, *optimizers.RECORDS, *problems.COUPLED, *optimizers.COUPLED)
         ours = ", ".join(kind.__name__ for kind in held)
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
