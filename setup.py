@@ -23,7 +23,7 @@ from setuptools.command.build_ext import build_ext
 
 # Compiled once per instruction set.
 KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/coupled.cpp", "csrc/cpu/moments.cpp"]
-CUDA_ENGINE = "csrc/cuda/engine.cu"
+CUDA_ENGINE = ["csrc/cuda/engine.cu", "csrc/cuda/vectors.cu"]
 HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 
 # Each operation is rounded as IEEE 754 says: nothing is fused, nothing reordered.
@@ -57,7 +57,7 @@ def wants_cuda() -> bool:
     choice = os.environ.get("EMATHEORY_CUDA", "auto")
     if choice not in ("0", "1", "auto"):
         raise SystemExit(f"EMATHEORY_CUDA must be 0, 1 or auto, got {choice!r}")
-    found = Path(CUDA_ENGINE).exists() and find_nvcc() is not None
+    found = all(map(os.path.exists, CUDA_ENGINE)) and find_nvcc() is not None
     if choice == "1" and not found:
         raise SystemExit(f"EMATHEORY_CUDA=1, but {CUDA_ENGINE} or nvcc (CUDACXX, CUDA_HOME, PATH) is missing")
     return found and choice != "0"
@@ -70,7 +70,7 @@ def extensions() -> list[Extension]:
         depends=[*KERNELS, *HEADERS],
         language="c++",
     )
-    cuda = Extension("ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[CUDA_ENGINE, *HEADERS])
+    cuda = Extension("ematheory._cuda", ["csrc/bind/cuda.cpp"], depends=[*CUDA_ENGINE, *HEADERS])
     cuda.optional = os.environ.get("EMATHEORY_CUDA") != "1"
     return [native, *([cuda] if wants_cuda() else [])]
 
@@ -127,16 +127,17 @@ class BuildNative(build_ext):
         self.spawn([*compiler(), *own, *flags, "-c", source, "-o", str(target)])
         return str(target)
 
-    def compile_cuda(self) -> str:
+    def compile_cuda(self) -> list[str]:
         folder = Path(self.build_temp, "cuda")
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / "engine.o"
         host = ",".join(["-fPIC", "-fvisibility=hidden", *ARITHMETIC, *sanitizers()])
         flags = ["-O3", "-std=c++17", "--threads", "0", "-Xcompiler", host, *CUDA_ARITHMETIC, *cuda_targets()]
-        self.spawn([str(find_nvcc()), *flags, "-c", CUDA_ENGINE, "-o", str(target)])
-        return str(target)
+        targets = [str(folder / Path(source).with_suffix(".o").name) for source in CUDA_ENGINE]
+        for source, target in zip(CUDA_ENGINE, targets, strict=True):
+            self.spawn([str(find_nvcc()), *flags, "-c", source, "-o", target])
+        return targets
 
-    def link_cuda(self, ext: Extension, engine: str) -> None:
+    def link_cuda(self, ext: Extension, engine: list[str]) -> None:
         """Link by nvcc, which alone knows where its run-time library is."""
         binding = self.compiler.compile(
             ext.sources,
@@ -146,7 +147,7 @@ class BuildNative(build_ext):
         )
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        linked = [*binding, engine, *(part for flag in sanitizers() for part in ("-Xcompiler", flag))]
+        linked = [*binding, *engine, *(part for flag in sanitizers() for part in ("-Xcompiler", flag))]
         self.spawn([str(find_nvcc()), "-shared", "-cudart", "static", *linked, "-o", str(target)])
 
 

@@ -32,6 +32,8 @@ def advance(
     point_numbers: npt.NDArray[np.uint32],
     snapshots_at: npt.NDArray[np.int64],
     snapshots: Floats,
+    items: int = 0,
+    is_replaced: bool = False,
     on_host: bool = False,
 ) -> None:
     """`_native.advance` on the current device, with the same bits; `on_host` runs the threads' source on the CPU.

@@ -106,7 +106,9 @@ constexpr uint64_t MAXIMUM_EPOCHS = 1ull << 32;
 // each, equal for its coordinates.
 template <class T>
 void check_batches(const Traced &problem, const ematheory_job &job) {
-  for (int64_t point = 0; point < job.points && problem.batch >= 0; ++point) {
+  // Without coordinates there is nothing to read, nor to do.
+  if (problem.batch < 0 || job.coordinates == 0) return;
+  for (int64_t point = 0; point < job.points; ++point) {
     const T batch =
         static_cast<const T *>(job.problem_coefficients)[(problem.batch * job.points + point) * job.coordinates];
     check(batch >= 1 && batch < T(MAXIMUM_COLUMNS) && batch == T(static_cast<int64_t>(batch)),

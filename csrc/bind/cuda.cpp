@@ -24,17 +24,13 @@ auto said(const Work &work) {
 void advance(const std::string &problem, const std::string &optimizer, py::array state,
              const py::array &problem_coefficients, const py::array &coefficients, const uint64_t first_step,
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
-             const py::array &snapshots_at, py::array snapshots, const bool on_host) {
+             const py::array &snapshots_at, py::array snapshots, const int64_t items, const bool is_replaced,
+             const bool on_host) {
   const ematheory_job job =
       checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
-                   point_numbers, snapshots_at, snapshots, 0, false, StepOptions{}});
-  check(!job.is_coupled,
-        "the CUDA engine holds separable problems and optimizers only, not " + problem + " with " + optimizer);
+                   point_numbers, snapshots_at, snapshots, items, is_replaced, StepOptions{}});
   const py::gil_scoped_release others_may_run;
-  if (on_host)
-    ematheory_cuda_advance_on_host(&job);
-  else
-    said([&](char *message) { ematheory_cuda_advance(&job, message); });
+  said([&](char *message) { (on_host ? ematheory_cuda_advance_on_host : ematheory_cuda_advance)(&job, message); });
 }
 
 py::dict device(const int number) {
@@ -73,10 +69,10 @@ PYBIND11_MODULE(_cuda, module) {
   module.doc() = "The CUDA engine; ematheory/_cuda.pyi describes it.";
   module.def("devices", &devices);
   module.def("why_no_device", &why_no_device);
-  module.def("optimizers", [] { return names(traced_optimizers(), SEPARABLE_OPTIMIZERS); });
-  module.def("problems", [] { return names(traced_problems(), SEPARABLE_PROBLEMS); });
+  module.def("optimizers", [] { return names(traced_optimizers(), traced_optimizers().size()); });
+  module.def("problems", [] { return names(traced_problems(), traced_problems().size()); });
   module.def("advance", &advance, py::kw_only(), "problem"_a, "optimizer"_a, "state"_a, "problem_coefficients"_a,
              "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a, "snapshots_at"_a,
-             "snapshots"_a, "on_host"_a = false);
+             "snapshots"_a, "items"_a = 0, "is_replaced"_a = false, "on_host"_a = false);
   module.def("contraction_is_off", &contraction_is_off);
 }

@@ -6,12 +6,6 @@
 #include "job.h"
 #include "normal.h"
 
-#if defined(__CUDACC__)
-#define EMATHEORY_UNROLL _Pragma("unroll")
-#else
-#define EMATHEORY_UNROLL
-#endif
-
 namespace ematheory {
 namespace {
 

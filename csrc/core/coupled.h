@@ -11,6 +11,15 @@ namespace {
 
 constexpr int PARTIALS = 64;
 
+// A vector's arrays of one kind, `apart` from each other.
+template <class T>
+struct Members {
+  T *first;
+  int64_t apart;
+
+  EMATHEORY_FUNCTION T *operator[](const int64_t member) const { return first + member * apart; }
+};
+
 // Calls terms(i, Pass<PASS>, terms) for each coordinate and adds up; then the next pass.
 template <int PASS, class T, class Program, class Team, class Terms>
 EMATHEORY_FUNCTION void sum_passes(const Team &team, const int64_t size, T *dots, const Terms &terms) {
@@ -20,14 +29,14 @@ EMATHEORY_FUNCTION void sum_passes(const Team &team, const int64_t size, T *dots
   }
 }
 
-template <class T, int COUNT>
-EMATHEORY_FUNCTION void gather(const T *const *members, const int64_t i, T own[COUNT]) {
+template <class T, int COUNT, class Entry>
+EMATHEORY_FUNCTION void gather(const Members<Entry> &members, const int64_t i, T own[COUNT]) {
   for (int member = 0; member < COUNT; ++member) own[member] = members[member][i];
 }
 
 // The points where the gradient is taken, from the state's members.
 template <class T, class Optimizer, class Team>
-EMATHEORY_FUNCTION void points_of(const Team &team, const int64_t size, T *const *state, const T *c, T *point) {
+EMATHEORY_FUNCTION void points_of(const Team &team, const int64_t size, const Members<T> &state, const T *c, T *point) {
   team.each(size, [=](const int64_t i) {
     T own[Optimizer::STATE];
     gather<T, Optimizer::STATE>(state, i, own);
@@ -38,8 +47,8 @@ EMATHEORY_FUNCTION void points_of(const Team &team, const int64_t size, T *const
 // A gradient at `point`, handed to take(i, value); of one sample, whose label's normal is `label`, where it has
 // samples.
 template <class T, class Problem, class Team, class Take>
-EMATHEORY_FUNCTION void one_gradient(const Team &team, const int64_t size, const T *const *of_problem, const T *point,
-                                     const T *noise, const T label, const Take &take) {
+EMATHEORY_FUNCTION void one_gradient(const Team &team, const int64_t size, const Members<const T> &of_problem,
+                                     const T *point, const T *noise, const T label, const Take &take) {
   T of_dots[Problem::DOTS + 1];
   T *const dots = of_dots;
   if constexpr (Problem::PASSES > 0) {
@@ -63,8 +72,8 @@ EMATHEORY_FUNCTION void one_gradient(const Team &team, const int64_t size, const
 
 // The gradient at `point`. `noise` has a number for each coordinate; for samples those of each and its label's.
 template <class T, class Problem, class Team>
-EMATHEORY_FUNCTION void gradient_of(const Team &team, const int64_t size, const T *const *of_problem, const T *point,
-                                    const T *noise, T *gradient) {
+EMATHEORY_FUNCTION void gradient_of(const Team &team, const int64_t size, const Members<const T> &of_problem,
+                                    const T *point, const T *noise, T *gradient) {
   if constexpr (Problem::SAMPLES != 0) {
     team.each(size, [=](const int64_t i) { gradient[i] = T(0); });
     const int64_t samples = static_cast<int64_t>(of_problem[Problem::BATCH][0]);
@@ -86,7 +95,7 @@ EMATHEORY_FUNCTION void gradient_of(const Team &team, const int64_t size, const 
 
 // The state after a step.
 template <class T, class Optimizer, class Team>
-EMATHEORY_FUNCTION void update_of(const Team &team, const int64_t size, T *const *state, const T *c,
+EMATHEORY_FUNCTION void update_of(const Team &team, const int64_t size, const Members<T> &state, const T *c,
                                   const T *gradient) {
   T of_dots[Optimizer::DOTS + 1];
   T *const dots = of_dots;

@@ -8,8 +8,12 @@
 
 #if defined(__CUDACC__)
 #define EMATHEORY_FUNCTION __host__ __device__ __forceinline__
+#define EMATHEORY_UNROLL _Pragma("unroll")
+#define EMATHEORY_ROLLED _Pragma("unroll 1")
 #else
 #define EMATHEORY_FUNCTION inline __attribute__((always_inline))
+#define EMATHEORY_UNROLL
+#define EMATHEORY_ROLLED
 #endif
 
 namespace ematheory {

@@ -3,12 +3,13 @@
 // Compiled once per instruction set like engine.cpp, under the same rules: no STL and no inline externs here.
 #include "coupled.h"
 
+#include <stdlib.h>
+
 #include "../core/clipping.h"
-#include "../core/coupled.h"
+#include "../core/trajectory.h"
 #include "noise.h"
 #include "options.h"
 #include "order.h"
-#include "scratch.h"
 
 #define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
 #define EMATHEORY_NAME(level, name) EMATHEORY_JOIN(level, name)
@@ -24,8 +25,6 @@ EMATHEORY_COUPLED_ENGINE(EMATHEORY_LEVEL)
 
 namespace ematheory {
 namespace {
-
-constexpr int MOST_MEMBERS = 16;
 
 // All coordinates by one thread.
 struct Lanes {
@@ -61,214 +60,163 @@ struct Lanes {
   }
 };
 
-// What a step does, by the records' places; `points` is null where the gradient is taken at the weight.
+template <class T>
+using Points = void (*)(int64_t size, const Members<T> &state, const T *c, T *point);
+template <class T>
+using Gradient = void (*)(int64_t size, const Members<const T> &of_problem, const T *point, const T *noise,
+                          T *gradient);
+template <class T>
+using Update = void (*)(int64_t size, const Members<T> &state, const T *c, const T *gradient);
+
+// The parts of a step by the records' places; each is compiled apart, for pairs would be many.
 template <class T>
 struct Functions {
-  void (*points)(int64_t size, T *const *state, const T *c, T *point);
-  void (*gradient)(int64_t size, const T *const *of_problem, const T *point, const T *noise, T *gradient);
-  void (*update)(int64_t size, T *const *state, const T *c, const T *gradient);
-  int state, coefficients, of_problem, batch, samples;
+  Points<T> points;
+  Gradient<T> gradient;
+  Update<T> update;
 };
 
 template <class T, class Optimizer>
-void points(const int64_t size, T *const *state, const T *c, T *point) {
-  static_assert(Optimizer::STATE <= MOST_MEMBERS);
+void points(const int64_t size, const Members<T> &state, const T *c, T *point) {
   points_of<T, Optimizer>(Lanes(), size, state, c, point);
 }
 
 template <class T, class Problem>
-void gradient(const int64_t size, const T *const *of_problem, const T *point, const T *noise, T *gradient) {
-  static_assert(Problem::COEFFICIENTS <= MOST_MEMBERS);
+void gradient(const int64_t size, const Members<const T> &of_problem, const T *point, const T *noise, T *gradient) {
   gradient_of<T, Problem>(Lanes(), size, of_problem, point, noise, gradient);
 }
 
 template <class T, class Optimizer>
-void update(const int64_t size, T *const *state, const T *c, const T *gradient) {
+void update(const int64_t size, const Members<T> &state, const T *c, const T *gradient) {
   update_of<T, Optimizer>(Lanes(), size, state, c, gradient);
 }
 
 template <class T>
 Functions<T> functions_of(const int problem, const int optimizer) {
-  static constexpr Functions<T> of_problem[] = {
-#define EMATHEORY_ENTRY(name)    \
-  {nullptr,                      \
-   gradient<T, problems::name>,  \
-   nullptr,                      \
-   0,                            \
-   0,                            \
-   problems::name::COEFFICIENTS, \
-   problems::name::BATCH,        \
-   problems::name::SAMPLES},
-      EMATHEORY_PROBLEMS(EMATHEORY_ENTRY) EMATHEORY_COUPLED_PROBLEMS(EMATHEORY_ENTRY)
+#define EMATHEORY_ENTRY(name) gradient<T, problems::name>,
+  static constexpr Gradient<T> of_problem[] = {EMATHEORY_PROBLEMS(EMATHEORY_ENTRY)
+                                                   EMATHEORY_COUPLED_PROBLEMS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
-  };
-  static constexpr Functions<T> of_optimizer[] = {
-#define EMATHEORY_ENTRY(name)      \
-  {points<T, optimizers::name>,    \
-   nullptr,                        \
-   update<T, optimizers::name>,    \
-   optimizers::name::STATE,        \
-   optimizers::name::COEFFICIENTS, \
-   0,                              \
-   0,                              \
-   0},
-      EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY) EMATHEORY_COUPLED_OPTIMIZERS(EMATHEORY_ENTRY)
+#define EMATHEORY_ENTRY(name) points<T, optimizers::name>,
+  static constexpr Points<T> points_of_optimizer[] = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)
+                                                          EMATHEORY_COUPLED_OPTIMIZERS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
-  };
-  const Functions<T> &one = of_problem[problem], &other = of_optimizer[optimizer];
-  return {other.points,       one.gradient,   other.update, other.state,
-          other.coefficients, one.of_problem, one.batch,    one.samples};
+#define EMATHEORY_ENTRY(name) update<T, optimizers::name>,
+  static constexpr Update<T> of_optimizer[] = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)
+                                                   EMATHEORY_COUPLED_OPTIMIZERS(EMATHEORY_ENTRY)};
+#undef EMATHEORY_ENTRY
+  return {points_of_optimizer[optimizer], of_problem[problem], of_optimizer[optimizer]};
 }
 
-int64_t padded(const int64_t columns) { return (columns + LANES - 1) / LANES * LANES; }
-
-// One vector under one problem and one optimizer, in the dtype T.
+// What core/trajectory.h asks of an engine, by one thread for one vector.
 template <class T>
-struct Vector {
+struct Thread : Lanes {
   const ematheory_job &job;
   const Functions<T> functions;
-  const int64_t point, replica, size, batch, columns, tiles;
-  const uint32_t replica_number, point_number;
-  Scratch scratch;
-  Options<T> options;
-  T *state[MOST_MEMBERS];
-  const T *of_problem[MOST_MEMBERS];
-  T *gradient, *at, *noise;
-  float *normals;  // of four steps, each `columns` and some
-  Noise *drawing;
-  uint64_t *keys;
-  int64_t *order;
-  int64_t epoch = -1, block = -1;
+  const uint32_t point, replica;  // their numbers
+  const int64_t tiles;
+  Noise *const drawing;
+  Options<T> &options;
 
-  Vector(const ematheory_job &job, const int64_t point, const int64_t replica)
+  Thread(const ematheory_job &job, const uint32_t point, const uint32_t replica, const int64_t tiles, Noise *drawing,
+         Options<T> &options)
       : job(job),
         functions(functions_of<T>(job.problem, job.optimizer)),
         point(point),
         replica(replica),
-        size(job.coordinates),
-        batch(functions.batch < 0 ? 1 : static_cast<int64_t>(of(functions.batch)[0])),
-        columns(functions.samples ? batch * (size + 1) : size),
-        tiles(padded(columns) / LANES),
-        replica_number(job.first_replica + static_cast<uint32_t>(replica)),
-        point_number(job.point_numbers[point]),
-        scratch(needed()),
-        options(job, static_cast<T *>(job.state) + place(functions.state), point) {
-    if (!scratch.is_there()) return;
-    for (int member = 0; member < functions.state; ++member)
-      state[member] = static_cast<T *>(job.state) + place(member);
-    for (int member = 0; member < functions.of_problem; ++member) of_problem[member] = of(member);
-    gradient = scratch.take<T>(size);
-    at = scratch.take<T>(size);
-    noise = scratch.take<T>(tiles * LANES);
-    normals = scratch.take<float>(STEPS_PER_CALL * tiles * LANES);
-    drawing = scratch.take<Noise>(tiles);
-    keys = scratch.take<uint64_t>(job.items);
-    order = scratch.take<int64_t>(job.items);
-    options.take(scratch, replica_number);
-    const uint32_t last = last_word(point_number, job.items ? DATA_STREAM : GRADIENT_STREAM);
+        tiles(tiles),
+        drawing(drawing),
+        options(options) {
+    const uint32_t last = last_word(point, stream_of(job));
     for (int64_t tile = 0; tile < tiles; ++tile)
-      set_up(drawing[tile], job.seed, last, replica_number, int64_t{1} << 32, job.first_column + tile * LANES);
+      set_up(drawing[tile], job.seed, last, replica, int64_t{1} << 32, job.first_column + tile * LANES);
   }
 
-  size_t needed() const {
-    return 2 * Scratch::size_of<T>(size) + Scratch::size_of<T>(tiles * LANES) +
-           Scratch::size_of<float>(STEPS_PER_CALL * tiles * LANES) + Scratch::size_of<Noise>(tiles) +
-           Scratch::size_of<uint64_t>(job.items) + Scratch::size_of<int64_t>(job.items) + Options<T>::needed(job);
+  void sync() const {}
+
+  void points(const int64_t size, const Members<T> &state, const T *c, T *at) const {
+    functions.points(size, state, c, at);
   }
 
-  // Where this vector starts in the given member of an array of shape (members, points, replicas, coordinates).
-  int64_t place(const int64_t member) const { return ((member * job.points + point) * job.replicas + replica) * size; }
-
-  const T *of(const int64_t member) const {
-    return static_cast<const T *>(job.problem_coefficients) + (member * job.points + point) * size;
+  void gradient(const int64_t size, const Members<const T> &of_problem, const T *at, const T *noise, T *found) const {
+    functions.gradient(size, of_problem, at, noise, found);
   }
 
-  // One step of a large batch may take seconds: what is drawn for it is left unfinished too, for nothing reads it then.
-  bool is_stopped() const { return __atomic_load_n(job.stop, __ATOMIC_RELAXED) != 0; }
+  void update(const int64_t size, const Members<T> &state, const T *c, const T *gradient) const {
+    functions.update(size, state, c, gradient);
+  }
 
-  // The normals of steps 4·block … 4·block + 3, or of the items of those numbers, for every column.
-  void draw_all(const int64_t wanted) {
-    if (block == wanted) return;
-    block = wanted;
+  void alter_point(const int64_t, T *at) const { options.shift(at); }
+
+  void alter_gradient(const int64_t size, T *found) const {
+    if (job.clip_norm) clip_norm(Lanes(), size, job.clip_norm[options.point], found);
+  }
+
+  void alter_weight(const uint64_t step, const int64_t number, T *weight) const {
+    options.round(step, weight);
+    options.average(number, weight);
+    options.drift(step);
+  }
+
+  // Into the snapshots, of shape (snapshots, points, copies, replicas, coordinates).
+  void copy(const int64_t snapshot, const int64_t at, const int64_t row, const int64_t size, const T *weight) const {
+    const int64_t copies = options.copies(), first = (snapshot * job.points + at) * copies;
+    for (int64_t place = 0; place < copies; ++place)
+      __builtin_memcpy(static_cast<T *>(job.snapshots) + ((first + place) * job.replicas + row) * size,
+                       options.copied(place, weight), static_cast<size_t>(size) * sizeof(T));
+  }
+
+  // What is drawn for a step that is left unfinished is too, for nothing reads it then.
+  void draw(const uint32_t block, float *normals) const {
     for (int64_t tile = 0; tile < tiles && !is_stopped(); ++tile) {
       alignas(64) Normals four;
-      for (int part = 0; part < STEPS_PER_CALL; ++part) draw(drawing[tile], static_cast<uint32_t>(wanted), part, four);
+      for (int part = 0; part < STEPS_PER_CALL; ++part) ematheory::draw(drawing[tile], block, part, four);
       for (int row = 0; row < STEPS_PER_CALL; ++row)
         __builtin_memcpy(normals + (row * tiles + tile) * LANES, four[row], sizeof four[row]);
     }
   }
 
-  // One standard normal for each column, or the mean of a batch's items.
-  const T *noise_of(const uint64_t step) {
-    if (job.items) return batch_mean(step);
-    draw_all(static_cast<int64_t>(step / STEPS_PER_CALL));
-    const float *row = normals + static_cast<int64_t>(step % STEPS_PER_CALL) * tiles * LANES;
-    for (int64_t i = 0; i < columns; ++i) noise[i] = static_cast<T>(row[i]);
-    return noise;
+  void sort(const uint32_t epoch, uint64_t *keys, int64_t *order) const {
+    ematheory_order(job.seed, point, replica, epoch, job.items, keys, order);
   }
 
-  const T *batch_mean(const uint64_t step) {
-    for (int64_t i = 0; i < size; ++i) noise[i] = T(0);
-    for (int64_t place = 0; place < batch && !is_stopped(); ++place) {
-      const int64_t item = item_of(step * static_cast<uint64_t>(batch) + static_cast<uint64_t>(place));
-      draw_all(item / STEPS_PER_CALL);
-      const float *row = normals + (item % STEPS_PER_CALL) * tiles * LANES;
-      EMATHEORY_INDEPENDENT
-      for (int64_t i = 0; i < size; ++i) noise[i] = noise[i] + static_cast<T>(row[i]);
-    }
-    for (int64_t i = 0; i < size; ++i) noise[i] = noise[i] / static_cast<T>(batch);
-    return noise;
-  }
+  bool is_stopped() const { return __atomic_load_n(job.stop, __ATOMIC_RELAXED); }
+};
 
-  // The item that is drawn as number `draw` of the run.
-  int64_t item_of(const uint64_t draw) {
-    if (job.is_replaced) return ematheory_replaced(job.seed, point_number, replica_number, draw, job.items);
-    const uint64_t items = static_cast<uint64_t>(job.items);
-    if (epoch != static_cast<int64_t>(draw / items)) {
-      epoch = static_cast<int64_t>(draw / items);
-      ematheory_order(job.seed, point_number, replica_number, static_cast<uint32_t>(epoch), job.items, keys, order);
-    }
-    return order[draw % items];
-  }
+// The arrays of a vector and of its thread.
+template <class T>
+struct Arrays {
+  const Working<T> working;
+  Noise *const drawing;
 
-  void step(const int64_t number) {
-    const T *c = static_cast<const T *>(job.coefficients) + (point * job.steps + number) * functions.coefficients;
-    const uint64_t step = job.first_step + static_cast<uint64_t>(number);
-    const T *drawn = noise_of(step);
-    functions.points(size, state, c, at);
-    options.shift(at);
-    functions.gradient(size, of_problem, at, drawn, gradient);
-    if (job.clip_norm) clip_norm(Lanes(), size, job.clip_norm[point], gradient);
-    functions.update(size, state, c, gradient);
-    options.round(step, state[0]);
-    options.average(number, state[0]);
-    options.drift(step);
-  }
-
-  // Into the snapshots, of shape (snapshots, points, copies, replicas, coordinates).
-  void copy(const int64_t snapshot) const {
-    const int64_t copies = options.copies(), first = (snapshot * job.points + point) * copies;
-    for (int64_t number = 0; number < copies; ++number)
-      __builtin_memcpy(static_cast<T *>(job.snapshots) + ((first + number) * job.replicas + replica) * size,
-                       options.copied(number, state[0]), static_cast<size_t>(size) * sizeof(T));
-  }
-
-  void run() {
-    int64_t snapshot = 0;
-    for (int64_t number = 0; number <= job.steps; ++number) {
-      if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number) copy(snapshot++);
-      if (number == job.steps || is_stopped()) return;
-      step(number);
-    }
+  Arrays(Arena arena, const Lengths &lengths, size_t *size = nullptr)
+      : working(arena, lengths), drawing(arena.take<Noise>(lengths.row / LANES)) {
+    if (size) *size = arena.used;
   }
 };
 
 template <class T>
-int run_vector(const ematheory_job &job, const int64_t point, const int64_t replica) {
-  Vector<T> vector(job, point, replica);
-  if (!vector.scratch.is_there()) return 0;
-  vector.run();
-  return 1;
+bool run_vector(const ematheory_job &job, const int64_t point, const int64_t replica) {
+  const Records records = records_of(job.problem, job.optimizer);
+  const Lengths lengths = lengths_of<T>(job, records, point, LANES);
+  size_t size;
+  Arrays<T>(Arena{0}, lengths, &size);
+  void *const memory = aligned_alloc(Arena::ALIGNMENT, size);
+  if (!memory) return false;
+  const Arrays<T> arrays(Arena{reinterpret_cast<uintptr_t>(memory)}, lengths);
+  Scratch scratch(Options<T>::needed(job));
+  if (!scratch.is_there()) {
+    free(memory);
+    return false;
+  }
+  Options<T> options(job, static_cast<T *>(job.state) + place_of(job, records.state, point, replica), point);
+  options.take(scratch, job.first_replica + static_cast<uint32_t>(replica));
+  const Members<T> state{static_cast<T *>(job.state) + place_of(job, 0, point, replica), place_of(job, 1, 0, 0)};
+  const Thread<T> thread(job, job.point_numbers[point], job.first_replica + static_cast<uint32_t>(replica),
+                         lengths.row / LANES, arrays.drawing, options);
+  Trajectory<T, Thread<T>>(job, thread, records, lengths, point, replica, state, arrays.working).run();
+  free(memory);
+  return true;
 }
 
 }  // namespace

@@ -7,6 +7,4 @@ extern "C" {
 // The items of an epoch in their order for one replica of one point: by 64 random bits each, ties by number.
 void ematheory_order(uint64_t seed, uint32_t point, uint32_t replica, uint32_t epoch, int64_t size, uint64_t *keys,
                      int64_t *order);
-// Which of `size` items is drawn as number `draw` with items put back.
-int64_t ematheory_replaced(uint64_t seed, uint32_t point, uint32_t replica, uint64_t draw, int64_t size);
 }

@@ -1,10 +1,10 @@
-// The CUDA engine: each thread runs a few cells of one point through a whole call, their state in registers.
+// The CUDA engine: each thread runs a few cells of one point through a whole call, their state in registers. Coupled
+// vectors are in vectors.cu.
 //
 // The same core headers as on a CPU, compiled without contraction and with IEEE division and roots: the same bits.
-#include <cstdio>
-
 #include "../core/cell.h"
-#include "engine.h"
+#include "../core/trajectory.h"
+#include "vectors.h"
 
 namespace ematheory {
 namespace {
@@ -70,64 +70,11 @@ Pair pair_of(const ematheory_job &job) {
                        : for_problem<float>(job.problem, job.optimizer);
 }
 
-// The number of members of the state, and of coefficients of the update and of the gradient.
-struct Sizes {
-  int64_t state, coefficients;
-};
-
-Sizes of_optimizer(const int optimizer) {
-#define EMATHEORY_ENTRY(name) {optimizers::name::STATE, optimizers::name::COEFFICIENTS},
-  static const Sizes sizes[] = {EMATHEORY_OPTIMIZERS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return sizes[optimizer];
+void run_cells(const ematheory_job &job, Attempt &attempt) {
+  pair_of(job).launch(job, blocks_per_point(job));
+  attempt(cudaGetLastError(), "cannot start the GPU's work");
+  attempt(cudaDeviceSynchronize(), "the GPU's work failed");
 }
-
-int64_t of_problem(const int problem) {
-#define EMATHEORY_ENTRY(name) problems::name::COEFFICIENTS,
-  static const int64_t sizes[] = {EMATHEORY_PROBLEMS(EMATHEORY_ENTRY)};
-#undef EMATHEORY_ENTRY
-  return sizes[problem];
-}
-
-// Does one thing after another until one fails, and keeps what that one said.
-class Attempt {
- public:
-  explicit Attempt(char *message) : message_(message) { message_[0] = 0; }
-
-  bool operator()(const cudaError_t status, const char *what) {
-    if (status == cudaSuccess || failed()) return !failed();
-    std::snprintf(message_, EMATHEORY_MESSAGE, "%s: %s", what, cudaGetErrorString(status));
-    return false;
-  }
-
-  bool failed() const { return message_[0] != 0; }
-
- private:
-  char *message_;
-};
-
-// A copy of a host array on the device, freed with it.
-class Copy {
- public:
-  Copy(Attempt &attempt, const void *host, const size_t size, const bool filled = true) : attempt_(attempt) {
-    if (size == 0 || !attempt_(cudaMalloc(&device_, size), "cannot allocate the GPU's memory")) return;
-    if (filled) attempt_(cudaMemcpy(device_, host, size, cudaMemcpyHostToDevice), "cannot copy to the GPU");
-  }
-  ~Copy() { cudaFree(device_); }
-  Copy(const Copy &) = delete;
-  Copy &operator=(const Copy &) = delete;
-
-  void back(void *host, const size_t size) {
-    if (size && !attempt_.failed())
-      attempt_(cudaMemcpy(host, device_, size, cudaMemcpyDeviceToHost), "cannot copy from the GPU");
-  }
-
-  void *device() const { return device_; }
-
- private:
-  Attempt &attempt_;
-  void *device_ = nullptr;
-};
 
 template <class T>
 __global__ void probe(const T *numbers, const int count, int *wrong) {
@@ -163,16 +110,16 @@ void ematheory_cuda_device(const int number, ematheory_device *device, char mess
 void ematheory_cuda_advance(const ematheory_job *wanted, char message[EMATHEORY_MESSAGE]) {
   Attempt attempt(message);
   ematheory_job job = *wanted;
-  const Sizes sizes = of_optimizer(job.optimizer);
+  const Records records = records_of(job.problem, job.optimizer);
   const size_t number = job.is_double ? sizeof(double) : sizeof(float);
   const size_t weights = static_cast<size_t>(job.points * job.replicas * job.coordinates) * number;
-  const size_t state_size = weights * static_cast<size_t>(sizes.state);
+  const size_t state_size = weights * static_cast<size_t>(records.state);
   const size_t snapshots_size = weights * static_cast<size_t>(job.snapshot_count);
   Copy state(attempt, job.state, state_size), snapshots(attempt, job.snapshots, snapshots_size, false);
   Copy of(attempt, job.problem_coefficients,
-          static_cast<size_t>(of_problem(job.problem) * job.points * job.coordinates) * number);
+          static_cast<size_t>(records.of_problem * job.points * job.coordinates) * number);
   Copy coefficients(attempt, job.coefficients,
-                    static_cast<size_t>(job.points * job.steps * sizes.coefficients) * number);
+                    static_cast<size_t>(job.points * job.steps * records.coefficients) * number);
   Copy points(attempt, job.point_numbers, static_cast<size_t>(job.points) * sizeof(uint32_t));
   Copy at(attempt, job.snapshots_at, static_cast<size_t>(job.snapshot_count) * sizeof(int64_t));
   if (attempt.failed() || weights == 0) return;
@@ -182,14 +129,21 @@ void ematheory_cuda_advance(const ematheory_job *wanted, char message[EMATHEORY_
   job.coefficients = coefficients.device();
   job.point_numbers = static_cast<const uint32_t *>(points.device());
   job.snapshots_at = static_cast<const int64_t *>(at.device());
-  pair_of(job).launch(job, blocks_per_point(job));
-  attempt(cudaGetLastError(), "cannot start the GPU's work");
-  attempt(cudaDeviceSynchronize(), "the GPU's work failed");
+  if (job.is_coupled)
+    run_on_device(job, vector_memory(*wanted), attempt);
+  else
+    run_cells(job, attempt);
   state.back(wanted->state, state_size);
   snapshots.back(wanted->snapshots, snapshots_size);
 }
 
-void ematheory_cuda_advance_on_host(const ematheory_job *job) { pair_of(*job).on_host(*job, blocks_per_point(*job)); }
+void ematheory_cuda_advance_on_host(const ematheory_job *job, char message[EMATHEORY_MESSAGE]) {
+  if (job->points * job->replicas * job->coordinates == 0) return;
+  if (job->is_coupled)
+    run_on_host(*job, message);
+  else
+    pair_of(*job).on_host(*job, blocks_per_point(*job));
+}
 
 int ematheory_cuda_contraction_is_off(const float *singles, const double *doubles, const int count,
                                       char message[EMATHEORY_MESSAGE]) {

@@ -65,6 +65,14 @@ class Backend(Protocol):
         """As `Reference.advance`."""
 
 
+def words_of(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
+    """What a compiled `advance` is told of the records: their traced functions' names, and the data set if any."""
+    words: dict[str, Any] = {"problem": problem.name, "optimizer": optimizer.variant}
+    if isinstance(problem, ReshuffledData):
+        words |= {"items": problem.size, "is_replaced": problem.sampling == "replaced"}
+    return words
+
+
 class Native:
     """The native engine at one instruction set and number of threads; neither changes a bit."""
 
@@ -94,10 +102,7 @@ class Native:
     def step(self, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         module = native.native_module()
         assert module is not None
-        if isinstance(problem, ReshuffledData):
-            block.update(items=problem.size, is_replaced=problem.sampling == "replaced")
-        block.update(isa=self.isa, threads=self.threads)
-        module.advance(problem=problem.name, optimizer=optimizer.variant, **block)
+        module.advance(isa=self.isa, threads=self.threads, **words_of(problem, optimizer), **block)
 
 
 class Cuda:
@@ -134,9 +139,10 @@ class Cuda:
         assert not are_stepped_apart(problem, optimizer, groups)
         assert options == NO_OPTIONS
         began = time.monotonic()
-        self.module.advance(problem=problem.name, optimizer=optimizer.variant, state=state, **block)
+        self.module.advance(state=state, **words_of(problem, optimizer), **block)
         seconds = max(time.monotonic() - began, 1e-6)
-        work = state[0].size * block["coefficients"].shape[1]
+        drawn = state[0].size // problem.coordinates * problem.normals_per_step
+        work = drawn * block["coefficients"].shape[1]
         # The first calls are short, and tell how fast this device is; a cut changes no bit.
         rate = work / seconds
         self.work_per_call = int(min(max(rate * self.SECONDS, 2**24), 4 * self.work_per_call))
@@ -148,7 +154,7 @@ def is_separable(problem: Problem, optimizer: Optimizer) -> bool:
 
 
 def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
-    """Whether the native engine holds the traced functions of both records."""
+    """Whether the compiled engines hold the traced functions of both records."""
     known = (*optimizers.RECORDS, *optimizers.COUPLED)
     return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
@@ -191,7 +197,7 @@ def choose(
     refuse(backend, problem, optimizer, built, generated, options)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    fits = is_separable(problem, optimizer) and not apart and not options
+    fits = generated and not apart and not options
     large = backend == "auto" and isa == "auto" and fits and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
@@ -231,10 +237,9 @@ def refuse(
     """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
-    held = is_separable(problem, optimizer) if backend == "cuda" else generated
-    if backend in ("cpu", "cuda") and not held:
-        others = () if backend == "cuda" else (*problems.COUPLED, *optimizers.COUPLED)
-        ours = ", ".join(kind.__name__ for kind in (*problems.RECORDS, *optimizers.RECORDS, *others))
+    if backend in ("cpu", "cuda") and not generated:
+        held = (*problems.RECORDS, *optimizers.RECORDS, *problems.COUPLED, *optimizers.COUPLED)
+        ours = ", ".join(kind.__name__ for kind in held)
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
             "runs on backend='reference' or 'auto'"

@@ -319,13 +319,14 @@ def test_kernels_export_no_shared_symbols(kernel, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
-def test_the_cuda_engine_compiles_for_every_generation(tmp_path):
+@pytest.mark.parametrize("source", ["engine.cu", "vectors.cu"])
+def test_the_cuda_engine_compiles_for_every_generation(source, tmp_path):
     listed = subprocess.run(["nvcc", "--list-gpu-arch"], check=True, capture_output=True, text=True).stdout.split()
     first = {arch[:-1]: arch for arch in reversed(listed)}.values()
     exact = ["-fmad=false", "-prec-div=true", "-prec-sqrt=true", "-ftz=false", "-Werror", "all-warnings"]
     targets = [f"-gencode=arch={arch},code={arch.replace('compute', 'sm')}" for arch in first]
-    source, target = CSRC / "cuda" / "engine.cu", tmp_path / "engine.o"
-    subprocess.run(["nvcc", "-std=c++17", *exact, *targets, "-c", str(source), "-o", str(target)], check=True)
+    output = ["-o", str(tmp_path / "engine.o")]
+    subprocess.run(["nvcc", "-std=c++17", *exact, *targets, "-c", str(CSRC / "cuda" / source), *output], check=True)
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="needs nvcc")
