@@ -27,6 +27,7 @@ from ..results import opened, text
 from .blocks import Layout
 from .journal import Journal, Midway, end_to_end, side_by_side
 from .nodes import Counts, Node, Statistics, Values
+from .options import StepOptions
 from .reductions import Moments
 from .specification import Specification
 
@@ -137,7 +138,9 @@ def request_of(asked: Specification) -> dict[str, str]:
     found = {"format": str(FORMAT), "ematheory": __version__}
     for field in fields(asked):
         value = getattr(asked, field.name)
-        if isinstance(value, Record):
+        if isinstance(value, StepOptions):
+            found.update((name, described(part)) for name, part in value.attributes.items() if part is not None)
+        elif isinstance(value, Record):
             found.update((f"{field.name}.{name}", described(part)) for name, part in opened(value).items())
         elif field.name != "grid":
             # The grid follows from the records.
