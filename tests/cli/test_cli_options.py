@@ -114,8 +114,8 @@ def test_schedules():
         (lambda: nouns.schedule(None, rate=2.0), "without --schedule the rate is constant, which has no --rate"),
         (
             lambda: nouns.optimizer("nadam", lr="0.1", momentum="0.9"),
-            "--momentum; it takes --lr, --weight-decay, --eps, --momentum-decay, --decay, --beta1, --beta2; did you mean "
-            "'--momentum-decay'",
+            "--momentum; it takes --lr, --weight-decay, --eps, --momentum-decay, --decay, --beta1, --beta2; "
+            "did you mean '--momentum-decay'",
         ),
         (lambda: nouns.optimizer("adamw", lr="0.1", decay="no"), "decay must be one of 'per_lr', .* got 'no'"),
         (
