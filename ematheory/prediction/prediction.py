@@ -277,7 +277,10 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
     if pessimisms and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in pessimisms]
-        often = cells.gradient.caution * (2 if starts_large(optimizer) else 1)
+        often = cells.gradient.caution * (2.0 if starts_large(optimizer) else 1.0)
+        if isinstance(optimizer, VECTORS):
+            # Of a sum over d coordinates each makes a share 1/d itself, which the sum's expectation does not follow.
+            often *= 1 + 1 / problem.coordinates
         for name in expected:
             error = often * np.sum([np.abs(each[name] - values[name]) for each in worse], axis=0)
             # The worst that may be is not always a bounded state.

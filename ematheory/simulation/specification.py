@@ -161,7 +161,9 @@ def specify(
     over = grid(optimizer, problem, options)
     check_axes(over)
     names, numbers = check_observables(observables, problem, optimizer), check_replicas(replicas)
-    check_averaged((*names, *(first_passage or ())), options)
+    targets = check_first_passage(first_passage, problem, optimizer)
+    bins = check_histogram(histogram, problem, optimizer)
+    check_averaged((*names, *targets, *bins), options)
     check_limit("points", over.points)
     check_limit("normals per step", max(problem.normals_per_step, problem.coordinates))
     return Specification(
@@ -180,9 +182,9 @@ def specify(
         lags=check_lags(lags, steps),
         quantiles=check_quantiles(quantiles, names),
         trajectories=check_trajectories(trajectories, numbers),
-        first_passage=check_first_passage(first_passage, problem, optimizer),
+        first_passage=targets,
         groups=check_groups(groups, problem.coordinates),
-        histogram=check_histogram(histogram, problem, optimizer),
+        histogram=bins,
         options=options,
     )
 
