@@ -34,8 +34,6 @@ DECAYING, ALONE = 3, 4
 POOLED, PROJECTED = (SLOWER, NOISIER, DECAYING, ALONE), (SLOWER, NOISIER, RARER, OFTENER)
 # The step of v, in parts of it, by which its derivatives are read off in the complex plane: to about 10⁻⁸.
 SHIFT = 1e-4
-# A condition that fewer runs meet is never met.
-SELDOM = 1e-9
 
 
 class VectorStructure(Structure):
@@ -144,11 +142,6 @@ def projected(
             if each.mixed:
                 push = share * np.where(deviation > 0, swing / np.where(deviation > 0, deviation, 1.0), 0.0)
                 a = with_own(a, x, each, push * x.means[0])
-    if own.field.pessimism == OFTENER and g.foretold:
-        # Where an epoch is one step no noise is new or to come: the sums are each run's own for good, and no
-        # expectation over runs says what they do.
-        lasts = (g.scale == 0) & (g.foretold[0] == 0) & (g.foretold[1] != 0)
-        shaken = np.where(lasts & (share > SELDOM), np.nan, shaken)
     others = (np.sqrt(np.maximum(shaken, 0.0) * x.mean_square), *(None,) * (len(a.matrix) - 1))
     return a._replace(lost=number(a.lost) - own.weight.parts[0], others=others)
 

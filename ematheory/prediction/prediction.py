@@ -267,10 +267,24 @@ def approximation(optimizer: Optimizer) -> tuple[str | None, tuple[int, ...]]:
     return (CLOSED, PESSIMISMS) if is_adaptive(optimizer) else (None, ())
 
 
+def refuse_whole_batches(problem: Problem, optimizer: Optimizer) -> None:
+    """Raise `ValueError` where a closure of moments is asked to follow runs that are deterministic given their data."""
+    if not isinstance(problem, ReshuffledData) or problem.sampling != "reshuffled":
+        return
+    if np.any(np.asarray(problem.batch_size) == problem.size):
+        raise ValueError(
+            f"a batch of all {problem.size} items leaves {type(optimizer).__name__}'s runs without noise: the gradient "
+            "goes to 0, the second moment forgets it, and no closure of moments follows what each run then does; use "
+            "simulate, or a batch_size that is smaller"
+        )
+
+
 def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: dict[str, Any]) -> xr.Dataset:
     """The observables as a Dataset, each marked as exact or not, and the errors of those that are approximate."""
     why, pessimisms = approximation(optimizer)
     sized = isinstance(problem, ScaleInvariant)
+    if pessimisms and not isinstance(optimizer, SIGNED):
+        refuse_whole_batches(problem, optimizer)
     cells = Cells(problem, optimizer, **run)
     values = observables_of(cells, names)
     steps = ("step",) if len(cells.record) else ()

@@ -96,3 +96,12 @@ def test_the_error_falls_in_proportion_to_one_minus_beta2() -> None:
 def test_the_walk_states_its_error() -> None:
     found: xr.Dataset = em.predict(em.RandomWalk(size=4), em.AdamW(lr=0.01, weight_decay=0.1, betas=(0.9, 0.99)))
     assert float(found.weight_mean_square_error / found.weight_mean_square) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("kind", [em.AdamW, em.RMSprop, em.AdamP])
+def test_a_batch_of_all_items_is_refused(kind):
+    """Its runs have no noise once their data are drawn: v goes to 0 with the gradient, which ended in NaN."""
+    problem = em.ReshuffledData([1.0, 0.5], size=8, batch_size=[4.0, 8.0])
+    with pytest.raises(ValueError, match=r"a batch of all 8 items .* use simulate"):
+        em.predict(problem, kind(lr=0.01), steps=20)
+    assert np.isfinite(em.predict(problem, em.SGD(lr=0.01), steps=20).risk).all()

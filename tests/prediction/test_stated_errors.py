@@ -76,7 +76,7 @@ def sampled(rng: np.random.Generator) -> em.LinearRegression:
 
 def in_epochs(rng: np.random.Generator) -> em.ReshuffledData:
     size, way = int(rng.choice([4, 8, 32])), str(rng.choice(["reshuffled", "replaced"]))
-    batch = along(rng.choice([1.0, 2.0, float(size)], POINTS))
+    batch = along(rng.choice([1.0, 2.0], POINTS))
     return em.ReshuffledData(**scattered(rng), noise=noise(rng), size=size, batch_size=batch, sampling=way)
 
 
