@@ -18,7 +18,6 @@ import numpy as np
 
 from ..optimizers import Optimizer
 from ..typing import FloatArray, Value
-from .gaussian import at_least
 from .members import (
     FrozenRoot,
     Images,
@@ -268,8 +267,8 @@ def averaged_square(
         pull,
         row,
         number(total([combined(row, x.means), g.offset])),
-        at_least(spread(row, x) + g.scale * g.scale, 0.0, xp) if g.foretold else spread(row, x) + g.scale * g.scale,
-        at_least(spread(slopes, x), 0.0, xp) if g.foretold else spread(slopes, x),
+        spread(row, x) + g.scale * g.scale,
+        spread(slopes, x),
     )
 
 

@@ -113,7 +113,8 @@ def predict(
     Raises
     ------
     ValueError : an unsupported pair, an unknown observable, a schedule of another length, `steps=None` with a
-        schedule or record, or a stationary state that does not exist (unstable, or nothing pulls the weight back).
+        schedule or record, a stationary state that does not exist (unstable, or nothing pulls the weight back), or a
+        closure of moments where a batch is the whole data set.
     TypeError : steps that are not a whole number, records that are not a problem and an optimizer.
 
     Warns
