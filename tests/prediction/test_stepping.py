@@ -79,7 +79,7 @@ def test_averaged_iterates_have_numpys_bits(record: Any, monkeypatch: pytest.Mon
 def test_epochs_have_numpys_bits(record: Any, sampling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of several sizes, the last of them the whole data: each has steps per epoch of its own."""
     problem = em.ReshuffledData(
-        1 / np.arange(1.0, 131.0), size=24, batch_size=[2, 4, 24], optimum=0.3, init=1.5, sampling=sampling
+        1 / np.arange(1.0, 131.0), size=24, batch_size=[2, 4, 12], optimum=0.3, init=1.5, sampling=sampling
     )
     settings: dict[str, Any] = dict(
         problem=problem, steps=40, record=[0, 1, 13, 40], observables=("risk", "weight_mean", "weight_variance")
