@@ -10,6 +10,11 @@ import torch
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
+def generator(seed: int) -> torch.Generator:
+    """A generator of its own, so that torch's global random state is neither read nor changed."""
+    return torch.Generator().manual_seed(seed)
+
+
 @contextmanager
 def deterministic(threads: int = 1) -> Iterator[None]:
     """Deterministic algorithms, `threads` threads and recorded gradients inside; the old settings come back after.

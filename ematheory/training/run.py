@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..optimizers import SGD
 from ..records import Interval, check_whole
-from .networks import generator
+from .determinism import generator
 from .optimizers import Plan, build, flat, read_update, set_step
 from .tasks import Task
 
@@ -21,7 +20,7 @@ def steps_per_epoch(task: Task, batch_size: int) -> int:
 
     Raises `ValueError` when not one batch of this size can be filled.
     """
-    images = len(task.data().train_classes)
+    images = len(task.data().train_targets)
     return images // check_whole("batch_size", batch_size, Interval(1, images, closed_high=True))
 
 
@@ -65,10 +64,10 @@ class Run:
             for parameter in self.parameters:
                 parameter.mul_(scale)
         self.optimizer = build(record, self.parameters, foreach)
-        data = task.data()
-        self.train_set = torch.tensor(data.train_images, dtype=dtype), torch.tensor(data.train_classes)
-        self.test_set = torch.tensor(data.test_images, dtype=dtype), torch.tensor(data.test_classes)
-        self.batches = batches(len(data.train_classes), batch_size, seed)
+        self.task, data = task, task.data()
+        self.train_set = torch.tensor(data.train_inputs, dtype=dtype), torch.tensor(data.train_targets)
+        self.test_set = torch.tensor(data.test_inputs, dtype=dtype), torch.tensor(data.test_targets)
+        self.batches = batches(len(data.train_targets), batch_size, seed)
         self.gradients: list[Tensor] | None = None
 
     def step(self) -> float:
@@ -76,7 +75,7 @@ class Run:
         self.step_count += 1
         set_step(self.optimizer, self.plan, self.step_count)
         images, classes = (part[next_batch] for next_batch in [next(self.batches)] for part in self.train_set)
-        loss = functional.cross_entropy(self.network(images), classes)
+        loss = self.task.loss(self.network(images), classes)
         for parameter, gradient in zip(self.parameters, torch.autograd.grad(loss, self.parameters), strict=True):
             parameter.grad = gradient
         self.keep_gradients()
@@ -104,7 +103,7 @@ class Run:
         """Mean cross-entropy on the training and the test images, and the share of test images classified rightly."""
         with torch.no_grad():
             train_logits, test_logits = self.network(self.train_set[0]), self.network(self.test_set[0])
-            train = functional.cross_entropy(train_logits, self.train_set[1])
-            test = functional.cross_entropy(test_logits, self.test_set[1])
+            train = self.task.loss(train_logits, self.train_set[1])
+            test = self.task.loss(test_logits, self.test_set[1])
             right = (test_logits.argmax(dim=1) == self.test_set[1]).to(torch.float64).mean()
         return float(train), float(test), float(right)

@@ -165,12 +165,12 @@ def test_wrong_tasks(fields, error, message):
 
 def test_the_data_are_real_split_and_standardised():
     data = TASK.data()
-    assert (len(data.train_classes), len(data.test_classes)) == (1438, 359)
-    assert sorted(set(data.test_classes)) == list(range(10))
-    np.testing.assert_allclose(data.train_images.mean(axis=0), 0, atol=1e-12)
-    spread = data.train_images.std(axis=0)
+    assert (len(data.train_targets), len(data.test_targets)) == (1438, 359)
+    assert sorted(set(data.test_targets)) == list(range(10))
+    np.testing.assert_allclose(data.train_inputs.mean(axis=0), 0, atol=1e-12)
+    spread = data.train_inputs.std(axis=0)
     np.testing.assert_allclose(spread[spread > 0], 1)
-    assert em.tasks.digits_mlp(split_seed=1).data().test_classes.tolist() != data.test_classes.tolist()
+    assert em.tasks.digits_mlp(split_seed=1).data().test_targets.tolist() != data.test_targets.tolist()
 
 
 def test_a_missing_package_names_the_extra():

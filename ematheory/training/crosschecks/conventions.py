@@ -16,8 +16,7 @@ from ...recording import check_steps
 from ...schedules import multipliers
 from ...translation import translate
 from ...typing import FloatArray
-from ..determinism import deterministic
-from ..networks import generator
+from ..determinism import deterministic, generator
 from ..optimizers import Plan, at_one_point, build, check_supported, plan, set_step
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 from ...optimizers import AdamW
 from ...records import Interval, check_values
 from ...typing import FloatArray
-from ..determinism import deterministic
-from ..networks import generator
+from ..determinism import deterministic, generator
 from ..optimizers import adam_update, at_one_point, check_supported, plan, set_step
 from .injection import warmed
 

@@ -14,8 +14,7 @@ from ...recording import check_steps
 from ...records import POSITIVE, check_values
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
-from ..determinism import deterministic
-from ..networks import generator
+from ..determinism import deterministic, generator
 from ..optimizers import Plan, adam_update, at_one_point, build, check_supported, plan, set_step
 from .injection import warmed
 

@@ -1,32 +1,23 @@
-"""Tasks: a data set and a network to train on it, as records that are cheap to make and load their data when used."""
+"""scikit-learn's images of digits, and perceptrons to classify them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..records import Interval, Record, check_values, check_whole
-from ..typing import FloatArray
-from . import require
+from ...records import Interval, check_values, check_whole
+from .. import require
+from .task import Split, Task
 
 if TYPE_CHECKING:
     import torch
 
-    from .networks import Perceptron
+    from ..networks import Perceptron
 
 CLASSES = 10
-
-
-class Split(NamedTuple):
-    """Standardised images, shape (n, 64), and their classes 0…9, shape (n,), for training and for testing."""
-
-    train_images: FloatArray
-    train_classes: np.ndarray[Any, np.dtype[np.int64]]
-    test_images: FloatArray
-    test_classes: np.ndarray[Any, np.dtype[np.int64]]
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +43,7 @@ def digits(test_share: float, split_seed: int) -> Split:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Task(Record):
+class DigitsPerceptron(Task):
     """Classification of scikit-learn's digits with a ReLU network; made by `digits_mlp`, `digits_scale_invariant`.
 
     `depth` hidden layers of `width` units; `scale_invariant` says which network; `test_share` of the images, chosen
@@ -71,29 +62,31 @@ class Task(Record):
         check_values("test_share", self.test_share, Interval(0.0, 1.0, closed_low=False))
 
     def data(self) -> Split:
-        """The images and classes, loaded once per split. Raises `ModuleNotFoundError` without scikit-learn."""
+        """Standardised images (n, 64) and classes 0…9 (n,). Raises `ModuleNotFoundError` without scikit-learn."""
         return digits(self.test_share, self.split_seed)
 
     def network(self, seed: int, dtype: torch.dtype) -> Perceptron:
         """The network at its start: drawn in float64 from `seed` alone, then rounded to `dtype`."""
-        from .networks import Perceptron, ScaleInvariantPerceptron
+        from ..networks import Perceptron, ScaleInvariantPerceptron
 
         kind = ScaleInvariantPerceptron if self.scale_invariant else Perceptron
         return kind((64, *[self.width] * self.depth, CLASSES), seed, dtype)
 
 
-def digits_mlp(width: int = 128, depth: int = 2, *, test_share: float = 0.2, split_seed: int = 0) -> Task:
+def digits_mlp(width: int = 128, depth: int = 2, *, test_share: float = 0.2, split_seed: int = 0) -> DigitsPerceptron:
     """Digits with a ReLU network of `depth` hidden layers of `width` units, with biases.
 
     Raises `TypeError` or `ValueError` for a width, depth, share or seed out of range.
 
     >>> digits_mlp(width=32)
-    Task(width=32, depth=2, scale_invariant=False, test_share=0.2, split_seed=0)
+    DigitsPerceptron(width=32, depth=2, scale_invariant=False, test_share=0.2, split_seed=0)
     """
-    return Task(width, depth, False, test_share, split_seed)
+    return DigitsPerceptron(width, depth, False, test_share, split_seed)
 
 
-def digits_scale_invariant(width: int = 128, depth: int = 2, *, test_share: float = 0.2, split_seed: int = 0) -> Task:
+def digits_scale_invariant(
+    width: int = 128, depth: int = 2, *, test_share: float = 0.2, split_seed: int = 0
+) -> DigitsPerceptron:
     """Digits with a network whose function is exactly invariant under w → c·w, c > 0, of all trained parameters.
 
     Every row of every weight matrix, the readout's included, is divided by its norm in the forward pass (no ε); there
@@ -102,4 +95,4 @@ def digits_scale_invariant(width: int = 128, depth: int = 2, *, test_share: floa
     >>> digits_scale_invariant(width=32).scale_invariant
     True
     """
-    return Task(width, depth, True, test_share, split_seed)
+    return DigitsPerceptron(width, depth, True, test_share, split_seed)

@@ -1,4 +1,4 @@
-"""The networks of the tasks: a perceptron, and one whose function does not depend on the scale of its weights."""
+"""A perceptron, and one whose function does not depend on the scale of its weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..determinism import generator
+
 # The scale of the scale-invariant network's logits; with rows of norm 1 they are of order 1 without it.
 LOGIT_SCALE = 4.0
-
-
-def generator(seed: int) -> torch.Generator:
-    """A generator of its own, so that torch's global random state is neither read nor changed."""
-    return torch.Generator().manual_seed(seed)
 
 
 class Perceptron(nn.Module):
