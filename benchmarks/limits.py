@@ -29,6 +29,8 @@ PARTS = {"whole": (True, True), "update": (False, True), "noise": (True, False)}
 STEPS, ROUNDS = 2000, 7
 # Sixteen operations each (parts.cpp).
 TIMES, OPERATIONS = 200_000, 16
+# Machine code: (address, instruction, operands).
+Code = list[tuple[int, str, str]]
 
 
 def flags_of(isa: str) -> list[str]:
@@ -87,12 +89,12 @@ def instruction_times(library: ctypes.CDLL) -> dict[str, float]:
     return found
 
 
-def functions(library: Path) -> dict[str, list[tuple[int, str, str]]]:
+def functions(library: Path) -> dict[str, Code]:
     """The machine code by function: (address, instruction, operands)."""
     text = subprocess.run(
         ["objdump", "-d", "--no-show-raw-insn", str(library)], check=True, capture_output=True, text=True
     ).stdout
-    found: dict[str, list[tuple[int, str, str]]] = {}
+    found: dict[str, Code] = {}
     name = ""
     for line in text.splitlines():
         if heading := re.match(r"[0-9a-f]+ <(.+)>:", line):
@@ -102,7 +104,7 @@ def functions(library: Path) -> dict[str, list[tuple[int, str, str]]]:
     return found
 
 
-def innermost(code: list[tuple[int, str, str]], holds: str) -> list[tuple[int, str, str]]:
+def innermost(code: Code, holds: str) -> Code:
     """The shortest loop that holds an instruction, or all of the code where it stands in none."""
     loops = [code]
     for address, name, operands in code:
@@ -113,21 +115,52 @@ def innermost(code: list[tuple[int, str, str]], holds: str) -> list[tuple[int, s
     return min(loops, key=len)
 
 
-def mix(library: Path, holds: str) -> Counter[str]:
-    """The vector instructions, by name, of the loop around the instruction named, in the kernel and not the probes."""
-    candidates = [
-        innermost(code, holds)
-        for name, code in functions(library).items()
-        if name.startswith("_ZN9ematheory") and any(line[1].startswith(holds) for line in code)
-    ]
+def counted(code: Code) -> Counter[str]:
+    """The vector instructions by name; a broadcast from memory is a load."""
     return Counter(
         name + (" load" if "broadcast" in name and "(" in operands else "")
-        for _, name, operands in max(candidates, key=len)
+        for _, name, operands in code
         if re.search(r"%[xyz]mm", operands)
     )
 
 
-def bounds(counts: Counter[str], vectors: int, times: dict[str, float]) -> dict[str, float]:
+def kernels_with(library: Path, holds: str) -> list[Code]:
+    """The engine's functions with that instruction, but for those of tiles that several points share."""
+    return [
+        code
+        for name, code in functions(library).items()
+        if name.startswith("_ZN9ematheory") and "Across" not in name and any(line[1].startswith(holds) for line in code)
+    ]
+
+
+def per_update(library: Path) -> dict[str, float]:
+    """The vector instructions of an update of one vector, which divides once."""
+    counts = max((counted(innermost(code, "vdivps")) for code in kernels_with(library, "vdivps")), key=len)
+    return {name: count / counts["vdivps"] for name, count in counts.items()}
+
+
+# Of Philox for one vector of words: two products a round, each of two instructions, in all but the first two rounds.
+PHILOX_PRODUCTS = 4 * 8
+
+
+def per_normal(library: Path) -> dict[str, float]:
+    """The vector instructions of one vector of normals: four come of a call of Philox and two roots.
+
+    Words and normals are made in loops of their own, which the compiler may unroll differently.
+    """
+    code = max(kernels_with(library, "vpmuludq"), key=len)
+    of_normals = innermost(code, "vsqrtps")
+    both = len(of_normals) < len(code) and not any(line[1] == "vpmuludq" for line in of_normals)
+    of_words = [line for line in code if line not in of_normals] if both else code
+    found: dict[str, float] = {}
+    for part in (counted(of_words), counted(of_normals) if both else Counter[str]()):
+        calls = part["vpmuludq"] / PHILOX_PRODUCTS if part["vpmuludq"] else part["vsqrtps"] / 2
+        for name, count in part.items():
+            found[name] = found.get(name, 0.0) + count / (4 * calls)
+    return found
+
+
+def bounds(counts: dict[str, float], times: dict[str, float]) -> dict[str, float]:
     """The least seconds that a vector of particle-steps takes by each bound: the divider, products, the issue ports.
 
     Divisions and roots share one unit; products of floats and words have half of the ports; every instruction that is
@@ -136,22 +169,20 @@ def bounds(counts: Counter[str], vectors: int, times: dict[str, float]) -> dict[
     divided = sum(count for name, count in counts.items() if name.startswith(("vdiv", "vsqrt", "divp", "sqrtp")))
     products = sum(count for name, count in counts.items() if name.startswith(("vmul", "vpmul", "mulp", "pmul")))
     moved = sum(count for name, count in counts.items() if name.startswith(("vmov", "mov")) or name.endswith("load"))
-    issued = counts.total() - moved
     return {
-        "divider": divided / 2 * times["divide_and_root"] / vectors,
-        "products": products * times["multiply"] / vectors,
-        "issue ports": issued * times["exclude"] / vectors,
+        "divider": divided / 2 * times["divide_and_root"],
+        "products": products * times["multiply"],
+        "issue ports": (sum(counts.values()) - moved) * times["exclude"],
     }
 
 
-def described(part: str, rate: float, counts: Counter[str], vectors: int, lanes: int, times: Any) -> dict[str, Any]:
+def described(part: str, rate: float, counts: dict[str, float], lanes: int, times: Any) -> dict[str, Any]:
     """A part's rate, its instructions per vector of particle-steps, and the bound that is nearest."""
-    limits = {name: lanes / seconds for name, seconds in bounds(counts, vectors, times).items() if seconds}
+    limits = {name: lanes / seconds for name, seconds in bounds(counts, times).items() if seconds}
     nearest = min(limits, key=lambda name: limits[name])
-    per_vector = {name: count / vectors for name, count in counts.most_common()}
     return {
         "part": part, "rate": rate, "bounds": limits, "bound_by": nearest, "share_of_bound": rate / limits[nearest],
-        "instructions_per_vector": per_vector,
+        "instructions_per_vector": dict(sorted(counts.items(), key=lambda item: -item[1])),
     }  # fmt: skip
 
 
@@ -167,10 +198,8 @@ def measure() -> dict[str, Any]:
         if isa not in ("x86-64-v3", "x86-64-v4"):
             return found
         times, lanes = instruction_times(libraries["whole"]), libraries["whole"].lanes_per_vector()
-        update, noise = mix(paths["update"], "vdivps"), mix(paths["noise"], "vpmuludq")
-        # An update divides once; four normals take two roots.
         parts = [
-            described("update", rates["update"], update, update["vdivps"], lanes, times),
-            described("noise", rates["noise"], noise, 2 * noise["vsqrtps"], lanes, times),
+            described("update", rates["update"], per_update(paths["update"]), lanes, times),
+            described("noise", rates["noise"], per_normal(paths["noise"]), lanes, times),
         ]
     return {**found, "seconds_per_vector": times, "parts": parts}

@@ -40,6 +40,10 @@ void run(const Work &work, const int64_t tiles, int *stop, const int threads, co
   }
 }
 
+// So few cells of a point leave so much of its tile's lanes empty that points had better share tiles, though each lane
+// then has coefficients of its own.
+constexpr int64_t CELLS_TO_PACK = 16;
+
 int64_t tiles_of(const int64_t cells, const int64_t cells_per_tile) {
   return (cells + cells_per_tile - 1) / cells_per_tile;
 }
@@ -76,7 +80,13 @@ void advance(const std::string &isa, const std::string &problem, const std::stri
     advance_vectors(level, job, &stop, threads, progress);
     return;
   }
-  const int64_t tiles = tiles_of(job.replicas * job.coordinates, level.cells_per_tile());
+  const int64_t cells = job.replicas * job.coordinates;
+  if (job.points > 1 && cells <= CELLS_TO_PACK) {
+    run([&](const int64_t tile) { level.advance(&job, ALL_POINTS, tile); },
+        tiles_of(job.points * cells, level.cells_per_tile()), &stop, threads, progress);
+    return;
+  }
+  const int64_t tiles = tiles_of(cells, level.cells_per_tile());
   run([&](const int64_t tile) { level.advance(&job, tile / tiles, tile % tiles); }, tiles * job.points, &stop, threads,
       progress);
 }

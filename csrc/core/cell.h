@@ -60,7 +60,7 @@ struct Cells {
 
   // The normals of steps 4·block … 4·block + 3.
   EMATHEORY_FUNCTION void draw(const uint32_t block) {
-    const PhiloxBlock shared = philox_block(block, last, key);
+    const PhiloxBlock<uint32_t> shared = philox_block(block, last, key);
     EMATHEORY_UNROLL
     for (int lane = 0; lane < COUNT; ++lane) {
       uint32_t words[4];

@@ -54,6 +54,19 @@ EMATHEORY_FUNCTION PhiloxKey philox_key(const uint64_t seed) {
   return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
 }
 
+// The same from memory, for those who have it to spare: an instruction of a CPU reads its operand from there.
+struct PhiloxKeys {
+  PhiloxKey all[PHILOX_ROUNDS];
+
+  EMATHEORY_FUNCTION PhiloxKey after(const uint32_t rounds) const { return all[rounds]; }
+};
+
+EMATHEORY_FUNCTION PhiloxKeys philox_keys(const uint64_t seed) {
+  PhiloxKeys keys;
+  for (uint32_t rounds = 0; rounds < PHILOX_ROUNDS; ++rounds) keys.all[rounds] = philox_key(seed).after(rounds);
+  return keys;
+}
+
 // A cell's share of the first two rounds.
 struct PhiloxCell {
   uint32_t low1, high0, low0;
@@ -65,21 +78,24 @@ EMATHEORY_FUNCTION PhiloxCell philox_cell(const uint32_t column, const uint32_t 
   return {first.low, second.high, second.low};
 }
 
-// The share of all cells of one point in one block of four steps.
+// The share of all cells of one point in one block of four steps; Word is a vector where there are several points.
+template <class Word>
 struct PhiloxBlock {
-  uint32_t word0, word1, word2;
+  Word word0, word1;
+  uint32_t word2;
 };
 
-EMATHEORY_FUNCTION PhiloxBlock philox_block(const uint32_t block, const uint32_t last, const PhiloxKey key) {
+template <class Word, class Key>
+EMATHEORY_FUNCTION PhiloxBlock<Word> philox_block(const uint32_t block, const Word last, const Key key) {
   const Product<uint32_t> first(PHILOX_MULTIPLIER0, block);
-  const Product<uint32_t> second(PHILOX_MULTIPLIER1, first.high ^ last ^ key.word1);
+  const Product<Word> second(PHILOX_MULTIPLIER1, last ^ (first.high ^ key.after(0).word1));
   return {second.high ^ key.after(1).word0, second.low, first.low ^ key.after(1).word1};
 }
 
 // The other rounds; Word is uint32_t or a vector of them.
-template <class Word>
-EMATHEORY_FUNCTION void philox_finish(const Word low1, const Word high0, const Word low0, const PhiloxBlock block,
-                                      const PhiloxKey key, Word words[4]) {
+template <class Word, class Shared, class Key>
+EMATHEORY_FUNCTION void philox_finish(const Word low1, const Word high0, const Word low0, const Shared &block,
+                                      const Key &key, Word words[4]) {
   Word x0 = low1 ^ block.word0, x1 = Word{} ^ block.word1, x2 = high0 ^ block.word2, x3 = low0;
 #if defined(__CUDACC__)
 #pragma unroll

@@ -5,6 +5,7 @@
 #include "engine.h"
 
 #include "../core/generated.h"
+#include "coefficients.h"
 #include "noise.h"
 
 #define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
@@ -21,35 +22,59 @@ EMATHEORY_ENGINE(EMATHEORY_LEVEL)
 namespace ematheory {
 namespace {
 
-// A tile of cells under one problem and one optimizer, in the dtype T.
-template <class T, class Problem, class Optimizer>
+// A tile of cells under one problem and one optimizer, in the dtype T: of one point, or across several where each
+// has too few cells to fill one. Cells are counted over all points.
+template <class T, class Problem, class Optimizer, class Source, class Rates>
 struct Tile {
+  static constexpr bool ACROSS = Source::ACROSS;
   alignas(64) T state[Optimizer::STATE][LANES];
   alignas(64) T of_problem[Problem::COEFFICIENTS][LANES];
   alignas(64) Normals normals[2];  // of even and odd blocks
-  Noise noise;
+  Source noise;
   const ematheory_job &job;
-  const T *coefficients;  // of this tile's point
-  int64_t point, cell, size;
+  const int64_t cells, cell, size;  // of a point; the first one's number; how many
+  const int parts;                  // of the lanes, that have cells
+  Rates coefficients;
 
-  Tile(const ematheory_job &job, const int64_t point, const int64_t tile) : job(job), point(point), cell(tile * LANES) {
-    const int64_t cells = job.replicas * job.coordinates;
-    size = cells - cell < LANES ? cells - cell : LANES;
-    coefficients = static_cast<const T *>(job.coefficients) + point * job.steps * Optimizer::COEFFICIENTS;
-    set_up(noise, job.seed, last_word(job.point_numbers[point], GRADIENT_STREAM), job.first_replica, job.coordinates,
-           cell);
+  // The lanes from `cell` on, of which `left` are there.
+  Tile(const ematheory_job &job, const int64_t cell, const int64_t left)
+      : job(job),
+        cells(job.replicas * job.coordinates),
+        cell(cell),
+        size(left < LANES ? left : LANES),
+        parts(static_cast<int>((size + PART - 1) / PART)),
+        coefficients(job, cell, size) {
+    set_up_noise();
     for (int member = 0; member < Optimizer::STATE; ++member)
       for (int lane = 0; lane < LANES; ++lane)
         state[member][lane] = lane < size ? place(job.state, member)[lane] : T(0);
-    for (int member = 0; member < Problem::COEFFICIENTS; ++member) {
-      const T *row = static_cast<const T *>(job.problem_coefficients) + (member * job.points + point) * job.coordinates;
-      for (int lane = 0; lane < LANES; ++lane) of_problem[member][lane] = row[(cell + lane) % job.coordinates];
-    }
+    for (int member = 0; member < Problem::COEFFICIENTS; ++member)
+      for (int lane = 0; lane < LANES; ++lane) of_problem[member][lane] = problem_coefficient(member, lane);
+  }
+
+  // Lanes past the end are of the last cell's point.
+  int64_t point(const int lane) const {
+    return (cell + (ACROSS && lane >= size ? size - 1 : ACROSS ? lane : 0)) / cells;
+  }
+
+  T problem_coefficient(const int member, const int lane) const {
+    const T *row =
+        static_cast<const T *>(job.problem_coefficients) + (member * job.points + point(lane)) * job.coordinates;
+    return row[(cell + lane) % job.coordinates];
+  }
+
+  void set_up_noise() {
+    const uint32_t last = last_word(job.point_numbers[point(0)], GRADIENT_STREAM);
+    ematheory::set_up(noise, job.seed, last, job.first_replica, job.coordinates, cell % cells,
+                      ACROSS ? job.replicas : INT64_MAX);
+    if constexpr (ACROSS)
+      for (int lane = 0; lane < LANES; ++lane)
+        noise.lasts[lane] = last_word(job.point_numbers[point(lane)], GRADIENT_STREAM);
   }
 
   // Where this tile starts in the given member of an array of shape (members, points, replicas, coordinates).
   T *place(void *array, const int64_t member) const {
-    return static_cast<T *>(array) + (member * job.points + point) * job.replicas * job.coordinates + cell;
+    return static_cast<T *>(array) + member * job.points * cells + cell;
   }
 
   void save(void *array, const int64_t member, const T *values) const {
@@ -59,24 +84,24 @@ struct Tile {
 
   // One step of every cell, with the coefficients of this call's step `step`.
   void update(const int64_t step, const float drawn[LANES]) {
-    T c[Optimizer::COEFFICIENTS];
-    for (int place = 0; place < Optimizer::COEFFICIENTS; ++place)
-      c[place] = coefficients[step * Optimizer::COEFFICIENTS + place];
-    for (int lane = 0; lane < LANES; ++lane) {
-      T own[Optimizer::STATE], of[Problem::COEFFICIENTS];
-      for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
-      for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
-      Optimizer::update(own, Problem::gradient(Optimizer::point(own, c), static_cast<T>(drawn[lane]), of), c);
-      for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
-    }
+    const auto now = coefficients.take(step);
+    for (int part = 0; part < parts; ++part)
+      for (int lane = part * PART; lane < (part + 1) * PART; ++lane) {
+        T c[Optimizer::COEFFICIENTS], own[Optimizer::STATE], of[Problem::COEFFICIENTS];
+        for (int place = 0; place < Optimizer::COEFFICIENTS; ++place) c[place] = now.at(place, lane);
+        for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
+        for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
+        Optimizer::update(own, Problem::gradient(Optimizer::point(own, c), static_cast<T>(drawn[lane]), of), c);
+        for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
+      }
   }
 
   // All normals of the first step's block, and what the steps before it in the block would have drawn of the next.
   void draw_first() {
     const uint32_t block = static_cast<uint32_t>(job.first_step / STEPS_PER_CALL);
     const int row = static_cast<int>(job.first_step % STEPS_PER_CALL);
-    for (int part = 0; part < STEPS_PER_CALL; ++part) draw(noise, block, part, normals[block % 2]);
-    for (int part = 0; part < row; ++part) draw(noise, block + 1, part, normals[(block + 1) % 2]);
+    for (int part = 0; part < parts; ++part) draw(noise, block, part, normals[block % 2]);
+    for (int part = 0; part < row && part < parts; ++part) draw(noise, block + 1, part, normals[(block + 1) % 2]);
   }
 
   // Steps `from` … `until` of this call; false when told to stop.
@@ -85,7 +110,7 @@ struct Tile {
       const uint64_t step = job.first_step + static_cast<uint64_t>(number);
       const uint32_t block = static_cast<uint32_t>(step / STEPS_PER_CALL);
       const int row = static_cast<int>(step % STEPS_PER_CALL);
-      if (EMATHEORY_DRAWS) draw(noise, block + 1, row, normals[(block + 1) % 2]);
+      if (EMATHEORY_DRAWS && row < parts) draw(noise, block + 1, row, normals[(block + 1) % 2]);
       if (EMATHEORY_UPDATES) update(number, normals[block % 2][row]);
       if (__atomic_load_n(job.stop, __ATOMIC_RELAXED)) return false;
     }
@@ -107,9 +132,15 @@ struct Tile {
 
 using Run = void (*)(const ematheory_job &, int64_t, int64_t);
 
+// The tiles of each point, or of all points together.
 template <class T, class Problem, class Optimizer>
 void run_tile(const ematheory_job &job, const int64_t point, const int64_t tile) {
-  Tile<T, Problem, Optimizer>(job, point, tile).run();
+  const int64_t cells = job.replicas * job.coordinates, first = tile * LANES;
+  if (point == ALL_POINTS)
+    Tile<T, Problem, Optimizer, NoiseAcross, CoefficientsAcross<T, Optimizer>>(job, first, job.points * cells - first)
+        .run();
+  else
+    Tile<T, Problem, Optimizer, Noise, Coefficients<T, Optimizer>>(job, point * cells + first, cells - first).run();
 }
 
 template <class T, class Problem>

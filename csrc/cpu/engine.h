@@ -13,6 +13,9 @@ struct ematheory_normals {
   float *normals;
 };
 
+// In place of a point's number: a tile of the cells of all points together, few as each has.
+constexpr int64_t ALL_POINTS = -1;
+
 // Every level has these under its own name: ematheory_<level>_….
 #define EMATHEORY_ENGINE(level)                                                                       \
   extern "C" {                                                                                        \

@@ -157,7 +157,7 @@ struct BlockEngine {
 
   EMATHEORY_FUNCTION void draw(const uint32_t number, float *normals) const {
     const PhiloxKey key = philox_key(job.seed);
-    const PhiloxBlock shared = philox_block(number, last_word(point, stream_of(job)), key);
+    const PhiloxBlock<uint32_t> shared = philox_block(number, last_word(point, stream_of(job)), key);
     const uint32_t of_replica = replica;
     const int64_t row = lengths.row;
     block.each(lengths.columns, [=](const int64_t i) {

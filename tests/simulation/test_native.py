@@ -57,6 +57,16 @@ def resized(arguments: dict, cells: int) -> dict:
     return {**arguments, **{name: np.ascontiguousarray(values) for name, values in shaped.items()}}
 
 
+def of_many_points(arguments: dict, points: int) -> dict:
+    """The same for another number of points, every other coefficient being one number at all steps."""
+    axes = {"state": 1, "problem_coefficients": 1, "coefficients": 0, "snapshots": 1}
+    taken = {name: np.take(arguments[name], np.arange(points) % POINTS, axis) for name, axis in axes.items()}
+    rng = np.random.default_rng(points)
+    taken["coefficients"] = taken["coefficients"] * rng.uniform(0.5, 1, (points, 1, 1)).astype(taken["state"].dtype)
+    taken["coefficients"][..., ::2] = taken["coefficients"][:, :1, ::2]
+    return {**arguments, **taken, "point_numbers": rng.integers(0, 2**28, points, dtype=np.uint32)}
+
+
 def plain_loop(arguments: dict) -> tuple[np.ndarray, np.ndarray]:
     """The final state and the snapshots, one step after another in the state's dtype."""
     problem, optimizer = PROBLEMS[arguments["problem"]], OPTIMIZERS[arguments["optimizer"]]
@@ -147,8 +157,26 @@ def test_tiles_that_do_not_fill(cells):
     assert_same_bits(resized(case("noisy_quadratic", "adamw", "float32"), cells), ISAS[-1], 2)
 
 
-def test_calls_in_parts_are_one_call():
-    arguments = case("noisy_quadratic", "adamw", "float32")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_points_of_few_cells_share_tiles(optimizer, problem, dtype):
+    arguments = of_many_points(resized(case(problem, optimizer, dtype), 5), 9)
+    for isa in ISAS:
+        assert_same_bits(arguments, isa, 2)
+
+
+@pytest.mark.parametrize("cells", [1, 5, 6])
+@pytest.mark.parametrize("points", [1, 2, 43, 130])
+def test_points_that_do_not_fill_tiles(cells, points):
+    """Three replicas of 5 coordinates still share tiles, of 6 they do not."""
+    arguments = of_many_points(resized(case("noisy_quadratic", "adamw", "float32"), cells), points)
+    assert_same_bits(arguments, ISAS[-1], 2)
+
+
+@pytest.mark.parametrize("cells", [1, COORDINATES])
+def test_calls_in_parts_are_one_call(cells):
+    arguments = resized(case("noisy_quadratic", "adamw", "float32"), cells)
     whole, _ = plain_loop(arguments)
     nothing = {"snapshots_at": arguments["snapshots_at"][:0], "snapshots": arguments["snapshots"][:0]}
     for first, last in ((0, 3), (3, 4), (4, 4), (4, STEPS)):
