@@ -2,11 +2,12 @@
 
 Goals (goals.py): 7 times the faster of JAX and torch, 20 times NumPy in place and Numba, 10 times JAX at an equal
 10⁴ × 512, 3 times JAX where both have AVX2 only, 12 times JAX in float64; 85 % of 1/(1/update + 1/noise); 1.8 times one
-thread on two; the full rate from 64 cells on along any axis; 60 % of it on coupled vectors; 5 ms for the least call.
+thread on two; the full rate from 64 cells on along any axis; 60 % of it on coupled vectors; 5 ms for the least call,
+half a second for Ctrl-C.
 
 Every contender is measured at each of its thread counts, wait policies and sizes, then at its best in turns with the
 others; the table shows medians. Rates are particle-steps per second: one coordinate of one replica, one update. It
-takes some ten minutes, refuses to start where other processes are busy (``--force`` measures all the same), prints a
+takes under ten minutes, refuses to start where other processes are busy (``--force`` measures all the same), prints a
 table, and writes DATE-noisy-quadratic.json, .md and .png to ``--out``; where that is results/, the README's table too.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import figure
+import interrupt
 import limits
 import machine
 import shapes
@@ -48,6 +50,7 @@ def measured(names: list[str], rounds: int, seconds: float) -> dict[str, Any]:
         "few_cells": timed("few cells", shapes.few_cells),
         "coupled": timed("coupled vectors", shapes.coupled),
         "linear_cost": timed("linear cost", shapes.linear_cost),
+        "interrupt": timed("Ctrl-C", interrupt.measure),
         "least_call": timed("least call", shapes.least_call),
         "contenders": timed("contenders", lambda: race(names, rounds, seconds)),
     }

@@ -229,7 +229,5 @@ def answered(backend: str, case: str) -> tuple[float, str, int, int]:
 def test_an_interrupt_is_answered_and_leaves_no_thread(backend: str, case: str) -> None:
     seconds, how, tasks, threads = answered(backend, case)
     print(f"{backend}, {case}: {how} after {seconds:.3f} s")
-    # What is promised is half a second; how busy the machine is, is not.
-    assert seconds < 30
     assert how == ("returned" if case == "dense records" else "raised")
     assert (tasks, threads) == (0, 1)
