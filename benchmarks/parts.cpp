@@ -34,7 +34,7 @@ EXPORTED int lanes_per_vector() { return WIDTH; }
 #if defined(__x86_64__)
 namespace {
 
-typedef float Singles __attribute__((vector_size(sizeof(Words))));
+typedef float Singles __attribute__((vector_size(sizeof(Row))));
 
 // `times` of sixteen independent operations: of so many the throughput shows, and not how long each takes.
 template <class Vector, class Operation>
@@ -79,7 +79,7 @@ EXPORTED void multiply(const int64_t times) {
 }
 
 EXPORTED void exclude(const int64_t times) {
-  const Words by = Words{} + 0x55555555u;
-  repeat<Words>(times, [by](const Words x) { return x ^ by; });
+  const Row by = Row{} + 0x55555555u;
+  repeat<Row>(times, [by](const Row x) { return x ^ by; });
 }
 #endif

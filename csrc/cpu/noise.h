@@ -32,12 +32,6 @@ struct NoiseAcross : Noise {
   EMATHEORY_FUNCTION Words last_at(const int lane) const;
 };
 
-EMATHEORY_FUNCTION Words load(const uint32_t *words) {
-  Words value;
-  __builtin_memcpy(&value, words, sizeof value);
-  return value;
-}
-
 Words NoiseAcross::last_at(const int lane) const { return load(lasts + lane); }
 
 // Cells are numbered replica by replica, coordinate by coordinate, and from the first replica again after `replicas`.
@@ -71,7 +65,7 @@ EMATHEORY_FUNCTION void words_of(const Source &noise, const uint32_t block, cons
     const auto shared = philox_block(block, noise.last_at(at), noise.keys);
     Words four[4];
     philox_finish(load(noise.low1 + at), load(noise.high0 + at), load(noise.low0 + at), shared, noise.keys, four);
-    for (int word = 0; word < 4; ++word) __builtin_memcpy(words[word] + lanes + lane, &four[word], sizeof(Words));
+    for (int word = 0; word < 4; ++word) store(four[word], words[word] + lanes + lane);
   }
 }
 
