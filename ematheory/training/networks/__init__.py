@@ -10,7 +10,19 @@ from __future__ import annotations
 from .gpt import GPT
 from .network import Network
 from .perceptron import Perceptron, ScaleInvariantPerceptron, TokenPerceptron
+from .random_features import RandomFeatures
 from .resnet import ResNet
+from .sequence import SequenceClassifier
 from .vit import ViT
 
-__all__ = ["GPT", "Network", "Perceptron", "ResNet", "ScaleInvariantPerceptron", "TokenPerceptron", "ViT"]
+__all__ = [
+    "GPT",
+    "Network",
+    "Perceptron",
+    "RandomFeatures",
+    "ResNet",
+    "ScaleInvariantPerceptron",
+    "SequenceClassifier",
+    "TokenPerceptron",
+    "ViT",
+]

@@ -56,5 +56,6 @@ def cut(images: Tensor, patch: int) -> Tensor:
     >>> cut(torch.arange(16).reshape(1, 1, 4, 4), 2)[0, 1].tolist()
     [2, 3, 6, 7]
     """
-    rows = images.unflatten(-1, (-1, patch)).unflatten(-3, (-1, patch))
-    return rows.movedim((-4, -2), (-5, -4)).flatten(-5, -4).flatten(-3)
+    n, channels, height, width = images.shape
+    split = images.reshape(n, channels, height // patch, patch, width // patch, patch)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(n, -1, channels * patch**2)

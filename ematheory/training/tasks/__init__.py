@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .digits import DigitsPerceptron, digits_mlp, digits_scale_invariant
+from .digits import Digits, digits_mlp, digits_resnet, digits_scale_invariant, digits_vit
 from .task import Split, Task
+from .text import CharacterGPT, char_gpt
 
-__all__ = ["DigitsPerceptron", "Split", "Task", "digits_mlp", "digits_scale_invariant"]
+__all__ = [
+    "CharacterGPT",
+    "Digits",
+    "Split",
+    "Task",
+    "char_gpt",
+    "digits_mlp",
+    "digits_resnet",
+    "digits_scale_invariant",
+    "digits_vit",
+]
