@@ -20,8 +20,8 @@ ARCHITECTURES = ("mlp", "resnet", "vit")
 class ImageTask(ScalableTask):
     """Images of `image` = (channels, size) in `classes`; `architecture` says which network.
 
-    `width` and `depth` are units and hidden layers of the perceptron ("mlp"), channels of the first stage and blocks per
-    stage of the "resnet", the vectors' width and the blocks of the "vit", which has `heads`. `scale_invariant` divides
+    `width` and `depth` are units and hidden layers of the perceptron ("mlp"), channels of the first stage and blocks
+    per stage of the "resnet", the vectors' width and blocks of the "vit", which has `heads`. `scale_invariant` divides
     every row of every weight by its norm. `train_size`: train on the first so many examples only.
     """
 

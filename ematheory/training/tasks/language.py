@@ -60,4 +60,4 @@ class LanguageTask(ScalableTask):
         if limit is not None and limit > available:
             raise ValueError(f"train_tokens must be at most {available}, the tokens there are, got {limit}")
         rows = (available if limit is None else limit) // self.context
-        return tuple(stream[i : i + rows * self.context].reshape(rows, self.context) for i in (0, 1))  # type: ignore[return-value]
+        return tuple(stream[i : i + rows * self.context].reshape(rows, self.context) for i in (0, 1))

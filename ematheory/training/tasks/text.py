@@ -69,7 +69,7 @@ def encoded(corpus: str) -> npt.NDArray[np.int64]:
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     table = np.full(128, OTHER, dtype=np.int64)
     table[[ord(character) for character in CHARACTERS[:-1]]] = np.arange(OTHER)
-    tokens = table[np.minimum(points, 127)]
+    tokens: npt.NDArray[np.int64] = table[np.minimum(points, 127)]
     tokens.flags.writeable = False
     return tokens
 
@@ -141,7 +141,7 @@ def char_gpt(
     scale_invariant : every row of every weight is divided by its norm and there are no gains, so that the function is
         exactly invariant under w → c·w, c > 0, of any parameter.
     parametrization : "standard" (GPT-2's: every weight N(0, 0.02²)) or "mup"; they agree at `base_width` (64).
-    corpus : "topics" (`help()`'s texts, 0.46 M characters) or "library" (the source of 77 modules, 3 M characters).
+    corpus : "topics" (`help()`'s texts, 0.46 M characters) or "library" (the source of 77 modules, 4 M characters).
     text : the corpus's fingerprint, from another result's settings; the text varies between Python versions.
     train_tokens : train on the first so many tokens only.
     test_share : the last part of the text, for testing.
