@@ -34,6 +34,14 @@ def drawn(seed: int, part: int, rows: int, columns: int, number: int = 0) -> Flo
     return np.ascontiguousarray(found[:, 0], dtype=np.float64)
 
 
+def products(rows: FloatArray, weights: FloatArray) -> FloatArray:
+    """rows · weightsᵀ, shape (rows, weights), where a row's bits do not depend on how many rows there are.
+
+    A matrix product's do: BLAS sums in another order in the last rows of a block.
+    """
+    return np.stack([(rows * weight).sum(axis=1) for weight in weights], axis=1)
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RegressionTask(ScalableTask):
     """Values to predict from `inputs` numbers; the loss is the mean squared error.
@@ -100,9 +108,9 @@ class TeacherStudent(RegressionTask):
         hidden = inputs = drawn(self.data_seed, part, size, self.inputs)
         for layer in range(self.teacher_depth):
             weight = drawn(self.data_seed, TEACHER, self.teacher_width, hidden.shape[1], layer)
-            hidden = np.maximum((2 / hidden.shape[1]) ** 0.5 * hidden @ weight.T, 0.0)
-        readout = drawn(self.data_seed, TEACHER, 1, hidden.shape[1], self.teacher_depth)[0]
-        return inputs, hidden @ readout / hidden.shape[1] ** 0.5
+            hidden = np.maximum((2 / hidden.shape[1]) ** 0.5 * products(hidden, weight), 0.0)
+        readout = drawn(self.data_seed, TEACHER, 1, hidden.shape[1], self.teacher_depth)
+        return inputs, products(hidden, readout)[:, 0] / hidden.shape[1] ** 0.5
 
     def network(self, seed: int, dtype: torch.dtype) -> Perceptron:
         """The student at its start: drawn in float64 from `seed` alone, then rounded to `dtype`."""
@@ -133,7 +141,8 @@ class RandomFeatureRegression(RegressionTask):
         """Inputs √λ_k·z_k, and Σ_k k^(−source/2)·z_k scaled to variance 1."""
         normal = drawn(self.data_seed, part, size, self.inputs)
         powers = np.arange(1.0, self.inputs + 1) ** -self.source
-        return np.sqrt(self.variances()) * normal, normal @ np.sqrt(powers / powers.sum())
+        weights = np.sqrt(powers / powers.sum())
+        return np.sqrt(self.variances()) * normal, products(normal, weights[None])[:, 0]
 
     def network(self, seed: int, dtype: torch.dtype) -> RandomFeatures:
         """Fixed features drawn in float64 from `seed`, rounded to `dtype`, and a readout that starts at 0."""

@@ -26,7 +26,7 @@ class ScalableTask(Task):
     def __post_init__(self) -> None:
         check_whole("width", self.width, Interval(1))
         check_whole("depth", self.depth, Interval(0))
-        check_choice("parametrization", self.parametrization, PARAMETRIZATIONS, ("muP", "sp"))
+        check_choice("parametrization", self.parametrization, PARAMETRIZATIONS)
         if self.parametrization == "mup" and self.base_width is None:
             object.__setattr__(self, "base_width", self.usual_width())
         if self.base_width is not None:
