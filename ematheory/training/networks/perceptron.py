@@ -9,29 +9,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..determinism import generator
+from .initializer import LOGIT_SCALE, Initializer
+from .layers import unit_rows
+from .network import Network
+from .parametrization import Role, output_factor
 
-# The scale of the scale-invariant network's logits; with rows of norm 1 they are of order 1 without it.
-LOGIT_SCALE = 4.0
+
+def layer_role(layer: int, layers: int) -> Role:
+    """A single layer has no side that grows: its role is one that changes nothing under an adaptive optimizer."""
+    if layer == 0:
+        return "input"
+    return "output" if layer == layers - 1 else "hidden"
 
 
-class Perceptron(nn.Module):
-    """ReLU layers of the given sizes with biases: weights N(0, 2/fan-in) drawn in float64 from `seed`, biases 0."""
+class Perceptron(Network):
+    """ReLU layers of the given sizes with biases: weights N(0, 2/fan-in) drawn in float64 from `seed`, biases 0.
 
-    def __init__(self, sizes: Sequence[int], seed: int, dtype: torch.dtype) -> None:
+    Examples of any shape are flattened.
+    """
+
+    def __init__(self, sizes: Sequence[int], seed: int, dtype: torch.dtype, width_ratio: float = 1.0) -> None:
         super().__init__()
-        source = generator(seed)
+        layers = len(sizes) - 1
+        self.width_ratio = width_ratio if layers > 1 else 1.0
+        make = Initializer(seed, dtype, width_ratio=self.width_ratio)
         self.weights = nn.ParameterList(
-            torch.randn(wide, fan_in, dtype=torch.float64, generator=source).mul_((2 / fan_in) ** 0.5).to(dtype)
-            for fan_in, wide in pairwise(sizes)
+            make.weight(wide, fan_in, role=layer_role(layer, layers), gain=2.0)
+            for layer, (fan_in, wide) in enumerate(pairwise(sizes))
         )
         self.biases = nn.ParameterList(torch.zeros(wide, dtype=dtype) for wide in sizes[1:])
 
-    def forward(self, images: Tensor) -> Tensor:
-        hidden = images
+    def forward(self, examples: Tensor) -> Tensor:
+        hidden = examples.flatten(1)
         for weight, bias in list(zip(self.weights, self.biases, strict=True))[:-1]:
             hidden = torch.relu(functional.linear(hidden, weight, bias))
+        if self.width_ratio != 1:
+            hidden = hidden * output_factor(self.width_ratio)
         return functional.linear(hidden, self.weights[-1], self.biases[-1])
+
+    def roles(self) -> dict[str, Role]:
+        layers = len(self.weights)
+        weights = {f"weights.{layer}": layer_role(layer, layers) for layer in range(layers)}
+        return {name: weights.get(name, "input") for name, _ in self.named_parameters()}
 
 
 class ScaleInvariantPerceptron(Perceptron):
@@ -44,13 +63,24 @@ class ScaleInvariantPerceptron(Perceptron):
         super().__init__(sizes, seed, dtype)
         del self.biases
 
-    def forward(self, images: Tensor) -> Tensor:
-        hidden = images
+    def forward(self, examples: Tensor) -> Tensor:
+        hidden = examples.flatten(1)
         for weight in list(self.weights)[:-1]:
             hidden = 2**0.5 * torch.relu(functional.linear(hidden, unit_rows(weight)))
         return LOGIT_SCALE * functional.linear(hidden, unit_rows(self.weights[-1]))
 
+    def scale_invariant_parameters(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.named_parameters())
 
-def unit_rows(weight: Tensor) -> Tensor:
-    """The rows divided by their norms, without an ε: that would break the invariance."""
-    return weight / weight.square().sum(dim=1, keepdim=True).sqrt()
+
+class TokenPerceptron(Perceptron):
+    """A perceptron on whole numbers 0…tokens−1, each given as a one-hot vector: shape (n, count) to (n, outputs)."""
+
+    def __init__(
+        self, tokens: int, sizes: Sequence[int], seed: int, dtype: torch.dtype, width_ratio: float = 1.0
+    ) -> None:
+        super().__init__(sizes, seed, dtype, width_ratio)
+        self.tokens = tokens
+
+    def forward(self, examples: Tensor) -> Tensor:
+        return super().forward(functional.one_hot(examples, self.tokens).to(self.weights[0].dtype))

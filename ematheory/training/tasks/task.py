@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class Split(NamedTuple):
-    """Examples to train and to test on: arrays whose first axis counts examples, of NumPy or mapped from a file.
+    """Examples to train and to test on: arrays whose first axis counts examples, of NumPy, mapped from a file, or
+    `ConvertedRows`, which convert what is taken; `inputs[index_array]` is a NumPy array for all of them.
 
     Inputs are float64 numbers or int64 tokens; targets are int64 classes (per example, or per token) or float64 values.
     """
@@ -40,7 +41,35 @@ class Task(Record):
         raise NotImplementedError
 
     def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The mean loss over a batch: cross-entropy in nats of logits (…, classes) unless a task says otherwise."""
+        """The mean loss over a batch: cross-entropy in nats of logits (…, classes) unless a task says otherwise.
+
+        Bfloat16 logits are widened to float32 first.
+        """
         from torch.nn import functional
 
-        return functional.cross_entropy(outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1))
+        logits = widened(outputs)
+        return functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
+
+    def lr_multipliers(self, network: torch.nn.Module, adaptive: bool = True) -> dict[str, float]:
+        """What multiplies the learning rate of each parameter, by its name: all 1 but under muP.
+
+        `adaptive` says whether the optimizer's step is free of the gradient's scale (Adam, Lion); SGD's is not.
+        """
+        from ..networks import Network
+
+        if isinstance(network, Network):
+            return network.lr_multipliers(adaptive)
+        return {name: 1.0 for name, _ in network.named_parameters()}
+
+    def scale_invariant_parameters(self, network: torch.nn.Module) -> tuple[str, ...]:
+        """Names of parameters whose multiplication by any c > 0 leaves the function as it is, up to rounding."""
+        from ..networks import Network
+
+        return network.scale_invariant_parameters() if isinstance(network, Network) else ()
+
+
+def widened(outputs: torch.Tensor) -> torch.Tensor:
+    """Bfloat16 outputs in float32, others as they are: a loss needs more than eight bits."""
+    import torch
+
+    return outputs.to(torch.float32) if outputs.dtype == torch.bfloat16 else outputs
