@@ -38,7 +38,6 @@ def test_the_table_for_people(extra):
     ("extra", "message"),
     [
         (["--seeds", "a"], "--seeds must be whole numbers"),
-        (["--optimizer", "adamw", "--decay", "cautious"], "masks the decay"),
         (["--width", "0"], "width must be"),
     ],
 )
