@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,14 +16,16 @@ from ..recording import Every, every, recorded_steps
 from ..records import POSITIVE, Grid, Interval, check_choice, check_number, check_whole, grid
 from ..results import attributes, run_attribute
 from ..schedules import multipliers
+from .cache import Cache
 from .determinism import TRAINED_DTYPES, check_device
 from .groups import Group, checked_groups
 from .observables import check_observables, dims_of
 from .optimizers import at_points, check_supported
 from .progress import Progress
-from .request import Job, Observed, Request, observe
+from .request import Job, Observed, Request
 from .run import check_epochs, steps_per_epoch
 from .tasks import Task
+from .workers import completed
 
 
 def train(
@@ -43,6 +46,9 @@ def train(
     accumulate: int = 1,
     clip_norm: float | None = None,
     foreach: bool | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
+    workers: int = 1,
     progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
     """Train `task` with the real torch optimizer that the record describes.
@@ -68,7 +74,13 @@ def train(
     accumulate : micro-batches that a step's batch is cut into, whose gradients are summed: memory for time.
     clip_norm : the largest norm of a step's gradient, as torch's clip_grad_norm_ clips.
     foreach : torch's choice of implementation (None: torch's default).
-    progress : True for a line on stderr where that is a terminal, or a function of (epochs done, epochs in all).
+    cache : a folder in which every finished run (one point, one seed) is kept under the hash of all that can change its
+        numbers: settings, data, code, torch, the kind of device. A call that finds a run there does not do it again.
+    checkpoint_every : seconds after which a run under way is written there, to go on from to the same bits.
+    workers : processes that share the runs out, each with one thread and its own copy of the data; same bits. A script
+        needs `if __name__ == "__main__":` around the call.
+    progress : True for a line with the time left on stderr where that is a terminal, or a function of (epochs done,
+        epochs in all).
 
     Returns
     -------
@@ -125,8 +137,11 @@ def train(
     over = checked_grid(optimizer, request.observables)
     jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
     report = Progress(progress, len(jobs) * epochs)
-    observed = [observe(request, job, report.advance) for job in jobs]
-    report.close()
+    keeper = None if cache is None else Cache(cache, checkpoint_every, request)
+    try:
+        observed = completed(request, jobs, report, keeper, check_whole("workers", workers, Interval(1)))
+    finally:
+        report.close()
     result = assembled(observed, over, seeds, recorded)
     settings = attributes(
         task=task, optimizer=optimizer, epochs=epochs, batch_size=batch_size, schedule=schedule,

@@ -23,13 +23,10 @@ class Progress:
         self.call = wanted if callable(wanted) else None
         self.line = wanted is True and sys.stderr.isatty()
 
-    def skip(self, epochs: int) -> None:
-        """Epochs of runs that the cache has."""
-        self.before += epochs
-        self.advance(epochs)
-
-    def advance(self, epochs: int = 1) -> None:
+    def advance(self, epochs: int = 1, fresh: bool = True) -> None:
+        """So many more epochs are done; those that are not `fresh` are from the cache."""
         self.done += epochs
+        self.before += 0 if fresh else epochs
         if epochs and self.call is not None:
             self.call(self.done, self.total)
         if epochs and self.line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -91,13 +91,17 @@ class Keeper(Protocol):
         """Called after every step, with the run and what it observed so far."""
 
 
-Tick = Callable[[int], None]
+class Tick(Protocol):
+    """Told of every epoch that is done."""
+
+    def __call__(self, epochs: int, fresh: bool = True) -> None:
+        """So many more epochs, `fresh` or done in an earlier process."""
 
 
 def observe(request: Request, job: Job, tick: Tick, keeper: Keeper | None = None) -> Observed:
-    """Advance a run to its end, observing it at the recorded steps; `tick` is called with 1 after every epoch.
+    """Advance a run to its end, observing it at the recorded steps; `tick` is told of every epoch.
 
-    With a keeper it goes on from what that kept, to the same bits, having ticked the epochs that were done.
+    With a keeper it goes on from what that kept, to the same bits.
     """
     with deterministic():
         run = request.run(job)
@@ -107,7 +111,7 @@ def observe(request: Request, job: Job, tick: Tick, keeper: Keeper | None = None
         if kept is not None:
             run.go_to(kept["run"])
             rows = kept["rows"]
-            tick(run.step_count // request.per_epoch)
+            tick(run.step_count // request.per_epoch, fresh=False)
         else:
             look_at(request, run, None, rows)
         while run.step_count < request.steps:
