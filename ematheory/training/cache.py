@@ -125,8 +125,8 @@ def damaged(path: Path, error: Exception) -> ValueError:
     # torch's own advice, on further lines, is about files that one trusts.
     reason = (str(error).splitlines() or [""])[0].split(". ")[0]
     return ValueError(
-        f"{path} cannot be read ({type(error).__name__}: {reason}): it is damaged, or no file of train's; delete it and "
-        "the run is done again"
+        f"{path} cannot be read ({type(error).__name__}: {reason}): it is damaged, or no file of train's; delete it "
+        "and the run is done again"
     )
 
 
