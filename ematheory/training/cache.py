@@ -12,7 +12,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,18 +47,22 @@ class Cache:
         self.folder, self.seconds = checked_folder(folder), checked_seconds(seconds)
         self.shared = settings_of(request)
 
-    def settings(self, job: Job) -> dict[str, str]:
-        """Everything that can change the run's numbers, by name."""
-        own = {"optimizer": text(job.record), "optimizer_code": code_of(job.record), "seed": str(job.seed)}
-        return {**self.shared, **own}
+    def settings(self, job: Job, unit: Sequence[Job] = ()) -> dict[str, str]:
+        """Everything that can change the run's numbers, by name; `unit` are the jobs that it is advanced with, if any.
 
-    def path(self, job: Job) -> Path:
-        words = json.dumps(self.settings(job), sort_keys=True)
+        How many matrices are multiplied at once can change how their products round.
+        """
+        own = {"optimizer": text(job.record), "optimizer_code": code_of(job.record), "seed": str(job.seed)}
+        beside = [f"{text(each.record)} {each.seed}".encode() for each in unit] if len(unit) > 1 else []
+        return {**self.shared, **own, "ensemble": hashed(beside) if beside else ""}
+
+    def path(self, job: Job, unit: Sequence[Job] = ()) -> Path:
+        words = json.dumps(self.settings(job, unit), sort_keys=True)
         return self.folder / f"{hashlib.sha256(words.encode()).hexdigest()[:32]}.npz"
 
-    def find(self, job: Job) -> Observed | None:
+    def find(self, job: Job, unit: Sequence[Job] = ()) -> Observed | None:
         """The finished run, None where there is none. Raises `ValueError` for a damaged file."""
-        path = self.path(job)
+        path = self.path(job, unit)
         if not path.exists():
             return None
         try:
@@ -69,11 +73,11 @@ class Cache:
             raise damaged(path, error) from error
         return Observed(values, header["parameters"], header["groups"])
 
-    def store(self, job: Job, observed: Observed) -> None:
+    def store(self, job: Job, observed: Observed, unit: Sequence[Job] = ()) -> None:
         """Write a finished run, and remove what was kept of it under way, its own and of writes that were killed."""
-        path, header = self.path(job), {
+        path, header = self.path(job, unit), {
             "observables": list(observed.values), "parameters": observed.parameters, "groups": observed.groups,
-            "settings": self.settings(job),
+            "settings": self.settings(job, unit),
         }  # fmt: skip
         members: dict[str, Any] = dict(observed.values)
         members["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)

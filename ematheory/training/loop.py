@@ -49,6 +49,7 @@ def train(
     cache: str | os.PathLike[str] | None = None,
     checkpoint_every: float = 60.0,
     workers: int = 1,
+    ensemble: int = 1,
     progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
     """Train `task` with the real torch optimizer that the record describes.
@@ -79,6 +80,9 @@ def train(
     checkpoint_every : seconds after which a run under way is written there, to go on from to the same bits.
     workers : processes that share the runs out, each with one thread and its own copy of the data; same bits. A script
         needs `if __name__ == "__main__":` around the call.
+    ensemble : so many runs at a time are advanced together, by a vectorised gradient (torch.func) and the record's own
+        `update`: for wide sweeps of small networks. Each run's numbers are those by itself to rounding. Not in
+        bfloat16, and without checkpoints within a run.
     progress : True for a line with the time left on stderr where that is a terminal, or a function of (epochs done,
         epochs in all).
 
@@ -134,12 +138,14 @@ def train(
         groups=checked_groups(groups),
         evaluate=None if evaluate is None else check_whole("evaluate", evaluate, Interval(1)),
     )
+    check_whole("workers", workers, Interval(1))
+    check_ensemble(ensemble, dtype)
     over = checked_grid(optimizer, request.observables)
     jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
     report = Progress(progress, len(jobs) * epochs)
     keeper = None if cache is None else Cache(cache, checkpoint_every, request)
     try:
-        observed = completed(request, jobs, report, keeper, check_whole("workers", workers, Interval(1)))
+        observed = completed(request, jobs, report, keeper, workers=workers, ensemble=ensemble)
     finally:
         report.close()
     result = assembled(observed, over, seeds, recorded)
@@ -148,6 +154,7 @@ def train(
         decay_schedule=decay_schedule, dtype=dtype, device=None if request.device == "cpu" else request.device,
         foreach=foreach, evaluate=evaluate, groups=list(request.groups) or None,
         accumulate=accumulate if accumulate > 1 else None, clip_norm=request.clip_norm,
+        ensemble=ensemble if ensemble > 1 else None,
     )  # fmt: skip
     seconds = time.perf_counter() - start
     ran = run_attribute(backend="torch", torch=torch.__version__, threads=1, seconds=seconds)
@@ -171,6 +178,14 @@ def checked_parts(accumulate: Any, batch_size: int) -> int:
     if batch_size % parts:
         raise ValueError(f"accumulate={parts} must divide batch_size={batch_size}, so that micro-batches count alike")
     return parts
+
+
+def check_ensemble(ensemble: Any, dtype: str) -> None:
+    """Raise `ValueError` for bfloat16: β₂ = 0.999, which each member has its own of, would be rounded to 1."""
+    if check_whole("ensemble", ensemble, Interval(1)) > 1 and dtype == "bfloat16":
+        raise ValueError(
+            "ensemble > 1 has each member's coefficients in the weights' dtype: use float32, or ensemble=1"
+        )
 
 
 def checked_grid(optimizer: Optimizer, observables: Sequence[str]) -> Grid:

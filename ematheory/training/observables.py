@@ -15,7 +15,7 @@ from ..records import check_choice
 from ..simulation.observables import matching
 from ..simulation.specification import matched_rate_of
 from .groups import Placed
-from .optimizers import flat, keeps_update
+from .optimizers import flat
 from .run import Score
 from .tasks import Task
 
@@ -29,6 +29,10 @@ class Observable(Protocol):
     groups: list[Placed]
     gradient_norms: list[float]
     batch_loss: float
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether `update` can read u from torch's own state."""
 
     def update(self) -> Tensor:
         """u of the last step, flat."""
@@ -66,7 +70,7 @@ class Look:
 
     def update(self) -> Tensor:
         """u of the last step: from torch's state where that has it, else from the weights themselves."""
-        if keeps_update(self.run.record):
+        if self.run.reads_state:
             return self.run.update()
         return torch.cat([self.change(place).reshape(-1) for place in range(len(self.after))])
 

@@ -13,7 +13,7 @@ from ..optimizers import SGD
 from ..records import Interval, check_whole
 from .examples import Batches, Examples, Place
 from .groups import Group, placed
-from .optimizers import Plan, build, flat, read_update, set_group_steps
+from .optimizers import Plan, build, flat, keeps_update, read_update, set_group_steps
 from .record_optimizer import RecordOptimizer
 from .tasks import Task
 
@@ -167,6 +167,11 @@ class Run:
     def weights(self) -> Tensor:
         """All trained weights as one float64 vector."""
         return flat(self.parameters)
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether `update` can be read."""
+        return keeps_update(self.record)
 
     def update(self) -> Tensor:
         """u of the last step as one float64 vector, from torch's own state. Raises as `read_update` does."""
