@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
-from ..optimizers import RECORDS, Optimizer, is_traced
+from ..optimizers import Optimizer
 from ..optimizers.optimizer import SymbolicTime
 from ..simulation import arrays
 from . import tensors
@@ -28,17 +28,6 @@ from .run import Score, as_outputs, lr_multipliers, score
 BLOCK = 2**15
 # What torch.nn.utils.clip_grad_norm_ adds to the norm.
 MARGIN = 1e-6
-
-
-class Slot(NamedTuple):
-    """Parameters of one group whose weights stand side by side, shape (members, size), with the optimizer's state.
-
-    `parts` has each parameter's place among all, its columns and its shape.
-    """
-
-    group: int
-    parts: list[tuple[int, slice, torch.Size]]
-    state: Any
 
 
 class Member:
@@ -97,7 +86,10 @@ class Ensemble:
             )
             for place, job in enumerate(jobs)
         ]  # fmt: skip
-        self.slots = self.made_slots([self.weights_of(job.seed, dtype) for job in jobs])
+        starts = [self.weights_of(job.seed, dtype) for job in jobs]
+        self.shapes = [start.shape for start in starts[0]]
+        self.states = [self.first_state(of_members) for of_members in zip(*starts, strict=True)]
+        self.group_of = {place: i for i, group in enumerate(self.members[0].groups) for place in group.members}
         self.examples = Examples(data.train_inputs, data.train_targets, dtype, device)
         self.evaluated = {
             "train": Examples(data.train_inputs, data.train_targets, dtype, device, request.evaluate),
@@ -110,33 +102,18 @@ class Ensemble:
         network = self.request.task.network(seed, dtype).to(self.request.device)
         return [parameter.detach() for parameter in network.parameters()]
 
-    def made_slots(self, starts: Sequence[Sequence[Tensor]]) -> list[Slot]:
-        """The weights side by side: those of a group in one slot, unless the update takes sums over a parameter."""
-        together = is_traced(self.record, RECORDS)
-        slots = []
-        for number, group in enumerate(self.members[0].groups):
-            for places in [group.members] if together else [(place,) for place in group.members]:
-                columns = [torch.stack([start[place].reshape(-1) for start in starts]) for place in places]
-                ends = np.cumsum([column.shape[1] for column in columns]).tolist()
-                parts = [
-                    (place, slice(end - column.shape[1], end), starts[0][place].shape)
-                    for place, column, end in zip(places, columns, ends, strict=True)
-                ]
-                slots.append(Slot(number, parts, self.record.initial(tensors, torch.cat(columns, 1))))
-        return slots
+    def first_state(self, starts: Sequence[Tensor]) -> Any:
+        """The optimizer's state of one parameter, from every member's own: one row each."""
+        return self.record.initial(tensors, torch.stack([start.reshape(-1) for start in starts]))
 
-    def views(self, of_slots: Sequence[Tensor]) -> list[Tensor]:
-        """Of one matrix per slot, each parameter's part in the order of names, shape (members, …)."""
-        found: dict[int, Tensor] = {}
-        for slot, matrix in zip(self.slots, of_slots, strict=True):
-            for place, columns, shape in slot.parts:
-                found[place] = matrix[:, columns].view(len(self.members), *shape)
-        return [found[place] for place in range(len(self.names))]
+    def shaped(self, rows: Sequence[Tensor]) -> list[Tensor]:
+        """Each parameter's matrix, one row per member, in the parameter's shape: (members, …)."""
+        return [matrix.view(-1, *shape) for matrix, shape in zip(rows, self.shapes, strict=True)]
 
     @property
     def stacked(self) -> list[Tensor]:
         """The weights of each parameter, shape (members, …)."""
-        return self.views([slot.state.weight for slot in self.slots])
+        return self.shaped([state.weight for state in self.states])
 
     def loss(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """One member's loss on its micro-batch, over the number of micro-batches."""
@@ -148,17 +125,17 @@ class Ensemble:
         """One step of every member; `watch` keeps the norm of each parameter's gradient, before clipping."""
         self.step_count += 1
         coefficients = [self.coefficients(group) for group in range(len(self.members[0].groups))]
-        points = [self.record.point(tensors, slot.state, coefficients[slot.group]) for slot in self.slots]
-        gradients = self.gradients(dict(zip(self.names, self.views(points), strict=True)))
+        own = [coefficients[self.group_of[place]] for place in range(len(self.names))]
+        points = [self.record.point(tensors, state, c) for state, c in zip(self.states, own, strict=True)]
+        gradients = self.gradients(dict(zip(self.names, self.shaped(points), strict=True)))
         if watch:
             norms = torch.stack([flat_norms(gradient) for gradient in gradients], 1).tolist()
-            for member, own in zip(self.members, norms, strict=True):
-                member.gradient_norms = own
+            for member, of_member in zip(self.members, norms, strict=True):
+                member.gradient_norms = of_member
         if self.request.clip_norm is not None:
             gradients = clipped(gradients, self.request.clip_norm)
-        for slot in self.slots:
-            flat = torch.cat([gradients[place].flatten(1) for place, _, _ in slot.parts], 1)
-            self.update(slot, flat, coefficients[slot.group])
+        for state, gradient, c in zip(self.states, gradients, own, strict=True):
+            self.update(state, gradient.flatten(1), c)
 
     def gradients(self, parameters: dict[str, Tensor]) -> list[Tensor]:
         """Of each parameter, shape (members, …); keeps every member's loss on its batch."""
@@ -190,12 +167,12 @@ class Ensemble:
             )
         )
 
-    def update(self, slot: Slot, gradient: Tensor, c: Any) -> None:
-        """Write the state after the step over the one before, some members at a time."""
+    def update(self, state: Any, gradient: Tensor, c: Any) -> None:
+        """Write a parameter's state after the step over the one before, some members at a time."""
         for rows in self.blocks(gradient.shape[1]):
-            state = type(slot.state)(*(values[rows] for values in slot.state))
-            new = self.record.update(tensors, state, gradient[rows], type(c)(*(value[rows] for value in c)))
-            for old, value in zip(state, new, strict=True):
+            before = type(state)(*(values[rows] for values in state))
+            new = self.record.update(tensors, before, gradient[rows], type(c)(*(value[rows] for value in c)))
+            for old, value in zip(before, new, strict=True):
                 old.copy_(value)
 
     def blocks(self, size: int) -> Iterator[slice]:
