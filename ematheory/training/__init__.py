@@ -9,10 +9,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-FACE = {"train": "loop"}
+FACE = {"Group": "groups", "RecordOptimizer": "record_optimizer", "train": "loop"}
 MODULES = ("crosschecks", "tasks")
 
-__all__ = ["crosschecks", "tasks", "train"]
+__all__ = ["Group", "RecordOptimizer", "crosschecks", "tasks", "train"]
 
 
 def require(module: str) -> None:

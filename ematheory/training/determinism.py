@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
+# Those that weights can be trained in; the cross-checks' bounds are for the first two.
+TRAINED_DTYPES = {**DTYPES, "bfloat16": torch.bfloat16}
 
 
 def generator(seed: int) -> torch.Generator:
     """A generator of its own, so that torch's global random state is neither read nor changed."""
     return torch.Generator().manual_seed(seed)
+
+
+def check_device(device: Any) -> str:
+    """A device of torch that is there, as text. On CUDA also sets what its matrix products need to be deterministic.
+
+    Raises `ValueError` for one that is unknown or missing.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"device must be one that this torch has, such as 'cpu', got {device!r} ({reason})") from None
+    if found.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return str(found)
 
 
 @contextmanager

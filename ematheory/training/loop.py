@@ -1,30 +1,31 @@
-"""train(): a task under real torch.optim, over sweep axes and seeds, into the Dataset that every verb returns."""
+"""train(): a task under real torch optimizers, over sweep axes and seeds, into the Dataset that every verb returns."""
 
 from __future__ import annotations
 
-import math
-import sys
+import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from ..optimizers import Optimizer
 from ..recording import Every, every, recorded_steps
-from ..records import Grid, check_choice, grid
+from ..records import POSITIVE, Grid, Interval, check_choice, check_number, check_whole, grid
 from ..results import attributes, run_attribute
-from .determinism import DTYPES, deterministic
-from .optimizers import at_points, check_supported, plan
-from .run import Run, check_epochs, steps_per_epoch
+from ..schedules import multipliers
+from .cache import Cache
+from .determinism import TRAINED_DTYPES, check_device
+from .groups import Group, checked_groups
+from .observables import check_observables, dims_of
+from .optimizers import at_points, check_supported
+from .progress import Progress
+from .request import Job, Observed, Request
+from .run import check_epochs, steps_per_epoch
 from .tasks import Task
-
-OBSERVABLES = (
-    "train_loss", "test_loss", "test_accuracy", "weight_norm", "rotation", "update_cosine", "initial_weight_left",
-)  # fmt: skip
+from .workers import completed
 
 
 def train(
@@ -37,38 +38,71 @@ def train(
     decay_schedule: Any = None,
     seeds: Sequence[int] = (0,),
     dtype: str = "float64",
+    device: str = "cpu",
     record: Every | Sequence[int] | None = None,
-    parameters: bool = False,
+    observables: str | Sequence[str] | None = None,
+    evaluate: int | None = None,
+    groups: Sequence[Group] = (),
+    accumulate: int = 1,
+    clip_norm: float | None = None,
     foreach: bool | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
+    workers: int = 1,
+    ensemble: int = 1,
     progress: bool | Callable[[int, int], Any] | None = None,
 ) -> xr.Dataset:
-    """Train `task` with the real torch.optim optimizer that the record describes.
+    """Train `task` with the real torch optimizer that the record describes.
 
     Parameters
     ----------
     task : from `ematheory.tasks`.
-    optimizer : `AdamW` (per-LR, independent or corrected decay), `Adam` or `SGD` (L2); its sweep axes become dims.
-    epochs : passes over the training images, each in a new order; the last partial batch of each is dropped.
-    batch_size : images per step.
+    optimizer : any optimizer record; its sweep axes become dims. torch.optim's own implementation trains where torch
+        has one (AdamW with per-LR, independent or corrected decay, Adam, SGD with L2, NAdam, RMSprop), else the
+        record's own `update` on tensors.
+    epochs : passes over the training examples, each in a new order; the last partial batch of each is dropped.
+    batch_size : examples per step.
     schedule, decay_schedule : multiply lr and weight_decay; update k uses s((k−1)/T). Arrays of T numbers will do.
     seeds : each draws its starting weights and its batches; the dim `seed`.
-    dtype : "float64" or "float32", of weights, gradients and torch's state.
+    dtype : "float64", "float32" or "bfloat16", of weights, gradients and the optimizer's state; the loss of bfloat16
+        outputs is taken in float32.
+    device : torch's name of it, such as "cuda".
     record : step counts, or `every(n)`; by default once an epoch.
-    parameters : also record each parameter's norm, as `parameter_norm` with a dim `parameter`.
+    observables : names of what to measure; see Returns.
+    evaluate : losses and accuracies over this many examples, the first of each part; by default all.
+    groups : `Group` records: parameters by name with multiples of lr and weight_decay; on top of the task's own
+        multiples of lr.
+    accumulate : micro-batches that a step's batch is cut into, whose gradients are summed: memory for time.
+    clip_norm : the largest norm of a step's gradient, as torch's clip_grad_norm_ clips.
     foreach : torch's choice of implementation (None: torch's default).
-    progress : True for a line on stderr where that is a terminal, or a function of (epochs done, epochs in all).
+    cache : a folder in which every finished run (one point, one seed) is kept under the hash of all that can change its
+        numbers: settings, data, code, torch, the kind of device. A call that finds a run there does not do it again.
+    checkpoint_every : seconds after which a run under way is written there, to go on from to the same bits.
+    workers : processes that share the runs out, each with one thread and its own copy of the data; same bits. A script
+        needs `if __name__ == "__main__":` around the call.
+    ensemble : so many runs at a time are advanced together, by a vectorised gradient (torch.func) and the record's own
+        `update`: for wide sweeps of small networks. Each run's numbers are those by itself to rounding. Not in
+        bfloat16, and without checkpoints within a run.
+    progress : True for a line with the time left on stderr where that is a terminal, or a function of (epochs done,
+        epochs in all).
 
     Returns
     -------
-    Dataset with dims (sweep axes, seed, step): `train_loss`, `test_loss` (mean cross-entropy over all training and
-    test images, nats), `test_accuracy` (share), `weight_norm` (of all trained weights), `rotation` (angle between the
-    weights before and after the step, radians) and `update_cosine` (between the weights before the step and u, which
-    comes from torch's own state), both NaN at step 0, and `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which
-    does not multiply the weight). The same call gives the same bits on one machine.
+    Dataset with dims (sweep axes, seed, step). By default `train_loss`, `test_loss` (the task's mean loss over training
+    and test examples; cross-entropy in nats), `test_accuracy` (share; where targets are classes), `weight_norm` (of all
+    trained weights), `rotation` (angle between the weights before and after the step, radians) and `update_cosine`
+    (between the weights before the step and u, from torch's own state where that has it), both NaN at step 0, and
+    `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
+    Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
+    `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖);
+    `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k, which have a dim `group` where groups
+    differ, as `initial_weight_left` has; and with a dim `parameter` `parameter_norm`, `parameter_rotation`,
+    `parameter_update_ratio`, `parameter_gradient_norm`, `parameter_effective_learning_rate`.
+    The same call gives the same bits on one machine.
 
     Raises
     ------
-    ValueError : a value outside its range, or decay that torch.optim does not have (cautious; SGD's per LR).
+    ValueError : a value outside its range, an unknown observable or device.
     TypeError : a task or an optimizer that is none.
     ModuleNotFoundError : without torch or scikit-learn.
 
@@ -79,56 +113,52 @@ def train(
     >>> dict(run.test_accuracy.sizes)
     {'weight_decay': 2, 'seed': 1, 'step': 2}
     """
+    start = time.perf_counter()
     if not isinstance(task, Task):
         raise TypeError(f"task must come from ematheory.tasks, such as tasks.digits_mlp(), got {task!r}")
     check_supported(optimizer)
-    check_choice("dtype", dtype, DTYPES)
+    check_choice("dtype", dtype, TRAINED_DTYPES)
     seeds = checked_seeds(seeds)
     per_epoch = steps_per_epoch(task, batch_size)
     steps = check_epochs(epochs) * per_epoch
     recorded = recorded_steps(every(per_epoch) if record is None else record, steps)
-    over = grid(optimizer)
-    report = Progress(progress, over.points * len(seeds) * epochs, per_epoch)
-    start = time.perf_counter()
-    observed: list[Observed] = []
-    with deterministic():
-        for point in at_points(optimizer, over):
-            schedules = plan(point, steps, schedule, decay_schedule)
-            for seed in seeds:
-                run = Run(
-                    task, point, schedules, batch_size=batch_size, seed=seed, dtype=DTYPES[dtype], foreach=foreach
-                )
-                observed.append(observe(run, recorded, report))
-    report.close()
-    result = assembled(observed, over, seeds, recorded, parameters)
+    request = Request(
+        task=task,
+        per_epoch=per_epoch,
+        batch_size=batch_size,
+        schedule=multipliers(schedule, steps),
+        decay_schedule=multipliers(decay_schedule, steps, "decay_schedule"),
+        recorded=frozenset(recorded.tolist()),
+        observables=check_observables(observables, task, optimizer),
+        dtype=dtype,
+        device=check_device(device),
+        foreach=foreach,
+        accumulate=checked_parts(accumulate, batch_size),
+        clip_norm=None if clip_norm is None else check_number("clip_norm", clip_norm, POSITIVE),
+        groups=checked_groups(groups),
+        evaluate=None if evaluate is None else check_whole("evaluate", evaluate, Interval(1)),
+    )
+    check_whole("workers", workers, Interval(1))
+    check_ensemble(ensemble, dtype)
+    over = checked_grid(optimizer, request.observables)
+    jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
+    report = Progress(progress, len(jobs) * epochs)
+    keeper = None if cache is None else Cache(cache, checkpoint_every, request)
+    try:
+        observed = completed(request, jobs, report, keeper, workers=workers, ensemble=ensemble)
+    finally:
+        report.close()
+    result = assembled(observed, over, seeds, recorded)
     settings = attributes(
         task=task, optimizer=optimizer, epochs=epochs, batch_size=batch_size, schedule=schedule,
-        decay_schedule=decay_schedule, dtype=dtype, foreach=foreach,
+        decay_schedule=decay_schedule, dtype=dtype, device=None if request.device == "cpu" else request.device,
+        foreach=foreach, evaluate=evaluate, groups=list(request.groups) or None,
+        accumulate=accumulate if accumulate > 1 else None, clip_norm=request.clip_norm,
+        ensemble=ensemble if ensemble > 1 else None,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    ran = run_attribute(backend="torch.optim", torch=torch.__version__, threads=1, seconds=seconds)
+    ran = run_attribute(backend="torch", torch=torch.__version__, threads=1, seconds=seconds)
     return result.assign_attrs(**settings, **ran)
-
-
-class Observed(NamedTuple):
-    """One run: per recorded step the observables and each parameter's norm; the parameters' names."""
-
-    table: list[list[float]]
-    norms: list[list[float]]
-    names: list[str]
-
-
-def assembled(observed: list[Observed], over: Grid, seeds: list[int], recorded: Any, parameters: bool) -> xr.Dataset:
-    """The runs, in order of grid point then seed, as one Dataset."""
-    shape = (over.points, len(seeds), len(recorded))
-    values = np.array([run.table for run in observed]).reshape(*shape, len(OBSERVABLES))
-    variables: dict[str, Any] = {name: (("seed", "step"), values[..., i]) for i, name in enumerate(OBSERVABLES)}
-    coords: dict[str, Any] = {"seed": np.array(seeds, dtype=np.int64), "step": recorded}
-    if parameters:
-        norms = np.array([run.norms for run in observed]).reshape(*shape, -1)
-        variables["parameter_norm"] = (("seed", "step", "parameter"), norms)
-        coords["parameter"] = observed[0].names
-    return over.dataset(variables, **coords)
 
 
 def checked_seeds(seeds: Any) -> list[int]:
@@ -142,51 +172,39 @@ def checked_seeds(seeds: Any) -> list[int]:
     return [int(seed) for seed in values]
 
 
-def observe(run: Run, recorded: Any, report: Progress) -> Observed:
-    """Advance a run to its end, observing it at the recorded steps."""
-    table: list[list[float]] = []
-    norms: list[list[float]] = []
-    left = np.concatenate([[1.0], np.cumprod(1 - run.plan.decay_per_step)])
-    wanted = set(recorded.tolist())
-    for k in range(run.plan.steps + 1):
-        before = run.weights() if k and k in wanted else None
-        if k:
-            run.step()
-            report.advance(k)
-        if k in wanted:
-            motion = (math.nan, math.nan) if before is None else moved(before, run.weights(), run.update())
-            table.append([*run.losses(), float(run.weights().norm()), *motion, float(left[k])])
-            norms.append([float(parameter.detach().to(torch.float64).norm()) for parameter in run.parameters])
-    return Observed(table, norms, run.names)
+def checked_parts(accumulate: Any, batch_size: int) -> int:
+    """The micro-batches of a step. Raises `ValueError` where the batch cannot be cut into so many equal ones."""
+    parts = check_whole("accumulate", accumulate, Interval(1))
+    if batch_size % parts:
+        raise ValueError(f"accumulate={parts} must divide batch_size={batch_size}, so that micro-batches count alike")
+    return parts
 
 
-def moved(before: Tensor, after: Tensor, update: Tensor) -> tuple[float, float]:
-    """The angle between two weight vectors, 2·atan2(‖ŵ'−ŵ‖, ‖ŵ'+ŵ‖), and the cosine of the first and the update."""
-    old, new = before / before.norm(), after / after.norm()
-    angle = 2 * math.atan2(float((new - old).norm()), float((new + old).norm()))
-    return angle, float(old @ update / update.norm())
+def check_ensemble(ensemble: Any, dtype: str) -> None:
+    """Raise `ValueError` for bfloat16: β₂ = 0.999, which each member has its own of, would be rounded to 1."""
+    if check_whole("ensemble", ensemble, Interval(1)) > 1 and dtype == "bfloat16":
+        raise ValueError(
+            "ensemble > 1 has each member's coefficients in the weights' dtype: use float32, or ensemble=1"
+        )
 
 
-class Progress:
-    """Counts epochs over all runs; `wanted` as for `train`."""
+def checked_grid(optimizer: Optimizer, observables: Sequence[str]) -> Grid:
+    """The grid of the sweep axes. Raises `ValueError` for an axis with a name that the result needs."""
+    over = grid(optimizer)
+    for dim in over.dims:
+        if dim in (*observables, "parameter", "group"):
+            raise ValueError(f"a sweep axis cannot be called {dim!r}, as a part of the result is; give it another dim")
+    return over
 
-    def __init__(self, wanted: bool | Callable[[int, int], Any] | None, total: int, per_epoch: int) -> None:
-        if not (wanted is None or isinstance(wanted, bool) or callable(wanted)):
-            raise TypeError(f"progress must be True, None or a function of (done, total), got {wanted!r}")
-        self.total, self.per_epoch, self.done = total, per_epoch, 0
-        self.call = wanted if callable(wanted) else None
-        self.line = wanted is True and sys.stderr.isatty()
 
-    def advance(self, k: int) -> None:
-        """Step k of a run is done."""
-        if k % self.per_epoch:
-            return
-        self.done += 1
-        if self.call is not None:
-            self.call(self.done, self.total)
-        if self.line:
-            print(f"\rtraining: epoch {self.done} of {self.total}", end="", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.line:
-            print(file=sys.stderr)
+def assembled(observed: list[Observed], over: Grid, seeds: list[int], recorded: Any) -> xr.Dataset:
+    """The runs, in order of grid point then seed, as one Dataset."""
+    first = observed[0]
+    variables: dict[str, Any] = {}
+    coords: dict[str, Any] = {"seed": np.array(seeds, dtype=np.int64), "step": recorded}
+    for name, values in first.values.items():
+        stacked = np.array([run.values[name] for run in observed])
+        own = dims_of(name, len(first.groups))
+        variables[name] = (("seed", "step", *own), stacked.reshape(over.points, len(seeds), *values.shape))
+        coords.update({dim: first.parameters if dim == "parameter" else first.groups for dim in own})
+    return over.dataset(variables, **coords)

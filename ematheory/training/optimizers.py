@@ -12,43 +12,63 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
-from ..optimizers import SGD, Adam, AdamW, Optimizer
+from ..optimizers import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop, is_traced
 from ..optimizers.optimizer import SymbolicTime
 from ..records import Grid, grid
 from ..schedules import multipliers
 from ..typing import FloatArray
+from .record_optimizer import RecordOptimizer
+
+# Those that torch.optim has, apart from the words that only records know.
+TORCH = (AdamW, Adam, SGD, NAdam, RMSprop)
 
 
 def check_supported(record: Any) -> None:
-    """Raise unless torch.optim has this optimizer, with the reason and what to use instead."""
-    if not isinstance(record, AdamW | Adam | SGD):
-        raise TypeError(f"train needs an AdamW, Adam or SGD record, got {record!r}")
-    if isinstance(record, AdamW) and record.decay == "cautious":
+    """Raise `TypeError` unless this is an optimizer record: torch.optim's, or one that steps by its own `update`."""
+    if not isinstance(record, Optimizer):
+        raise TypeError(f"train needs an optimizer record such as AdamW(lr=1e-3), got {record!r}")
+
+
+def torch_has(record: Any) -> bool:
+    """Whether torch.optim has this optimizer with this decay, so that its own implementation trains."""
+    if not is_traced(record, TORCH):
+        return False
+    return not (isinstance(record, AdamW) and record.decays_where_aligned) and not (
+        isinstance(record, SGD) and record.decay == "per_lr"
+    )
+
+
+def keeps_update(record: Any) -> bool:
+    """Whether `read_update` can read u from torch's own state (and the gradients)."""
+    return torch_has(record) and isinstance(record, AdamW | Adam | SGD)
+
+
+def check_in_torch(record: Any) -> None:
+    """Raise `ValueError` or `TypeError` unless `read_update` reads this optimizer, with the reason."""
+    check_supported(record)
+    if not keeps_update(record):
         raise ValueError(
-            "decay='cautious' masks the decay per weight, which torch.optim.AdamW cannot do: it multiplies every "
-            "weight by one number; use 'per_lr', 'independent' or 'corrected', or simulate() for the cautious form"
-        )
-    if isinstance(record, SGD) and record.decay == "per_lr":
-        raise ValueError(
-            "decay='per_lr' is not torch.optim.SGD: its weight_decay is L2, added to the gradient; "
-            "use decay='l2', or simulate() for the per-LR form"
+            f"a cross-check reads the update from the state of torch.optim's AdamW, Adam or SGD, got {record!r}: "
+            "use one of these (decay='cautious' and SGD's decay='per_lr' are not torch's); train() trains any record"
         )
 
 
 def at_points(record: Optimizer, over: Grid) -> list[Any]:
     """The record at each point of the grid, with plain numbers for fields."""
-    names = [name for name in ("lr", "weight_decay", "momentum", "beta1", "beta2", "eps") if hasattr(record, name)]
-    columns = {name: over.flat(getattr(record, name)) for name in names}
+    columns = {
+        name: over.flat(value)
+        for name, value in record.field_values().items()
+        if isinstance(value, float | xr.DataArray)
+    }
     points = []
     for i in range(over.points):
-        numbers = {name: float(column[i]) for name, column in columns.items()}
-        if "beta1" in numbers:
-            numbers_with_pair: dict[str, Any] = {**numbers, "betas": (numbers["beta1"], numbers["beta2"])}
-            points.append(record.substituted(**numbers_with_pair))
-        else:
-            points.append(record.substituted(**numbers))
+        fields: dict[str, Any] = {name: float(column[i]) for name, column in columns.items()}
+        if "beta1" in fields and hasattr(record, "betas"):
+            fields["betas"] = (fields["beta1"], fields["beta2"])
+        points.append(record.substituted(**fields))
     return points
 
 
@@ -63,11 +83,16 @@ def at_one_point(record: Optimizer) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What changes over a run, one value per step, shape (T,): η_k, torch's weight_decay λ_k, and α_k = η_k λ_k."""
+    """What changes over a run, one value per step, shape (T,): η_k, the group's weight_decay λ_k, and α_k.
+
+    `multiplier` and `decay_multiplier` are the schedules' own values, which do not depend on the record.
+    """
 
     lr: FloatArray
     weight_decay: FloatArray
     decay_per_step: FloatArray
+    multiplier: FloatArray
+    decay_multiplier: FloatArray
 
     @property
     def steps(self) -> int:
@@ -80,23 +105,38 @@ def plan(record: Any, steps: int, schedule: Any = None, decay_schedule: Any = No
     λ_k is the number to put into torch's param group. Where η_k = 0 the weight stays, whatever λ_k is; it is 0 there
     for conventions other than per LR. α_k is 0 for L2, which does not multiply the weight.
     """
-    shape = multipliers(schedule, steps)
-    lr = record.lr * shape
-    weight_decay = record.weight_decay * multipliers(decay_schedule, steps)
+    return planned(record, multipliers(schedule, steps), multipliers(decay_schedule, steps, "decay_schedule"))
+
+
+def planned(record: Any, shape: FloatArray, decay_shape: FloatArray) -> Plan:
+    """`plan` from the schedules' multipliers."""
+    steps = len(shape)
+    lr, weight_decay = record.lr * shape, record.weight_decay * decay_shape
     decay = np.asarray(record.decay_per_step(SymbolicTime(np.arange(1, steps + 1), lr, weight_decay, shape)))
-    if isinstance(record, AdamW) and record.decay != "per_lr":
+    if isinstance(record, AdamW) and record.decay in ("independent", "corrected") and torch_has(record):
         weight_decay = np.divide(decay, lr, out=np.zeros(steps), where=lr > 0)
-    return Plan(lr, weight_decay, decay)
+    return Plan(lr, weight_decay, decay, shape, decay_shape)
 
 
-def build(record: Any, parameters: Iterable[Tensor], foreach: bool | None = None) -> torch.optim.Optimizer:
-    """The torch.optim optimizer of a record with plain numbers for fields. Raises as `check_supported`."""
+def build(record: Any, parameters: Iterable[Any], foreach: bool | None = None) -> torch.optim.Optimizer:
+    """The torch optimizer of a record with plain numbers for fields, of parameters or param groups.
+
+    torch.optim's own where it has one, else the record's `update` by `RecordOptimizer`. Raises as `check_supported`.
+    """
     check_supported(record)
+    if not torch_has(record):
+        return RecordOptimizer(parameters, record)
     common: dict[str, Any] = {"lr": record.lr, "weight_decay": record.weight_decay, "foreach": foreach}
     if isinstance(record, SGD):
         return torch.optim.SGD(parameters, momentum=momentum_of(record), nesterov=record.nesterov, **common)
-    kind = torch.optim.AdamW if isinstance(record, AdamW) else torch.optim.Adam
-    return kind(parameters, betas=(record.beta1, record.beta2), eps=record.eps, **common)
+    if isinstance(record, RMSprop):
+        common.update(alpha=record.beta2, momentum=record.momentum, eps=record.eps)
+        return torch.optim.RMSprop(parameters, **common)
+    common.update(betas=(record.beta1, record.beta2), eps=record.eps)
+    if isinstance(record, NAdam):
+        psi, per_lr = record.momentum_decay, record.decay == "per_lr"
+        return torch.optim.NAdam(parameters, momentum_decay=psi, decoupled_weight_decay=per_lr, **common)
+    return (torch.optim.AdamW if isinstance(record, AdamW) else torch.optim.Adam)(parameters, **common)
 
 
 def momentum_of(record: SGD) -> float:
@@ -104,10 +144,15 @@ def momentum_of(record: SGD) -> float:
 
 
 def set_step(optimizer: torch.optim.Optimizer, run: Plan, k: int) -> None:
-    """Give the param groups what step k = 1…T uses."""
-    for group in optimizer.param_groups:
-        group["lr"] = float(run.lr[k - 1])
-        group["weight_decay"] = float(run.weight_decay[k - 1])
+    """Give every param group what step k = 1…T uses."""
+    set_group_steps(optimizer, [run] * len(optimizer.param_groups), k)
+
+
+def set_group_steps(optimizer: torch.optim.Optimizer, plans: Sequence[Plan], k: int) -> None:
+    """Give each param group what step k = 1…T of its own plan uses."""
+    for group, own in zip(optimizer.param_groups, plans, strict=True):
+        group["lr"] = float(own.lr[k - 1])
+        group["weight_decay"] = float(own.weight_decay[k - 1])
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
@@ -135,6 +180,7 @@ def read_update(
     without Nesterov's form; otherwise give `gradients`, the gradients before the step with their L2 term.
     Never computed from weight differences: with those the EMA identity could not fail.
     """
+    check_in_torch(record)
     states = [optimizer.state[parameter] for parameter in parameters]
     if not isinstance(record, SGD):
         return flat(adam_update(record, state) for state in states)

@@ -31,18 +31,37 @@ def test_json_has_the_numbers_of_the_dataset():
 def test_the_table_for_people(extra):
     answer = call(*SMALL, *extra)
     assert answer.exit_code == 0
-    assert "digits under torch.optim" in answer.stdout
+    assert "means over 1 seed" in answer.stdout
 
 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
         (["--seeds", "a"], "--seeds must be whole numbers"),
-        (["--optimizer", "adamw", "--decay", "cautious"], "masks the decay"),
         (["--width", "0"], "width must be"),
+        (["--task", "digits"], "--task must be one of 'digits-mlp'"),
+        (["--data", "here"], "--task digits-mlp reads no folder; leave out --data"),
+        (["--setting", "split_sed=1"], "did you mean '--split-seed'"),
+        (["--setting", "split_seed"], "--setting must be name=value"),
+        (["--device", "gpu"], "device must be one that this torch has"),
+        (["--observables", "parameter-norm"], "use --json"),
     ],
 )
 def test_wrong_input_is_one_sentence(extra, message):
     answer = call(*SMALL, *extra)
     assert answer.exit_code == 2
     assert message in answer.stderr
+
+
+def test_the_options_reach_train(tmp_path):
+    extra = ["--optimizer", "lion", "--setting", "split_seed=1", "--every", "11", "--observables", "batch-loss"]
+    extra += ["--cache", str(tmp_path / "runs"), "--clip-norm", "1", "--accumulate", "2", "--seeds", "0,1"]
+    answer = call(*SMALL, *extra, "--ensemble", "2", "--json")
+    assert answer.exit_code == 0
+    result = json.loads(answer.stdout)
+    assert list(result["observables"]) == ["batch_loss"]
+    assert result["coords"]["step"] == [0, 11, 22]
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    attrs = result["attrs"]
+    assert (attrs["clip_norm"], attrs["accumulate"], json.loads(attrs["task"])["split_seed"]) == (1.0, 2, 1)
+    assert json.loads(attrs["optimizer"])["type"] == "Lion"

@@ -15,7 +15,7 @@ from ...records import check_choice
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..determinism import DTYPES, deterministic
-from ..optimizers import at_one_point, check_supported, plan
+from ..optimizers import at_one_point, check_in_torch, plan
 from ..run import Run, check_epochs, steps_per_epoch
 from ..tasks import Task
 
@@ -115,7 +115,7 @@ def moving_average(
     >>> check.residual < 1e-12
     True
     """
-    check_supported(optimizer)
+    check_in_torch(optimizer)
     check_choice("dtype", dtype, DTYPES)
     record = at_one_point(optimizer)
     run_plan = plan(record, check_epochs(epochs) * steps_per_epoch(task, batch_size), schedule, decay_schedule)

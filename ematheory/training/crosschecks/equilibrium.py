@@ -15,7 +15,7 @@ from ...optimizers import AdamW
 from ...records import Interval, check_values
 from ...typing import FloatArray
 from ..determinism import deterministic, generator
-from ..optimizers import adam_update, at_one_point, check_supported, plan, set_step
+from ..optimizers import adam_update, at_one_point, check_in_torch, plan, set_step
 from .injection import warmed
 
 QUANTITIES = ("weight_mean_square", "cosine_weights", "cosine_before", "cosine_after")
@@ -63,7 +63,7 @@ def equilibrium(
     >>> abs(check.values["cosine_weights"] - 0.9) < 5 * check.errors["cosine_weights"]
     True
     """
-    check_supported(optimizer)
+    check_in_torch(optimizer)
     if not isinstance(optimizer, AdamW):
         raise TypeError(f"the equilibrium R1 is AdamW's, got {optimizer!r}")
     check_values("vectors", vectors, Interval(2))

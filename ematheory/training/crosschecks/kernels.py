@@ -15,7 +15,7 @@ from ...records import POSITIVE, check_values
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
 from ..determinism import deterministic, generator
-from ..optimizers import Plan, adam_update, at_one_point, build, check_supported, plan, set_step
+from ..optimizers import Plan, adam_update, at_one_point, build, check_in_torch, plan, set_step
 from .injection import warmed
 
 
@@ -135,7 +135,7 @@ def initial_share(
     >>> round(initial_share(AdamW(lr=0.1, weight_decay=1.0), steps=2).measured, 12)
     0.81
     """
-    check_supported(optimizer)
+    check_in_torch(optimizer)
     if not isinstance(optimizer, AdamW):
         raise TypeError(f"the share of the initial weight left is AdamW's, got {optimizer!r}")
     record = at_one_point(optimizer)

@@ -1,0 +1,234 @@
+"""Many runs of one network advanced together: one vectorised gradient, and one update of all their weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, vmap
+
+from ..optimizers import Optimizer
+from ..optimizers.optimizer import SymbolicTime
+from ..simulation import arrays
+from . import tensors
+from .determinism import TRAINED_DTYPES, deterministic
+from .examples import Batches, Examples
+from .groups import Placed, placed
+from .observables import check_one_group
+from .optimizers import planned
+from .request import Job, Observed, Request, Tick, look_at, observed
+from .run import Score, as_outputs, lr_multipliers, score
+
+# On a CPU the update takes so many numbers at a time, which its temporary arrays keep in a core's cache.
+BLOCK = 2**15
+# What torch.nn.utils.clip_grad_norm_ adds to the norm.
+MARGIN = 1e-6
+
+
+class Member:
+    """One of the ensemble's runs, as observables see it."""
+
+    reads_state = False
+
+    def __init__(self, ensemble: Ensemble, place: int, job: Job, groups: list[Placed]) -> None:
+        self.ensemble, self.place, self.record, self.groups = ensemble, place, job.record, groups
+        self.names = ensemble.names
+        self.gradient_norms = [math.nan] * len(self.names)
+        self.batch_loss = math.nan
+
+    @property
+    def step_count(self) -> int:
+        return self.ensemble.step_count
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [stacked[self.place] for stacked in self.ensemble.stacked]
+
+    def update(self) -> Tensor:
+        raise NotImplementedError("an ensemble keeps no state of torch.optim to read u from")
+
+    def score(self, part: str) -> Score:
+        ensemble = self.ensemble
+        own = dict(zip(self.names, self.parameters, strict=True))
+        network = partial(functional_call, ensemble.network, own)
+        return score(
+            ensemble.request.task, lambda inputs: network((inputs,)), ensemble.evaluated[part],
+            ensemble.request.batch_size,
+        )  # fmt: skip
+
+
+class Ensemble:
+    """The runs of some jobs, whose records differ in numbers only, at some step.
+
+    The optimizer is the record's own `update` on weights of shape (members, size). Each member has its own weights,
+    batches, rates and decay, and follows the run by itself to rounding.
+    """
+
+    def __init__(self, request: Request, jobs: Sequence[Job]) -> None:
+        self.request, self.step_count = request, 0
+        self.record: Any = stacked_record([job.record for job in jobs])
+        dtype, device, data = TRAINED_DTYPES[request.dtype], request.device, request.task.data()
+        self.network = request.task.network(jobs[0].seed, dtype).to(device)
+        self.names = [name for name, _ in self.network.named_parameters()]
+        multiples = lr_multipliers(request.task, self.network)
+        self.members = [
+            Member(
+                self, place, job,
+                placed(
+                    self.names, request.groups, multiples, job.record,
+                    planned(job.record, request.schedule, request.decay_schedule),
+                ),
+            )
+            for place, job in enumerate(jobs)
+        ]  # fmt: skip
+        starts = [self.weights_of(job.seed, dtype) for job in jobs]
+        self.shapes = [start.shape for start in starts[0]]
+        self.states = [self.first_state(of_members) for of_members in zip(*starts, strict=True)]
+        self.group_of = {place: i for i, group in enumerate(self.members[0].groups) for place in group.members}
+        self.examples = Examples(data.train_inputs, data.train_targets, dtype, device)
+        self.evaluated = {
+            "train": Examples(data.train_inputs, data.train_targets, dtype, device, request.evaluate),
+            "test": Examples(data.test_inputs, data.test_targets, dtype, device, request.evaluate),
+        }
+        self.batches = [Batches(len(data.train_targets), request.batch_size, job.seed) for job in jobs]
+        self.gradient = vmap(grad_and_value(self.loss))
+
+    def weights_of(self, seed: int, dtype: torch.dtype) -> list[Tensor]:
+        network = self.request.task.network(seed, dtype).to(self.request.device)
+        return [parameter.detach() for parameter in network.parameters()]
+
+    def first_state(self, starts: Sequence[Tensor]) -> Any:
+        """The optimizer's state of one parameter, from every member's own: one row each."""
+        return self.record.initial(tensors, torch.stack([start.reshape(-1) for start in starts]))
+
+    def shaped(self, rows: Sequence[Tensor]) -> list[Tensor]:
+        """Each parameter's matrix, one row per member, in the parameter's shape: (members, …)."""
+        return [matrix.view(-1, *shape) for matrix, shape in zip(rows, self.shapes, strict=True)]
+
+    @property
+    def stacked(self) -> list[Tensor]:
+        """The weights of each parameter, shape (members, …)."""
+        return self.shaped([state.weight for state in self.states])
+
+    def loss(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+        """One member's loss on its micro-batch, over the number of micro-batches."""
+        outputs = functional_call(self.network, parameters, (inputs,))
+        return self.request.task.loss(outputs, as_outputs(targets, outputs)) / self.request.accumulate
+
+    @torch.no_grad()
+    def step(self, watch: bool = False) -> None:
+        """One step of every member; `watch` keeps the norm of each parameter's gradient, before clipping."""
+        self.step_count += 1
+        coefficients = [self.coefficients(group) for group in range(len(self.members[0].groups))]
+        own = [coefficients[self.group_of[place]] for place in range(len(self.names))]
+        points = [self.record.point(tensors, state, c) for state, c in zip(self.states, own, strict=True)]
+        gradients = self.gradients(dict(zip(self.names, self.shaped(points), strict=True)))
+        if watch:
+            norms = torch.stack([flat_norms(gradient) for gradient in gradients], 1).tolist()
+            for member, of_member in zip(self.members, norms, strict=True):
+                member.gradient_norms = of_member
+        if self.request.clip_norm is not None:
+            gradients = clipped(gradients, self.request.clip_norm)
+        for state, gradient, c in zip(self.states, gradients, own, strict=True):
+            self.update(state, gradient.flatten(1), c)
+
+    def gradients(self, parameters: dict[str, Tensor]) -> list[Tensor]:
+        """Of each parameter, shape (members, …); keeps every member's loss on its batch."""
+        places = torch.stack([next(batches) for batches in self.batches])
+        total: list[Tensor] = []
+        losses = torch.zeros(len(self.members), dtype=torch.float64, device=self.request.device)
+        for part in places.chunk(self.request.accumulate, 1):
+            inputs, targets = self.examples.take(part)
+            found, loss = self.gradient(parameters, inputs, targets)
+            fresh = [found[name] for name in self.names]
+            total = [old + new for old, new in zip(total, fresh, strict=True)] if total else fresh
+            losses += loss
+        self.losses = losses
+        return total
+
+    def coefficients(self, group: int) -> Any:
+        """The coefficients of this step, each of shape (members, 1), made in float64 on the host."""
+        plans = [member.groups[group].plan for member in self.members]
+        peaks = [member.groups[group].record for member in self.members]
+        k = self.step_count - 1
+        lr = column([plan.lr[k] for plan in plans])
+        decay = column([each.weight_decay * plan.decay_multiplier[k] for each, plan in zip(peaks, plans, strict=True)])
+        time = SymbolicTime(np.float64(self.step_count), lr, decay, plans[0].multiplier[k])
+        dtype, shape = TRAINED_DTYPES[self.request.dtype], (len(plans), 1)
+        return self.record.Coefficients(
+            *(
+                torch.tensor(np.broadcast_to(value, shape).copy()).to(self.request.device, dtype)
+                for value in self.record.coefficients(arrays, time)
+            )
+        )
+
+    def update(self, state: Any, gradient: Tensor, c: Any) -> None:
+        """Write a parameter's state after the step over the one before, some members at a time."""
+        for rows in self.blocks(gradient.shape[1]):
+            before = type(state)(*(values[rows] for values in state))
+            new = self.record.update(tensors, before, gradient[rows], type(c)(*(value[rows] for value in c)))
+            for old, value in zip(before, new, strict=True):
+                old.copy_(value)
+
+    def blocks(self, size: int) -> Iterator[slice]:
+        count = len(self.members)
+        rows = max(1, BLOCK // size) if self.request.device == "cpu" else count
+        return (slice(at, at + rows) for at in range(0, count, rows))
+
+
+def column(values: Sequence[float]) -> Any:
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+def stacked_record(records: Sequence[Any]) -> Optimizer:
+    """A record whose numeric fields are columns, shape (members, 1)."""
+    names = [name for name, value in records[0].field_values().items() if isinstance(value, float)]
+    first: Optimizer = records[0].substituted(
+        **{name: column([getattr(record, name) for record in records]) for name in names}
+    )
+    return first
+
+
+def flat_norms(gradient: Tensor) -> Tensor:
+    """Each member's norm, in float64."""
+    wide: Tensor = gradient.flatten(1).to(torch.float64).norm(dim=1)
+    return wide
+
+
+def clipped(gradients: list[Tensor], most: float) -> list[Tensor]:
+    """Each member's gradient with its norm over all parameters at most so large, as clip_grad_norm_ makes it."""
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], 1).norm(dim=1)
+    factor = (most / (norms + MARGIN)).clamp(max=1.0)
+    return [gradient * factor.reshape(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients]
+
+
+def observe_together(request: Request, jobs: Sequence[Job], tick: Tick) -> list[Observed]:
+    """Advance the jobs' runs together to their end, each observed as by itself; `tick` is told of their epochs."""
+    paired, gradients = request.watched
+    rows: list[dict[str, list[Any]]] = [{name: [] for name in request.observables} for _ in jobs]
+    with deterministic():
+        ensemble = Ensemble(request, jobs)
+        check_one_group(request.observables, ensemble.members[0].groups)
+        look_at_all(request, ensemble, None, rows)
+        while ensemble.step_count < request.steps:
+            recorded = ensemble.step_count + 1 in request.recorded
+            before = [values.clone() for values in ensemble.stacked] if recorded and paired else None
+            ensemble.step(watch=recorded and gradients)
+            if recorded:
+                look_at_all(request, ensemble, before, rows)
+            if ensemble.step_count % request.per_epoch == 0:
+                tick(len(jobs))
+    labels = [group.label for group in ensemble.members[0].groups]
+    return [observed(request, ensemble.names, labels, own) for own in rows]
+
+
+def look_at_all(request: Request, ensemble: Ensemble, before: Any, rows: list[dict[str, list[Any]]]) -> None:
+    for place, member in enumerate(ensemble.members):
+        own = None if before is None else [values[place] for values in before]
+        member.batch_loss = float(ensemble.losses[place]) if ensemble.step_count else math.nan
+        look_at(request, member, own, rows[place])
