@@ -1,0 +1,65 @@
+"""C24 on networks: where the test loss of a perceptron on real images is least over λ, against how many it trains on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...optimizers import AdamW
+from ...schedules import Cosine
+from ...typing import FloatArray
+from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..valleys import bootstrapped, slope, vertex
+
+# λ between no effect and a loss that decay rules, in steps of about 2.
+LR, BETAS, BATCH, EPOCHS = 3e-3, (0.9, 0.99), 32, 100
+DECAYS: FloatArray = np.geomspace(0.1, 10.0, 8)
+SIZES = {"quick": (128, 256, 512), "full": (128, 256, 512, 1024)}
+WIDTH, SEEDS = {"quick": 64, "full": 128}, {"quick": 8, "full": 24}
+FIRST_SEED = 2400
+# Half of the way between λ ∝ 1/N and a λ that does not depend on N.
+RESOLUTION = 0.5
+
+
+def losses(size: int, tier: str) -> FloatArray:
+    """The test loss at the end, shape (seeds, decays), of training on the first so many images."""
+    from ...training import tasks, train
+
+    optimizer = AdamW(lr=LR, weight_decay=list(DECAYS), betas=BETAS)
+    seeds, steps = range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), EPOCHS * (size // BATCH)
+    run = train(
+        tasks.digits_mlp(width=WIDTH[tier], train_size=size), optimizer, epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
+        schedule=Cosine(final=0.0), dtype="float32", record=[steps], observables="test_loss", ensemble=32,
+    )  # fmt: skip
+    return np.asarray(run.test_loss.isel(step=0).transpose("seed", "weight_decay"))
+
+
+def trained(tier: str) -> Evidence:
+    """The slope of log λ_opt in log N, and whether the best τ_epoch lies between one epoch and all."""
+    sizes = SIZES[tier]
+    samples = np.stack([losses(size, tier) for size in sizes], axis=1)
+    logs = np.log(DECAYS)
+
+    def estimate(mean: FloatArray) -> list[float]:
+        places = [vertex(logs, row) for row in mean]
+        return [slope(np.log(sizes), places), *places]
+
+    found, errors = bootstrapped(samples, estimate)
+    # log τ_epoch = log B/(ηN) − log λ.
+    timescales = np.log([BATCH / (LR * size) for size in sizes]) - found[1:]
+    findings = (
+        Sampled("slope of log λ_opt in log N", found[0], -1.0, errors[0], n=len(samples), resolution=RESOLUTION),
+        Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, len(samples)),
+        Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, len(samples)),
+    )
+    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + len(samples))), (valleys(sizes, samples, found),))
+
+
+def valleys(sizes: Any, samples: FloatArray, found: FloatArray) -> Figure:
+    """The best λ over N, with 1/N through the smallest."""
+    best = np.exp(found[1:])
+    rule = best[0] * sizes[0] / np.array(sizes)
+    curve = Curve("best λ; predicted: λ ∝ 1/N", sizes, rule, best)
+    title = f"Best decay of a perceptron on digits, {EPOCHS} epochs, {len(samples)} seeds"
+    return Figure(title, "images to train on", "λ", (curve,), log_x=True, log_y=True)
