@@ -1,4 +1,4 @@
-"""C24 on networks: where the test loss of a perceptron on real images is least over λ, against how many it trains on."""
+"""C24 on networks: which λ a perceptron on images of digits generalises best with, against how many it trains on."""
 
 from __future__ import annotations
 
