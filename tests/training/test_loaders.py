@@ -36,7 +36,6 @@ def python_two(content):
             str: lambda self, text: self.save_bytes(text.encode()),
         }
 
-
     out = io.BytesIO()
     Writer(out, protocol=2).dump(content)
     return out.getvalue().replace(b"numpy._core.", b"numpy.core.")
