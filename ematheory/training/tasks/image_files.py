@@ -188,8 +188,8 @@ class ImageFolder(ImageTask):
     def data(self) -> Split:
         """Standardised images (n, 3, 32, 32), converted to float64 when taken, and classes (n,).
 
-        Takes 3072 bytes of memory an image, and twice one file's while loading. Raises `ValueError` for a file that is not
-        of its format, and when the files are no longer those that the task was made with.
+        Takes 3072 bytes of memory an image, and twice one file's while loading. Raises `ValueError` for a file that is
+        not of its format, and when the files are no longer those that the task was made with.
         """
         paths = self.paths()
         key = check_unchanged(paths[0].parent, self.fingerprint, fingerprint(paths))
