@@ -220,10 +220,10 @@ def test_an_ensemble_runs_vectorised(task):
     stacked = {
         name: torch.stack([network.state_dict()[name] for network in networks]) for name in networks[0].state_dict()
     }
-    inputs, _ = batch(task)
-    together = vmap(lambda state: functional_call(networks[0], state, (inputs,)))(stacked)
-    for one, network in zip(together, networks, strict=True):
-        torch.testing.assert_close(one, network(inputs), rtol=1e-11, atol=1e-13)
+    inputs = torch.stack([batch(task)[0].roll(shift, dims=0) for shift in range(3)])
+    together = vmap(lambda state, examples: functional_call(networks[0], state, (examples,)))(stacked, inputs)
+    for one, network, examples in zip(together, networks, inputs, strict=True):
+        torch.testing.assert_close(one, network(examples), rtol=1e-11, atol=1e-13)
 
 
 def test_starting_weights_have_the_stated_spread():
