@@ -228,7 +228,7 @@ def test_an_ensemble_runs_vectorised(task):
 
 def test_starting_weights_have_the_stated_spread():
     gpt = tasks.char_gpt(width=64, depth=2).network(0, torch.float64)
-    stds = {name: float(parameter.std()) for name, parameter in gpt.named_parameters() if parameter.dim() == 2}
+    stds = {name: float(parameter.detach().std()) for name, parameter in gpt.named_parameters() if parameter.dim() == 2}
     for name, std in stds.items():
         expected = 0.02 / math.sqrt(4) if "projection" in name else 0.02
         # A standard deviation from n normals is off by 1/√(2n); five of these.
