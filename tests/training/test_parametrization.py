@@ -75,6 +75,13 @@ def test_multipliers_name_hidden_weights():
     assert {name for name, rate in by_gradient.items() if rate == 1} == {"weights.1"}
 
 
+def test_hidden_weights_of_a_wide_gpt_start_smaller_under_mup():
+    network = tasks.char_gpt(256, 1, parametrization="mup").network(0, torch.float64)
+    # m = 4; a standard deviation of n normals is off by 1/√(2n), here at most 0.5 %.
+    assert float(network.blocks[0].expansion.weight.detach().std()) == pytest.approx(0.02 / 4**0.5, rel=0.02)
+    assert float(network.tokens.weight.detach().std()) == pytest.approx(0.02, rel=0.02)
+
+
 def test_a_wide_standard_network_has_no_multipliers():
     task = tasks.digits_resnet(width=32)
     assert set(task.lr_multipliers(task.network(0, torch.float32)).values()) == {1.0}

@@ -1,6 +1,7 @@
 """The tasks: what their data are, which settings tell them apart, and that each can be learnt."""
 
 import json
+import pickle
 import re
 
 import numpy as np
@@ -44,6 +45,24 @@ def test_data_have_the_kinds_that_training_expects(task):
     assert data.train_targets.dtype == (np.int64 if task.scores_accuracy else np.float64)
     assert len(data.test_inputs) == len(data.test_targets) > 0
     assert json.loads(as_json(task))["type"] == type(task).__name__
+
+
+@pytest.mark.parametrize("task", [pair[1] for pair in WHOLE_AND_PART.values()], ids=WHOLE_AND_PART)
+def test_a_task_goes_to_another_process(task):
+    again = pickle.loads(pickle.dumps(task))
+    assert again == task
+    assert hash(again) == hash(task)
+    np.testing.assert_array_equal(again.data().train_targets, task.data().train_targets)
+
+
+def test_a_network_of_the_users_own_has_plain_rates():
+    class Own(tasks.Task):
+        def network(self, seed, dtype):
+            return torch.nn.Linear(2, 3, dtype=dtype)
+
+    network = Own().network(0, torch.float32)
+    assert Own().lr_multipliers(network) == {"weight": 1.0, "bias": 1.0}
+    assert Own().scale_invariant_parameters(network) == ()
 
 
 def trained_losses(task, steps, lr, dtype=torch.float32, size=128):

@@ -83,4 +83,6 @@ class TokenPerceptron(Perceptron):
         self.tokens = tokens
 
     def forward(self, examples: Tensor) -> Tensor:
-        return super().forward(functional.one_hot(examples, self.tokens).to(self.weights[0].dtype))
+        # functional.one_hot looks at its values, which a vectorised ensemble cannot.
+        places = torch.arange(self.tokens, device=examples.device)
+        return super().forward((examples[..., None] == places).to(self.weights[0].dtype))

@@ -30,7 +30,7 @@ def mapped(path: Path) -> npt.NDArray[np.uint16]:
 
 @dataclass(frozen=True)
 class Bounded:
-    """Converts tokens to int64, and refuses those that the vocabulary lacks."""
+    """Passes tokens on, and refuses those that the vocabulary lacks."""
 
     path: Path
     vocabulary: int
@@ -41,7 +41,7 @@ class Bounded:
                 f"{self.path}: expected tokens 0…{self.vocabulary - 1}, found {tokens.max()}; vocab_size is too small, "
                 "or the file holds something else"
             )
-        return tokens.astype(np.int64)
+        return tokens
 
 
 def stated_vocabulary(folder: Path) -> int:
