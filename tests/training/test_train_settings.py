@@ -183,7 +183,7 @@ def test_the_tasks_own_multiples_of_the_rate_count():
     )  # fmt: skip
     assert run.learning_rate.values[0, -1].tolist() == [1e-2 * 0.5, 1e-2 * 3]
     plain = em.train(Tokens(multiple=0.5), em.SGD(lr=1e-2), epochs=1, batch_size=16, observables="learning_rate")
-    assert plain.learning_rate.values[0, -1].tolist() == [1e-2]
+    assert plain.learning_rate.values[0, -1] == 1e-2
 
 
 @pytest.mark.parametrize(
