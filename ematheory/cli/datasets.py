@@ -58,6 +58,14 @@ def table(title: str, measured: xr.Dataset, predicted: xr.Dataset | None, names:
     return made
 
 
+def print_whole(made: Table) -> None:
+    """Print a table as wide as it is: a name that is cut off says nothing, while wrapped lines can be read."""
+    from rich.console import Console
+
+    needed = Console(width=1000).measure(made).maximum
+    Console(width=max(needed, Console().width)).print(made)
+
+
 def places(values: xr.DataArray) -> Iterator[dict[str, float]]:
     """The coordinates of every element, in order."""
     import numpy as np

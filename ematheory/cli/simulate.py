@@ -186,9 +186,7 @@ def prediction(
 
 def show(measured: xr.Dataset, predicted: xr.Dataset | None, reason: str, names: Any, json: bool) -> None:
     """Print the results; with JSON as the objects `simulated` and `predicted` (null, and `why`, without one)."""
-    from rich.console import Console
-
-    from .datasets import as_json, refuse_long, table
+    from .datasets import as_json, print_whole, refuse_long, table
 
     if json:
         both = {"simulated": as_json(measured), "predicted": None if predicted is None else as_json(predicted)}
@@ -197,10 +195,7 @@ def show(measured: xr.Dataset, predicted: xr.Dataset | None, reason: str, names:
     refuse_long(sum(measured[name].size for name in names))
     ran = json_format.loads(measured.attrs["run"])
     title = f"{ran['backend']} engine, {ran['isa']}, {ran['seconds']:.2g} s"
-    made = table(title, measured, predicted, names)
-    # A name that is cut off says nothing: a wide table wraps in a narrow terminal instead.
-    needed = Console(width=1000).measure(made).maximum
-    Console(width=max(needed, Console().width)).print(made)
+    print_whole(table(title, measured, predicted, names))
     for note in (reason, (predicted.attrs.get("approximation", "") if predicted is not None else "")):
         if note:
             typer.echo(f"note: {note}")

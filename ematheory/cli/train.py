@@ -111,8 +111,9 @@ def named_task(name: str, chosen: dict[str, Any], settings: Sequence[str]) -> Ta
 
     Raises `ValueError` listing what it takes for an unknown name or a setting that it has not.
 
-    >>> named_task("digits-mlp", {"width": 32}, ["split_seed=1"])
-    DigitsPerceptron(width=32, depth=2, scale_invariant=False, test_share=0.2, split_seed=1)
+    >>> made = named_task("digits-mlp", {"width": 32}, ["split_seed=1"])
+    >>> made.width, made.split_seed
+    (32, 1)
     """
     from ..records import check_choice
     from ..training import tasks
@@ -154,8 +155,9 @@ def print_table(result: xr.Dataset, task: str) -> None:
 
     What each parameter or group has for itself is left to --json.
     """
-    from rich.console import Console
     from rich.table import Table
+
+    from .datasets import print_whole
 
     shown = [str(name) for name, values in result.items() if not {"parameter", "group"} & set(values.dims)]
     if not shown:
@@ -172,4 +174,4 @@ def print_table(result: xr.Dataset, task: str) -> None:
         row = flat.isel(row=i)
         labels = [f"{float(row[name]):g}" for name in leading]
         table.add_row(*labels, *(f"{float(row[name]):.4g}" for name in shown))
-    Console().print(table)
+    print_whole(table)

@@ -25,7 +25,7 @@ from .request import Job, Observed, Request, Tick, look_at, observed
 from .run import Score, as_outputs, lr_multipliers, score
 
 # On a CPU the update takes so many numbers at a time, which its temporary arrays keep in a core's cache.
-BLOCK = 2**15
+BLOCK = 2**16
 # What torch.nn.utils.clip_grad_norm_ adds to the norm.
 MARGIN = 1e-6
 
@@ -75,7 +75,7 @@ class Ensemble:
         dtype, device, data = TRAINED_DTYPES[request.dtype], request.device, request.task.data()
         self.network = request.task.network(jobs[0].seed, dtype).to(device)
         self.names = [name for name, _ in self.network.named_parameters()]
-        multiples = lr_multipliers(request.task, self.network)
+        multiples = lr_multipliers(request.task, self.network, jobs[0].record)
         self.members = [
             Member(
                 self, place, job,

@@ -1,4 +1,4 @@
-"""A task's examples as tensors: whole on the device where they are in memory, row by row where mapped from a file."""
+"""A task's examples as tensors: whole on the device where they are in memory, else the rows of a batch at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Examples:
     ) -> None:
         self.dtype, self.device = dtype, device
         self.size = len(targets) if most is None else min(most, len(targets))
-        self.arrays = [part if isinstance(part, np.memmap) else self.tensor(part) for part in (inputs, targets)]
+        # Only a plain array is in memory already: others are mapped from files, or converted when rows are taken.
+        self.arrays = [self.tensor(part) if type(part) is np.ndarray else part for part in (inputs, targets)]
 
     def tensor(self, values: Any) -> Tensor:
         array = np.ascontiguousarray(values)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..optimizers import SGD
+from ..optimizers import SGD, ScheduleFreeSGD
 from ..records import Interval, check_whole
 from .examples import Batches, Examples, Place
 from .groups import Group, placed
@@ -62,10 +62,14 @@ def as_outputs(targets: Tensor, outputs: Tensor) -> Tensor:
     return targets.to(outputs.dtype) if targets.is_floating_point() else targets
 
 
-def lr_multipliers(task: Task, network: torch.nn.Module) -> dict[str, float]:
-    """The task's own multiples of the learning rate, by parameter name (muP has them); none by default."""
+def lr_multipliers(task: Task, network: torch.nn.Module, record: Any) -> dict[str, float]:
+    """The task's own multiples of the learning rate, by parameter name (muP has them); none by default.
+
+    The steps of all but plain SGD are free of the gradient's scale, which muP's multiples depend on.
+    """
     own = getattr(task, "lr_multipliers", None)
-    return {} if own is None else dict(own(network))
+    adaptive = not isinstance(record, SGD | ScheduleFreeSGD)
+    return {} if own is None else dict(own(network, adaptive=adaptive))
 
 
 class Run:
@@ -100,7 +104,7 @@ class Run:
         with torch.no_grad():
             for parameter in self.parameters:
                 parameter.mul_(scale)
-        self.groups = placed(self.names, groups, lr_multipliers(task, self.network), record, plan)
+        self.groups = placed(self.names, groups, lr_multipliers(task, self.network, record), record, plan)
         self.optimizer = self.built()
         data = task.data()
         self.examples = Examples(data.train_inputs, data.train_targets, dtype, device)

@@ -11,6 +11,7 @@ import ematheory as em
 from ematheory.results import same_result
 from ematheory.training import Group
 from ematheory.training.observables import DEFAULT, OBSERVABLES
+from ematheory.training.progress import Progress
 
 TASK = em.tasks.digits_mlp(width=8, depth=1)
 ADAMW = em.AdamW(lr=1e-2, weight_decay=0.1)
@@ -115,6 +116,17 @@ def test_progress_goes_to_a_terminals_stderr_only(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "epoch 2 of 2" in captured.err
     assert captured.out == ""
+
+
+def test_the_time_left_is_of_the_epochs_that_were_not_in_the_cache():
+    report = Progress(None, 10)
+    report.advance(4, fresh=False)
+    assert report.words(3) == "training: epoch 4 of 10"
+    report.advance()
+    report.advance()
+    assert report.words(60) == "training: epoch 6 of 10, 2 min 0 s left"
+    report.advance(4)
+    assert report.words(99) == "training: epoch 10 of 10"
 
 
 def test_progress_calls_back_once_an_epoch():

@@ -52,8 +52,8 @@ class Tokens(Task):
     def network(self, seed: int, dtype: torch.dtype) -> Bigram:
         return Bigram(seed, dtype)
 
-    def lr_multipliers(self, network: Any) -> dict[str, float]:
-        return {"embedding": self.multiple}
+    def lr_multipliers(self, network: Any, adaptive: bool = True) -> dict[str, float]:
+        return {"embedding": self.multiple if adaptive else 2 * self.multiple}
 
 
 def mapped(folder: str, name: str, values: Any) -> Any:
@@ -182,6 +182,8 @@ def test_the_tasks_own_multiples_of_the_rate_count():
         groups=[Group("head", lr=3)],
     )  # fmt: skip
     assert run.learning_rate.values[0, -1].tolist() == [1e-2 * 0.5, 1e-2 * 3]
+    plain = em.train(Tokens(multiple=0.5), em.SGD(lr=1e-2), epochs=1, batch_size=16, observables="learning_rate")
+    assert plain.learning_rate.values[0, -1] == 1e-2
 
 
 @pytest.mark.parametrize(
