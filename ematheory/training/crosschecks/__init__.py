@@ -5,6 +5,7 @@ from .conventions import MatchCheck, same_update, translated_decay
 from .equilibrium import EquilibriumCheck, equilibrium
 from .invariance import InvarianceCheck, theorem_one
 from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
+from .precision import stochastically_stored, stored, walked_in_float32
 
 __all__ = [
     "AverageCheck",
@@ -18,6 +19,9 @@ __all__ = [
     "moving_average",
     "same_update",
     "schedule_kernel",
+    "stochastically_stored",
+    "stored",
     "theorem_one",
     "translated_decay",
+    "walked_in_float32",
 ]
