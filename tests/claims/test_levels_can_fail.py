@@ -587,6 +587,30 @@ def test_double_average_of_l2(monkeypatch):
     assert verdict(momentum_l2.simulated("smoke")) == "refuted"
 
 
+@pytest.mark.parametrize("form", ["averages", "wave"])
+def test_momentum_l2_trained(monkeypatch, form):
+    """torch's weights tell a rate that is off by 1e-9."""
+    assert verdict(momentum_l2.trained("smoke")) == "confirmed"
+    right = getattr(momentum_l2, form)
+    monkeypatch.setattr(
+        momentum_l2, form, lambda momentum, rate, steps: right(momentum, (1 + 1e-9) * rate, steps)
+    )  # fmt: skip
+    assert verdict(momentum_l2.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("form", ["derived ratio", "limit"])
+def test_decay_of_l2_trained(monkeypatch, form):
+    """Neither a ratio off by 1e-6 nor per-LR decay in L2's place passes."""
+    assert verdict(decay_of_l2.trained("smoke")) == "confirmed"
+    if form == "derived ratio":
+        right = decay_of_l2.expected_ratio
+        monkeypatch.setattr(decay_of_l2, "expected_ratio", lambda: (1 + 1e-6) * right())
+    else:
+        left = decay_of_l2.left_by_torch
+        monkeypatch.setattr(decay_of_l2, "left_by_torch", lambda decay, *setting: left("per_lr", *setting))
+    assert verdict(decay_of_l2.trained("smoke")) == "refuted"
+
+
 def test_decay_of_l2(monkeypatch):
     """If both decays were per learning rate, the ratio would be 1."""
     right = decay_of_l2.forgetting

@@ -5,6 +5,7 @@ from .conventions import MatchCheck, same_update, translated_decay
 from .equilibrium import EquilibriumCheck, equilibrium
 from .invariance import InvarianceCheck, theorem_one
 from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
+from .momentum import driven
 from .precision import stochastically_stored, stored, walked_in_float32
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "InvarianceCheck",
     "KernelCheck",
     "MatchCheck",
+    "driven",
     "equilibrium",
     "initial_share",
     "moving_average",
