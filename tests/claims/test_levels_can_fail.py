@@ -18,6 +18,7 @@ from ematheory.claims.chen2025 import noise
 from ematheory.claims.defazio2025 import slow_decay
 from ematheory.claims.kosson2024 import adam_l2, fixed_norm, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
+from ematheory.claims.li2019 import exponential
 from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import decay_of_l2, normalised
 from ematheory.claims.loshchilov2019 import momentum as momentum_l2
@@ -585,6 +586,34 @@ def test_double_average_of_l2(monkeypatch):
     right = momentum_l2.wave
     monkeypatch.setattr(momentum_l2, "wave", lambda momentum, rate, steps: right(momentum, 1.05 * rate, steps))
     assert verdict(momentum_l2.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_exponential_rates_trained(monkeypatch, case):
+    """torch's weights tell rates that are off by 1e-9 in any of the four recipes."""
+    assert verdict(exponential.trained("smoke")) == "confirmed"
+    right = exponential.pairs
+
+    def wrong(steps):
+        cases = right(steps)
+        name = list(cases)[case]
+        followed = cases[name].followed
+        return {name: cases[name]._replace(followed={**followed, "rates": (1 + 1e-9) * followed["rates"]})}
+
+    monkeypatch.setattr(exponential, "pairs", wrong)
+    assert verdict(exponential.trained("smoke")) == "refuted"
+
+
+def test_effective_rates_trained(monkeypatch):
+    """On a network too the published rates in the exact ones' place are refuted."""
+    assert verdict(effective_lr.trained("smoke")) == "confirmed"
+    right = effective_lr.matched
+    monkeypatch.setattr(
+        effective_lr,
+        "matched",
+        lambda name, form, *rest, **memory: right(name, effective_lr.PUBLISHED, *rest, **memory),
+    )
+    assert verdict(effective_lr.trained("smoke")) == "refuted"
 
 
 @pytest.mark.parametrize("form", ["averages", "wave"])

@@ -4,6 +4,7 @@ from .average import AverageCheck, moving_average
 from .conventions import MatchCheck, same_update, translated_decay
 from .equilibrium import EquilibriumCheck, equilibrium
 from .invariance import InvarianceCheck, theorem_one
+from .invariant_runs import invariant_run, relative, rounding
 from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
 from .momentum import driven
 from .precision import stochastically_stored, stored, walked_in_float32
@@ -18,7 +19,10 @@ __all__ = [
     "driven",
     "equilibrium",
     "initial_share",
+    "invariant_run",
     "moving_average",
+    "relative",
+    "rounding",
     "same_update",
     "schedule_kernel",
     "stochastically_stored",
