@@ -616,6 +616,59 @@ def test_effective_rates_trained(monkeypatch):
     assert verdict(effective_lr.trained("smoke")) == "refuted"
 
 
+def by(factor, right):
+    return lambda *given, **named: factor * right(*given, **named)
+
+
+def test_scale_invariant_sgd_trained(monkeypatch):
+    """A fifth more decay moves the norm by 5 % and the rotation by 10 %."""
+    assert verdict(scale_invariant.trained("smoke")) == "confirmed"
+    right = scale_invariant.Kind.exact
+    monkeypatch.setattr(scale_invariant.Kind, "exact", lambda kind, rate: right(kind, 1.2 * rate))
+    assert verdict(scale_invariant.trained("smoke")) == "refuted"
+
+
+def test_way_of_scale_invariant_sgd_trained(monkeypatch):
+    assert verdict(Evidence((scale_invariant.torch_way("smoke"),))) == "confirmed"
+    monkeypatch.setattr(scale_invariant, "mapped", by(1.05, scale_invariant.mapped))
+    assert verdict(Evidence((scale_invariant.torch_way("smoke"),))) == "refuted"
+
+
+def test_adam_l2_trained(monkeypatch):
+    assert verdict(adam_l2.trained("smoke")) == "confirmed"
+    right = adam_l2.at_rest
+    monkeypatch.setattr(adam_l2, "at_rest", lambda *given, **named: tuple(1.05 * x for x in right(*given, **named)))
+    assert verdict(adam_l2.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("what", ["norm", "gradient"])
+def test_slow_decay_trained(monkeypatch, name, what):
+    """AdamW's powers in SGD's place, or the other way round; the cure not applied is a power of its own."""
+    right = slow_decay.claimed_power
+    other = {"sgd": "adamw", "adamw": "sgd"}
+    course = slow_decay.fall(slow_decay.SLOW * slow_decay.RATE, 2)
+    walks = {cured: slow_decay.walked_in_torch(name, cured, course, "smoke") for cured in (False, True)}
+    findings = [*slow_decay.torch_exponents(name, False, walks[False], course)]
+    assert verdict(Evidence(tuple(findings))) == "confirmed"
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, True, walks[True], course)))) == "confirmed"
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, True, walks[False], course)))) == "refuted"
+    monkeypatch.setattr(
+        slow_decay, "claimed_power",
+        lambda kind, asked, cured: right(other[kind] if asked == what else kind, asked, cured),
+    )  # fmt: skip
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, False, walks[False], course)))) == "refuted"
+
+
+def test_sharp_directions_trained(monkeypatch):
+    assert verdict(horizon.trained("smoke")) == "confirmed"
+    monkeypatch.setattr(horizon, "slow_rate", by(1 + 1e-5, horizon.slow_rate))
+    assert verdict(horizon.trained("smoke")) == "refuted"
+    monkeypatch.setattr(horizon, "V_HELD", 1.0)
+    monkeypatch.setattr(horizon, "slow_rate", by(1.1, horizon.slow_rate))
+    assert verdict(horizon.trained("smoke")) == "refuted"
+
+
 @pytest.mark.parametrize("form", ["averages", "wave"])
 def test_momentum_l2_trained(monkeypatch, form):
     """torch's weights tell a rate that is off by 1e-9."""

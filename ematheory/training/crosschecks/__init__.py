@@ -8,6 +8,8 @@ from .invariant_runs import invariant_run, relative, rounding
 from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
 from .momentum import driven
 from .precision import stochastically_stored, stored, walked_in_float32
+from .quadratic import pushed
+from .tangential import Walk, tangential_walk
 
 __all__ = [
     "AverageCheck",
@@ -16,17 +18,20 @@ __all__ = [
     "InvarianceCheck",
     "KernelCheck",
     "MatchCheck",
+    "Walk",
     "driven",
     "equilibrium",
     "initial_share",
     "invariant_run",
     "moving_average",
+    "pushed",
     "relative",
     "rounding",
     "same_update",
     "schedule_kernel",
     "stochastically_stored",
     "stored",
+    "tangential_walk",
     "theorem_one",
     "translated_decay",
     "walked_in_float32",
