@@ -669,6 +669,30 @@ def test_sharp_directions_trained(monkeypatch):
     assert verdict(horizon.trained("smoke")) == "refuted"
 
 
+def test_prior_trained(monkeypatch):
+    assert verdict(prior.trained("smoke")) == "confirmed"
+    right = prior.mean_weights
+    monkeypatch.setattr(prior, "mean_weights", lambda size, decay, tier: right(size, 1.05 * decay, tier))
+    assert verdict(prior.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("sampling", ["replaced", "reshuffled"])
+def test_reshuffling_trained(monkeypatch, sampling):
+    """Items in an order that is not the one said are refuted, whichever it is."""
+    assert verdict(reshuffling.trained("smoke")) == "confirmed"
+    right = reshuffling.torch_risks
+    monkeypatch.setattr(reshuffling, "torch_risks", lambda *given: right(*given[:-1], sampling))
+    assert verdict(reshuffling.trained("smoke")) == "refuted"
+
+
+def test_batch_rules_trained(monkeypatch):
+    """Every rule comes out, and none with its rate's power a quarter off."""
+    assert verdict(batch_rules.trained("smoke")) == "confirmed"
+    right = batch_rules.Rule.powers
+    monkeypatch.setattr(batch_rules.Rule, "powers", lambda rule: {**right(rule), "eta": right(rule)["eta"] + 0.25})
+    assert verdict(batch_rules.trained("smoke")) == "refuted"
+
+
 @pytest.mark.parametrize("form", ["averages", "wave"])
 def test_momentum_l2_trained(monkeypatch, form):
     """torch's weights tell a rate that is off by 1e-9."""

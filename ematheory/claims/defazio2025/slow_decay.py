@@ -65,7 +65,7 @@ def at_peak(size: int = SIZE) -> float:
 def rest_of_adamw(size: int = SIZE) -> float:
     """AdamW's derived norm at rest at the peak rate."""
     rest = derived("adamw-random-walk", "weight_rms", lr=LR, decay_per_step=RATE, one_minus_beta1=1.0)
-    return float(rest) * float(size) ** 0.5
+    return float(float(rest) * size**0.5)
 
 
 def simulated(tier: str) -> Evidence:

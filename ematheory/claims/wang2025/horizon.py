@@ -83,7 +83,8 @@ def trained(tier: str) -> Evidence:
         findings.append(
             over_vectors(
                 f"torch.optim.AdamW, v running, β₁ = {beta1:g}: share forgotten a step", seen.T, slow_rate(beta1),
-                resolution=RATE_RESOLUTION * slow_rate(beta1), allowance=of_running_v(beta1) + fast_left(beta1) + ROUNDED,
+                resolution=RATE_RESOLUTION * slow_rate(beta1),
+                allowance=of_running_v(beta1) + fast_left(beta1) + ROUNDED,
             )
         )  # fmt: skip
         findings.append(by_decay_alone(beta1, seen))
