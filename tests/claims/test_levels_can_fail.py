@@ -693,6 +693,17 @@ def test_batch_rules_trained(monkeypatch):
     assert verdict(batch_rules.trained("smoke")) == "refuted"
 
 
+@pytest.mark.parametrize("result", ["relative_step", "rotation"])
+def test_fixed_norm_trained(monkeypatch, result):
+    assert verdict(fixed_norm.trained("smoke")) == "confirmed"
+    right = fixed_norm.derived_values
+    monkeypatch.setattr(
+        fixed_norm, "derived_values", lambda asked, *given: (1.05 if asked == result else 1.0) * right(asked, *given)
+    )
+    monkeypatch.setattr(fixed_norm, "at_published_step", lambda *given, kept=fixed_norm.published_step: kept(*given))
+    assert verdict(fixed_norm.trained("smoke")) == "refuted"
+
+
 @pytest.mark.parametrize("form", ["averages", "wave"])
 def test_momentum_l2_trained(monkeypatch, form):
     """torch's weights tell a rate that is off by 1e-9."""

@@ -4,6 +4,7 @@ from .average import AverageCheck, moving_average
 from .conventions import MatchCheck, same_update, translated_decay
 from .data import averaged_items, regularised_means
 from .equilibrium import EquilibriumCheck, equilibrium
+from .fixed_norm import turned
 from .invariance import InvarianceCheck, theorem_one
 from .invariant_runs import invariant_run, relative, rounding
 from .kernels import InitialShareCheck, KernelCheck, initial_share, schedule_kernel
@@ -38,5 +39,6 @@ __all__ = [
     "tangential_walk",
     "theorem_one",
     "translated_decay",
+    "turned",
     "walked_in_float32",
 ]
