@@ -152,10 +152,7 @@ def trained(tier: str) -> Evidence:
 
     findings: list[Finding] = []
     rate, beta1 = settings()
-    steps = {
-        "the derived ρ": derived_values("relative_step", rate, beta1),
-        "the published ρ": published_step(rate, beta1),
-    }
+    derived_step, other_step = derived_values("relative_step", rate, beta1), published_step(rate, beta1)
     rotation, published = derived_values("rotation", rate, beta1).values, at_published_step(rate, beta1).values
     common: dict[str, Any] = {"last": LAST, "vectors": VECTORS[tier], "size": SIZE, "seed": SEED}
     seen = {"torch.optim.AdamW at rest": np.array([rested(*each, common) for each in SETTINGS])}
