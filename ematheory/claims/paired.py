@@ -35,3 +35,10 @@ def exceeds(what: str, difference: xr.DataArray) -> Fails:
 def standard_error(values: xr.DataArray) -> xr.DataArray:
     """Of the mean over the dim `replica`."""
     return xr.DataArray(values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"]))
+
+
+def over_vectors(what: str, values: Any, predicted: Any, *, resolution: Any, allowance: Any = 0.0) -> Sampled:
+    """The means of arrays (…, vectors) over their last axis, against predictions of shape (…)."""
+    values = np.asarray(values)
+    n = values.shape[-1]
+    return Sampled(what, values.mean(-1), predicted, values.std(-1, ddof=1) / np.sqrt(n), n, resolution, allowance)

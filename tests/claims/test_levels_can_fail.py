@@ -18,6 +18,7 @@ from ematheory.claims.chen2025 import noise
 from ematheory.claims.defazio2025 import slow_decay
 from ematheory.claims.kosson2024 import adam_l2, fixed_norm, lion, orthogonal, transient, weight_rms
 from ematheory.claims.kosson2025 import warmup
+from ematheory.claims.li2019 import exponential
 from ematheory.claims.li2020 import equilibrium as scale_invariant
 from ematheory.claims.loshchilov2019 import decay_of_l2, normalised
 from ematheory.claims.loshchilov2019 import momentum as momentum_l2
@@ -336,6 +337,45 @@ def test_rankings(monkeypatch):
     assert verdict(rankings.numeric("smoke")) == "refuted"
 
 
+@pytest.mark.parametrize("wrong", ["separate", "multiplier_first", "together"])
+def test_bfloat16_trained(monkeypatch, wrong):
+    """Each of torch's code paths keeps to its own rule and to no other's; a mean that is off by 5 % is seen."""
+    with monkeypatch.context() as patch:
+        patch.setattr(low_precision, "RULES", dict.fromkeys(low_precision.RULES, getattr(low_precision, wrong)))
+        findings = [low_precision.path_keeps_to_its_rule(path, "smoke") for path in low_precision.RULES]
+        findings += [low_precision.update_is_added(path) for path in low_precision.RULES]
+        assert verdict(Evidence(tuple(findings))) == "refuted"
+    assert verdict(low_precision.trained("smoke")) == "confirmed"
+    monkeypatch.setattr(low_precision, "kept", lambda rate, step: (1 - 1.05 * rate) ** step)
+    assert verdict(low_precision.trained("smoke")) == "refuted"
+
+
+def test_bfloat16_simulated(monkeypatch):
+    assert verdict(low_precision.simulated("smoke")) == "confirmed"
+    with monkeypatch.context() as patch:
+        patch.setattr(low_precision, "kept", lambda rate, step: (1 - 1.05 * rate) ** step)
+        assert verdict(low_precision.simulated("smoke")) == "refuted"
+    monkeypatch.setattr(low_precision, "decayed", lambda rate, steps: low_precision.SIGNIFICANDS)
+    assert verdict(low_precision.simulated("smoke")) == "refuted"
+
+
+def test_float32_with_noise(monkeypatch):
+    """An error of the multiplier does not average away; one that did would be refuted, simulated and in torch."""
+    assert verdict(float32.simulated("smoke")) == "confirmed"
+    assert verdict(float32.trained("smoke")) == "confirmed"
+    right = float32.bound
+    monkeypatch.setattr(float32, "bound", lambda rates: 0.8 * right(rates))
+    assert verdict(float32.simulated("smoke")) == "refuted"
+    assert verdict(float32.trained("smoke")) == "refuted"
+
+
+def test_float32_is_repeated_bit_by_bit(monkeypatch):
+    assert verdict(Evidence((float32.repeats_the_rounded_multiplier("single"),))) == "confirmed"
+    monkeypatch.setattr(float32, "binade", lambda: np.ones(4), raising=True)
+    monkeypatch.setattr(np, "float32", np.float64)
+    assert verdict(Evidence((float32.repeats_the_rounded_multiplier("single"),))) == "refuted"
+
+
 def test_float32(monkeypatch):
     """A multiplier with one bit more would be off by half as much, and apply more of the decay."""
     assert verdict(float32.numeric("smoke")) == "confirmed"
@@ -546,6 +586,146 @@ def test_double_average_of_l2(monkeypatch):
     right = momentum_l2.wave
     monkeypatch.setattr(momentum_l2, "wave", lambda momentum, rate, steps: right(momentum, 1.05 * rate, steps))
     assert verdict(momentum_l2.simulated("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_exponential_rates_trained(monkeypatch, case):
+    """torch's weights tell rates that are off by 1e-9 in any of the four recipes."""
+    assert verdict(exponential.trained("smoke")) == "confirmed"
+    right = exponential.pairs
+
+    def wrong(steps):
+        cases = right(steps)
+        name = list(cases)[case]
+        followed = cases[name].followed
+        return {name: cases[name]._replace(followed={**followed, "rates": (1 + 1e-9) * followed["rates"]})}
+
+    monkeypatch.setattr(exponential, "pairs", wrong)
+    assert verdict(exponential.trained("smoke")) == "refuted"
+
+
+def test_effective_rates_trained(monkeypatch):
+    """On a network too the published rates in the exact ones' place are refuted."""
+    assert verdict(effective_lr.trained("smoke")) == "confirmed"
+    right = effective_lr.matched
+    monkeypatch.setattr(
+        effective_lr,
+        "matched",
+        lambda name, form, *rest, **memory: right(name, effective_lr.PUBLISHED, *rest, **memory),
+    )
+    assert verdict(effective_lr.trained("smoke")) == "refuted"
+
+
+def by(factor, right):
+    return lambda *given, **named: factor * right(*given, **named)
+
+
+def test_scale_invariant_sgd_trained(monkeypatch):
+    """A fifth more decay moves the norm by 5 % and the rotation by 10 %."""
+    assert verdict(scale_invariant.trained("smoke")) == "confirmed"
+    right = scale_invariant.Kind.exact
+    monkeypatch.setattr(scale_invariant.Kind, "exact", lambda kind, rate: right(kind, 1.2 * rate))
+    assert verdict(scale_invariant.trained("smoke")) == "refuted"
+
+
+def test_way_of_scale_invariant_sgd_trained(monkeypatch):
+    assert verdict(Evidence((scale_invariant.torch_way("smoke"),))) == "confirmed"
+    monkeypatch.setattr(scale_invariant, "mapped", by(1.05, scale_invariant.mapped))
+    assert verdict(Evidence((scale_invariant.torch_way("smoke"),))) == "refuted"
+
+
+def test_adam_l2_trained(monkeypatch):
+    assert verdict(adam_l2.trained("smoke")) == "confirmed"
+    right = adam_l2.at_rest
+    monkeypatch.setattr(adam_l2, "at_rest", lambda *given, **named: tuple(1.05 * x for x in right(*given, **named)))
+    assert verdict(adam_l2.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("what", ["norm", "gradient"])
+def test_slow_decay_trained(monkeypatch, name, what):
+    """AdamW's powers in SGD's place, or the other way round; the cure not applied is a power of its own."""
+    right = slow_decay.claimed_power
+    other = {"sgd": "adamw", "adamw": "sgd"}
+    course = slow_decay.fall(slow_decay.SLOW * slow_decay.RATE, 2)
+    walks = {cured: slow_decay.walked_in_torch(name, cured, course, "smoke") for cured in (False, True)}
+    findings = [*slow_decay.torch_exponents(name, False, walks[False], course)]
+    assert verdict(Evidence(tuple(findings))) == "confirmed"
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, True, walks[True], course)))) == "confirmed"
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, True, walks[False], course)))) == "refuted"
+    monkeypatch.setattr(
+        slow_decay, "claimed_power",
+        lambda kind, asked, cured: right(other[kind] if asked == what else kind, asked, cured),
+    )  # fmt: skip
+    assert verdict(Evidence(tuple(slow_decay.torch_exponents(name, False, walks[False], course)))) == "refuted"
+
+
+def test_sharp_directions_trained(monkeypatch):
+    assert verdict(horizon.trained("smoke")) == "confirmed"
+    monkeypatch.setattr(horizon, "slow_rate", by(1 + 1e-5, horizon.slow_rate))
+    assert verdict(horizon.trained("smoke")) == "refuted"
+    monkeypatch.setattr(horizon, "V_HELD", 1.0)
+    monkeypatch.setattr(horizon, "slow_rate", by(1.1, horizon.slow_rate))
+    assert verdict(horizon.trained("smoke")) == "refuted"
+
+
+def test_prior_trained(monkeypatch):
+    assert verdict(prior.trained("smoke")) == "confirmed"
+    right = prior.mean_weights
+    monkeypatch.setattr(prior, "mean_weights", lambda size, decay, tier: right(size, 1.05 * decay, tier))
+    assert verdict(prior.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("sampling", ["replaced", "reshuffled"])
+def test_reshuffling_trained(monkeypatch, sampling):
+    """Items in an order that is not the one said are refuted, whichever it is."""
+    assert verdict(reshuffling.trained("smoke")) == "confirmed"
+    right = reshuffling.torch_risks
+    monkeypatch.setattr(reshuffling, "torch_risks", lambda *given: right(*given[:-1], sampling))
+    assert verdict(reshuffling.trained("smoke")) == "refuted"
+
+
+def test_batch_rules_trained(monkeypatch):
+    """Every rule comes out, and none with its rate's power a quarter off."""
+    assert verdict(batch_rules.trained("smoke")) == "confirmed"
+    right = batch_rules.Rule.powers
+    monkeypatch.setattr(batch_rules.Rule, "powers", lambda rule: {**right(rule), "eta": right(rule)["eta"] + 0.25})
+    assert verdict(batch_rules.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("result", ["relative_step", "rotation"])
+def test_fixed_norm_trained(monkeypatch, result):
+    assert verdict(fixed_norm.trained("smoke")) == "confirmed"
+    right = fixed_norm.derived_values
+    monkeypatch.setattr(
+        fixed_norm, "derived_values", lambda asked, *given: (1.05 if asked == result else 1.0) * right(asked, *given)
+    )
+    monkeypatch.setattr(fixed_norm, "at_published_step", lambda *given, kept=fixed_norm.published_step: kept(*given))
+    assert verdict(fixed_norm.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("form", ["averages", "wave"])
+def test_momentum_l2_trained(monkeypatch, form):
+    """torch's weights tell a rate that is off by 1e-9."""
+    assert verdict(momentum_l2.trained("smoke")) == "confirmed"
+    right = getattr(momentum_l2, form)
+    monkeypatch.setattr(
+        momentum_l2, form, lambda momentum, rate, steps: right(momentum, (1 + 1e-9) * rate, steps)
+    )  # fmt: skip
+    assert verdict(momentum_l2.trained("smoke")) == "refuted"
+
+
+@pytest.mark.parametrize("form", ["derived ratio", "limit"])
+def test_decay_of_l2_trained(monkeypatch, form):
+    """Neither a ratio off by 1e-6 nor per-LR decay in L2's place passes."""
+    assert verdict(decay_of_l2.trained("smoke")) == "confirmed"
+    if form == "derived ratio":
+        right = decay_of_l2.expected_ratio
+        monkeypatch.setattr(decay_of_l2, "expected_ratio", lambda: (1 + 1e-6) * right())
+    else:
+        left = decay_of_l2.left_by_torch
+        monkeypatch.setattr(decay_of_l2, "left_by_torch", lambda decay, *setting: left("per_lr", *setting))
+    assert verdict(decay_of_l2.trained("smoke")) == "refuted"
 
 
 def test_decay_of_l2(monkeypatch):

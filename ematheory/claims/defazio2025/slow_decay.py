@@ -12,7 +12,8 @@ from ...problems import ScaleInvariant
 from ...schedules import Harmonic
 from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Evidence, Figure, Finding, Order, Sampled
+from ..evidence import Curve, Evidence, Figure, Finding, Order, Sampled
+from ..paired import over_vectors
 from ..proof import proof
 from ..simulated import curves, derived, engine, replicas, sampled
 
@@ -20,6 +21,9 @@ from ..simulated import curves, derived, engine, replicas, sampled
 RATE, SLOW, HALVINGS = 0.01, 0.1, 3
 LR, FORGET2, SIZE, SEED = 0.1, 1 / 32, 512, 20
 REPLICAS = {"smoke": 32, "quick": 256, "full": 1024}
+# In torch, where gradients are averaged over so many steps up to a halving.
+TORCH_SIZE, AVERAGED = 128, 10
+VECTORS, TORCH_HALVINGS = {"smoke": 32, "quick": 96, "full": 256}, {"smoke": 2, "quick": 3, "full": 3}
 # In an exponent, of which the claimed ones are 1/4 apart at least, and relative elsewhere.
 RESOLUTION = 0.1
 # Factors of both RATE and SLOW, by which the power law is approached.
@@ -38,9 +42,9 @@ class Fall(NamedTuple):
         return np.asarray(LR * self.schedule.multipliers(self.steps)[np.array(self.record) - 1])
 
 
-def fall(share: float) -> Fall:
+def fall(share: float, halvings: int = HALVINGS) -> Fall:
     """η = η_max/(1 + share·t), until it has halved so often."""
-    record = [round((2**k - 1) / share) for k in range(1, HALVINGS + 1)]
+    record = [round((2**k - 1) / share) for k in range(1, halvings + 1)]
     return Fall(record[-1], Harmonic(timescale=1 / (share * record[-1])), record)
 
 
@@ -52,10 +56,16 @@ def norms(rates: FloatArray, decays: FloatArray) -> FloatArray:
     return np.sqrt(squares)
 
 
-def at_peak() -> float:
+def at_peak(size: int = SIZE) -> float:
     """SGD's derived norm at rest at the peak rate."""
-    given = {"lr": LR, "decay_per_step": RATE, "gradient_square": SIZE - 1.0}
+    given = {"lr": LR, "decay_per_step": RATE, "gradient_square": size - 1.0}
     return float(derived("scale-invariant-sgd", "weight_norm", **given))
+
+
+def rest_of_adamw(size: int = SIZE) -> float:
+    """AdamW's derived norm at rest at the peak rate."""
+    rest = derived("adamw-random-walk", "weight_rms", lr=LR, decay_per_step=RATE, one_minus_beta1=1.0)
+    return float(float(rest) * size**0.5)
 
 
 def simulated(tier: str) -> Evidence:
@@ -83,8 +93,7 @@ def run(name: str, cured: bool, course: Fall, tier: str) -> xr.Dataset:
         optimizer = (AdamC if cured else AdamW)(
             lr=LR, weight_decay=RATE / LR, beta1=0.0, beta2=1 - FORGET2, eps=0.0
         )  # fmt: skip
-        rest = derived("adamw-random-walk", "weight_rms", lr=LR, decay_per_step=RATE, one_minus_beta1=1.0)
-        start, observed = float(rest) * SIZE**0.5, "first_moment_mean_square"
+        start, observed = rest_of_adamw(), "first_moment_mean_square"
     seen = em.simulate(
         ScaleInvariant(size=SIZE, init=start / SIZE**0.5), optimizer, steps=course.steps, schedule=course.schedule,
         decay_schedule=course.schedule if cured and name == "sgd" else None, record=course.record,
@@ -119,7 +128,7 @@ def exponents(name: str, cured: bool, seen: xr.Dataset, course: Fall) -> list[Fi
     for what, observable in (("norm", "weight_norm"), ("gradient", "gradient_norm")):
         values = seen[observable].values
         relative = seen[f"{observable}_sem"].values / values
-        claimed = 0.0 if cured else float(derived("slow-decay", f"{name}_{what}_exponent"))
+        claimed = claimed_power(name, what, cured)
         label = f"{name}'s {what} as a power of η, decay {'λη_t/η_max' if cured else 'λ'}"
         found.append(
             Sampled(
@@ -171,6 +180,79 @@ def power_law() -> Order:
     return Order("SGD's norm over that at rest, by ηλ and by d ln η/d(ηλt)", SMALL, off, 1.0)
 
 
+def trained(tier: str) -> Evidence:
+    """torch.optim.SGD and AdamW while η halves again and again; λ_t is set in the param group before each step."""
+    course = fall(SLOW * RATE, TORCH_HALVINGS[tier])
+    findings: list[Finding] = []
+    curves = []
+    for name in ("sgd", "adamw"):
+        for cured in (False, True):
+            walk = walked_in_torch(name, cured, course, tier)
+            findings += torch_exponents(name, cured, walk, course)
+            label = f"{'SGD' if name == 'sgd' else 'AdamW'}, decay {'λη_t/η_max' if cured else 'λ'}"
+            curves.append(fallen(label, name, cured, walk, course))
+    figure = Figure(
+        "Gradient norm while η halves, over that at its first halving", "η", "‖g‖ over the first", tuple(curves),
+        log_x=True, log_y=True,
+    )  # fmt: skip
+    return Evidence(tuple(findings), (SEED,), (figure,))
+
+
+def walked_in_torch(name: str, cured: bool, course: Fall, tier: str) -> Any:
+    """From rest at the peak rate, as `run` has it."""
+    from ...training import crosschecks
+
+    multipliers = course.schedule.multipliers(course.steps)
+    decays = RATE / LR * (multipliers if cured else np.ones(course.steps))
+    adam: dict[str, Any] = {} if name == "sgd" else {"betas": (0.0, 1 - FORGET2), "eps": 0.0}
+    return crosschecks.tangential_walk(
+        name, LR * multipliers, decays, start=(at_peak if name == "sgd" else rest_of_adamw)(TORCH_SIZE),
+        vectors=VECTORS[tier], size=TORCH_SIZE, record=steps_up_to_halvings(course), seed=SEED, **adam,
+    )  # fmt: skip
+
+
+def steps_up_to_halvings(course: Fall) -> list[int]:
+    return [step - before for step in course.record for before in reversed(range(AVERAGED))]
+
+
+def over_halvings(values: FloatArray) -> FloatArray:
+    """The means over the steps up to each halving, shape (halvings, …)."""
+    return np.asarray(values.reshape(-1, AVERAGED, *values.shape[1:]).mean(axis=1))
+
+
+def torch_exponents(name: str, cured: bool, walk: Any, course: Fall) -> list[Finding]:
+    """Each vector's powers of η from one halving to the next, against the same as `exponents` has."""
+    apart = np.diff(np.log(torch_rates(course)))[:, None]
+    allowance = RATE + (SLOW * RATE / FORGET2 if name == "adamw" else 0.0)
+    return [
+        over_vectors(
+            f"torch.optim, {name}'s {what} as a power of η, decay {'λη_t/η_max' if cured else 'λ'}",
+            np.diff(np.log(over_halvings(values)), axis=0) / apart, claimed_power(name, what, cured),
+            resolution=RESOLUTION, allowance=allowance,
+        )
+        for what, values in (("norm", walk.norm), ("gradient", walk.gradient_norm))
+    ]  # fmt: skip
+
+
+def claimed_power(name: str, what: str, cured: bool) -> float:
+    """The derived power of η, or 0 with corrected decay."""
+    return 0.0 if cured else float(derived("slow-decay", f"{name}_{what}_exponent"))
+
+
+def torch_rates(course: Fall) -> FloatArray:
+    """η over the steps up to each halving."""
+    steps = np.array(steps_up_to_halvings(course))
+    return over_halvings(LR * course.schedule.multipliers(course.steps)[steps - 1])
+
+
+def fallen(label: str, name: str, cured: bool, walk: Any, course: Fall) -> Curve:
+    """‖g‖ over that at the first record."""
+    norms, rates = over_halvings(walk.gradient_norm), torch_rates(course)
+    seen = norms / norms.mean(-1)[0]
+    law = (rates / rates[0]) ** claimed_power(name, "gradient", cured)
+    return Curve(label, rates, law, seen.mean(-1), seen.std(-1, ddof=1) / seen.shape[-1] ** 0.5)
+
+
 CLAIM = Claim(
     id="C20",
     paper="defazio2025",
@@ -184,5 +266,6 @@ CLAIM = Claim(
     levels={
         "symbolic": Level(proof("scale-invariant-sgd", "slow-decay")),
         "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch",)),
     },
 )

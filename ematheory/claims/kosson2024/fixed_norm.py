@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from ...optimizers import AdamW, Optimizer
+from ...optimizers import Adam, AdamW, Optimizer
 from ...problems import RandomWalk
-from ...typing import Value
+from ...typing import FloatArray, Value
 from ..claim import Claim, Level
-from ..evidence import Evidence, Finding, Order
+from ..evidence import Curve, Evidence, Fails, Figure, Finding, Order
+from ..paired import over_vectors
 from ..proof import proof
 from ..simulated import LARGE_EPS, derived, engine, misses, sampled
+from ..verdict import critical_value
 
 # ηλ and β₁; the published step turns by 4 to 8 % less than AdamW there.
 SETTINGS = ((0.05, 0.0), (0.05, 0.5), (0.01, 0.9))
@@ -24,6 +26,8 @@ LR, SIZE, SEED = 0.02, 1024, 34
 FIXED_STEPS, STEPS = 120, 600
 REPLICAS = {"smoke": 16, "quick": 64, "full": 256}
 MORE = 4  # times as many of AdamW, whose norm, and so its angle, is another one in each run
+# In torch: the means of each vector over the last steps, v̂ within 2⁻²⁰ of 1.
+VECTORS, LAST, TORCH_BETA2 = {"smoke": 8, "quick": 48, "full": 256}, 40, 1 - 2.0**-20
 # Relative, in the angle turned by in a step.
 RESOLUTION = 0.02
 SMALL = tuple(0.01 / 4**k for k in range(5))
@@ -142,6 +146,57 @@ def simulated(tier: str) -> Evidence:
     return Evidence((*findings, rival, limit(0.0), limit(0.9)), (SEED,), isa=engine(runs["AdamW at rest"]))
 
 
+def trained(tier: str) -> Evidence:
+    """torch.optim.AdamW at rest, and torch.optim.Adam's steps at a fixed norm, with the derived and the published ρ."""
+    from ...training import crosschecks
+
+    findings: list[Finding] = []
+    rate, beta1 = settings()
+    derived_step, other_step = derived_values("relative_step", rate, beta1), published_step(rate, beta1)
+    rotation, published = derived_values("rotation", rate, beta1).values, at_published_step(rate, beta1).values
+    common: dict[str, Any] = {"last": LAST, "vectors": VECTORS[tier], "size": SIZE, "seed": SEED}
+    seen = {"torch.optim.AdamW at rest": np.array([rested(*each, common) for each in SETTINGS])}
+    for name, step in (("the derived ρ", derived_step), ("the published ρ", other_step)):
+        adams = (Adam(lr=LR, betas=(beta, TORCH_BETA2)) for _, beta in SETTINGS)
+        seen[f"torch.optim.Adam at a fixed norm, {name}"] = np.array(
+            [
+                crosschecks.turned(adam, norm=1.0, steps=FIXED_STEPS, relative_step=float(each), **common)
+                for adam, each in zip(adams, step, strict=True)
+            ]
+        )
+    for (name, angles), expected in zip(seen.items(), (rotation, rotation, published), strict=True):
+        findings.append(
+            over_vectors(
+                f"{name}: rotation", angles, expected, resolution=RESOLUTION * expected, allowance=2 / SIZE * expected
+            )
+        )
+    other = list(seen.values())[-1]
+    scores = (rotation - other.mean(1)) / (other.std(1, ddof=1) / VECTORS[tier] ** 0.5)
+    rival = Fails(
+        "torch.optim.Adam at a fixed norm, the published ρ: AdamW's rotation", float(scores.min()),
+        critical_value(scores.size, VECTORS[tier] - 1), VECTORS[tier], "in standard errors",
+    )  # fmt: skip
+    curves = [
+        Curve(name, range(len(SETTINGS)), rotation, angles.mean(1), angles.std(1, ddof=1) / angles.shape[1] ** 0.5)
+        for name, angles in seen.items()
+    ]
+    places = tuple(f"ηλ = {rate:g}, β₁ = {beta:g}" for rate, beta in SETTINGS)
+    figure = Figure(
+        "Rotation beside that of AdamW at rest", "setting", "radians per step", tuple(curves), places=places
+    )
+    return Evidence((*findings, rival), (SEED,), (figure,))
+
+
+def rested(rate: float, beta1: float, common: dict[str, Any]) -> FloatArray:
+    """The rotations of torch.optim.AdamW, from its norm at rest."""
+    from ...training import crosschecks
+
+    rest = derived("adamw-random-walk", "weight_rms", lr=LR, decay_per_step=rate, one_minus_beta1=1 - beta1).item()
+    optimizer = AdamW(lr=LR, weight_decay=rate / LR, betas=(beta1, TORCH_BETA2), eps=0.0)
+    more = {**common, "vectors": MORE * common["vectors"]}
+    return crosschecks.turned(optimizer, norm=rest * SIZE**0.5, steps=STEPS, **more)
+
+
 CLAIM = Claim(
     id="C34",
     paper="kosson2024",
@@ -158,5 +213,9 @@ CLAIM = Claim(
         "after the transient",
     ),
     kinds=("exact", "asymptotic"),
-    levels={"symbolic": Level(proof("fixed-norm")), "simulated": Level(simulated)},
+    levels={
+        "symbolic": Level(proof("fixed-norm")),
+        "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch",)),
+    },
 )

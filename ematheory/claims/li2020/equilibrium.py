@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,8 @@ from ...optimizers import SGD
 from ...problems import ScaleInvariant
 from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Evidence, Finding, Order
+from ..evidence import Curve, Evidence, Figure, Finding, Order, Sampled
+from ..paired import over_vectors
 from ..proof import proof
 from ..simulated import derived, engine, sampled
 
@@ -59,6 +60,8 @@ START, STEPS, SIZE, SEED = 1.5, 200, 1024, 6
 # The way is followed from this weight, above rest, and compared with the law after this ηλt.
 AWAY, ELAPSED, RECORD = 0.5, 0.3, (1, 2, 4, 8, 16, 32)
 REPLICAS = {"smoke": 64, "quick": 256, "full": 1024}
+# In torch, at rest the means of each vector over these steps; of the start e^{−4·0.03·140} is left.
+VECTORS, RESTED = {"smoke": 16, "quick": 96, "full": 512}, range(140, STEPS + 1, 10)
 # Relative. Norms of the two decays differ by a factor of 1.8, rotations by 3; ‖g̃‖² of d coordinates varies by 2/d.
 RESOLUTION = 0.02
 # ηλ, by which the limits are approached.
@@ -137,6 +140,57 @@ def simulated(tier: str) -> Evidence:
     return Evidence((*(each for part, _ in found for each in part), *way(tier)), (SEED, SEED + 1), isa=found[0][1])
 
 
+def trained(tier: str) -> Evidence:
+    """torch.optim.SGD fed noise at right angles to its weights: at rest, and on the way there without momentum."""
+    findings: list[Finding] = []
+    curves = []
+    for kind in KINDS:
+        rates = kind.rates(RATES)
+        walks = [rested(kind, rate, tier) for rate in rates]
+        exact = kind.exact(xr.DataArray(rates, dims="rate"))
+        name = f"torch.optim.SGD, μ = {kind.momentum:g}, {kind.decay}"
+        for what, law in zip(("norm", "rotation"), exact, strict=True):
+            seen = np.stack([getattr(walk, what).mean(axis=0) for walk in walks])
+            findings.append(
+                over_vectors(f"{name}: {what}", seen, law.values, resolution=RESOLUTION * law.values,
+                             allowance=2 / SIZE * law.values)
+            )  # fmt: skip
+        curves.append(turned(name, rates, exact[1].values, np.stack([walk.rotation.mean(axis=0) for walk in walks])))
+    figure = Figure("Rotation at rest, of torch.optim.SGD", "ηλ", "radians per step", tuple(curves), True, True)
+    return Evidence((*findings, torch_way(tier)), (SEED, SEED + 1), (figure,))
+
+
+def rested(kind: Kind, rate: float, tier: str) -> Any:
+    """As `at_rest`, with a manual multiplication where torch's SGD has no decay per LR."""
+    from ...training import crosschecks
+
+    start = START * float(kind.published(xr.DataArray(rate))[0])
+    return crosschecks.tangential_walk(
+        "sgd", np.full(STEPS, LR), np.full(STEPS, rate / LR), start=start, vectors=VECTORS[tier], size=SIZE,
+        record=RESTED, decay="torch" if kind.decay == "l2" else "per_lr", seed=SEED, momentum=kind.momentum,
+    )  # fmt: skip
+
+
+def turned(name: str, rates: Sequence[float], law: FloatArray, seen: FloatArray) -> Curve:
+    return Curve(name, rates, law, seen.mean(-1), seen.std(-1, ddof=1) / seen.shape[-1] ** 0.5)
+
+
+def torch_way(tier: str) -> Sampled:
+    """The norm on its way to rest against the one-step map, as `way`."""
+    from ...training import crosschecks
+
+    rate, steps = RATES[0], RECORD[-1]
+    walk = crosschecks.tangential_walk(
+        "sgd", np.full(steps, LR), np.full(steps, rate / LR), start=AWAY * SIZE**0.5, vectors=VECTORS[tier], size=SIZE,
+        record=RECORD, seed=SEED + 1,
+    )  # fmt: skip
+    exact = mapped(rate, steps)[list(RECORD)]
+    return over_vectors(
+        "torch.optim.SGD: norm on the way to rest", walk.norm, exact, resolution=RESOLUTION * exact,
+        allowance=2 / SIZE * exact,
+    )  # fmt: skip
+
+
 CLAIM = Claim(
     id="C06",
     paper="li2020",
@@ -152,5 +206,9 @@ CLAIM = Claim(
         "ηλ → 0",
     ),
     kinds=("asymptotic",),
-    levels={"symbolic": Level(proof(*DERIVATIONS)), "simulated": Level(simulated)},
+    levels={
+        "symbolic": Level(proof(*DERIVATIONS)),
+        "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch",)),
+    },
 )

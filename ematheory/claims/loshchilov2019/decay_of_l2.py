@@ -9,8 +9,9 @@ import xarray as xr
 
 from ...optimizers import SGD
 from ...problems import RandomWalk
+from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Evidence, Fails, Finding, Order, Sampled
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, Order, Sampled, largest
 from ..proof import proof
 from ..simulated import derived, engine, replicas
 from ..verdict import critical_value
@@ -23,6 +24,10 @@ SIZE, REPLICAS = 16, {"smoke": 1024, "quick": 8192, "full": 32_768}
 # Relative, in what is forgotten a step: the two decays differ by 2 and more where there is momentum.
 RESOLUTION = 0.02
 SMALL = tuple(0.001 / 4**k for k in range(5))
+
+# torch.optim.SGD is looked at when the fast rate, at most 0.91 a step, has left less than a rounding of the push.
+TORCH_FROM, TORCH_STEPS = 500, {"smoke": 600, "quick": 700, "full": 900}
+LARGE_PUSH, ROUNDING = 1000.0, 2.0**-53
 
 
 class Forgetting(NamedTuple):
@@ -94,6 +99,71 @@ def simulated(tier: str) -> Evidence:
     return Evidence(findings, (SEED,), isa=engine(l2.measured))
 
 
+def trained(tier: str) -> Evidence:
+    """The share of a push that torch.optim.SGD forgets a step, with gradients on, against the derived ones."""
+    findings: list[Finding] = []
+    _, rate = settings()
+    for decay, times in (("per_lr", 1.0), ("l2", expected_ratio())):
+        expected = (rate * times).values
+        seen, errors = np.array([left_by_torch(decay, *setting, TORCH_STEPS[tier]) for setting in SETTINGS]).T
+        off = np.abs(seen - expected) / errors
+        reason = "in units of what the roundings of the steps come to in the share"
+        findings.append(Exact(f"torch.optim.SGD, {decay}: share forgotten a step", largest(off), 1.0, len(off), reason))
+    ratios = {momentum: torch_ratios(momentum, tier) for momentum in (0.5, 0.9)}
+    findings += [
+        Order(
+            f"torch.optim.SGD, what L2 forgets over 1/(1 − μ) of per-LR decay, μ = {momentum:g}, by ηλ", SMALL,
+            np.abs(ratio * (1 - momentum) - 1), 1.0,
+        )
+        for momentum, ratio in ratios.items()
+    ]  # fmt: skip
+    control = Fails(
+        "torch.optim.SGD, 1/(1 − μ) at ηλ = 0.001, μ = 0.9", float(abs(ratios[0.9][0] / 10 - 1)), RESOLUTION / 10, 1,
+        "relative: the factor is the limit of small ηλ",
+    )  # fmt: skip
+    shown = tuple(
+        Curve(f"μ = {momentum:g}", SMALL, np.full(len(SMALL), 1 / (1 - momentum)), ratio)
+        for momentum, ratio in ratios.items()
+    )
+    figure = Figure("torch.optim.SGD: decay by L2 over per-LR decay", "ηλ", "ratio", shown, log_x=True)
+    return Evidence((*findings, control), (SEED,), (figure,))
+
+
+def torch_ratios(momentum: float, tier: str) -> FloatArray:
+    """What L2 forgets over what per-LR decay does, at each of `SMALL`."""
+    l2, per_lr = (
+        np.array([left_by_torch(decay, momentum, rate, TORCH_STEPS[tier]).share for rate in SMALL])
+        for decay in ("l2", "per_lr")
+    )
+    return np.asarray(l2 / per_lr)
+
+
+class Left(NamedTuple):
+    """The share of a push that is forgotten a step, and what rounding can make of it."""
+
+    share: float
+    rounding: float
+
+
+def left_by_torch(decay: str, momentum: float, rate: float, steps: int) -> Left:
+    """From two runs with the same gradients and starts that are a push apart.
+
+    A step rounds each weight six times, which the buffer carries on 1/(1 − μ) times, relative to the weight; it counts
+    relative to what is left of the push.
+    """
+    from ...training import crosschecks
+
+    gradients = np.random.default_rng(SEED).standard_normal((steps, 1))
+    pushed, other = (
+        crosschecks.driven(gradients, start=start, lr=LR, momentum=momentum, weight_decay=rate / LR, decay=decay)
+        for start in (LARGE_PUSH, 0.0)
+    )
+    left, sizes = (pushed - other).ravel(), (np.abs(pushed) + np.abs(other)).ravel()
+    share = -np.expm1(np.log(left[-1] / left[TORCH_FROM]) / (steps - TORCH_FROM))
+    each = 6 * ROUNDING / (1 - momentum) * (sizes / left)[TORCH_FROM:].max()
+    return Left(float(share), float(each + 4 * ROUNDING))
+
+
 CLAIM = Claim(
     id="C33",
     paper="loshchilov2019",
@@ -104,5 +174,9 @@ CLAIM = Claim(
     source="Loshchilov & Hutter, arXiv 1711.05101; Heo et al., arXiv 2006.08217; THEORY.md M2",
     assumptions=("dampening 0", "constant η and λ", "ηλ → 0 for the ratio"),
     kinds=("asymptotic",),
-    levels={"symbolic": Level(proof("momentum-per-lr")), "simulated": Level(simulated)},
+    levels={
+        "symbolic": Level(proof("momentum-per-lr")),
+        "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch",)),
+    },
 )

@@ -9,7 +9,7 @@ from ...optimizers import SGD
 from ...problems import RandomWalk
 from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Curve, Evidence, Figure, Finding
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, largest
 from ..proof import proof
 from ..simulated import derived, engine, misses, sampled
 
@@ -23,6 +23,10 @@ REAL_RECORD, COMPLEX_RECORD = (1, 2, 5, 10, 30, 100, 200), (1, 2, 4, 7, 10, 14, 
 SIZE, REPLICAS = 16, {"smoke": 2048, "quick": 8192, "full": 32_768}
 # Of E w², relative, and of the mean, of the push that it comes from; a wave's troughs are a tenth of it and more.
 RESOLUTION, MEAN_RESOLUTION = 0.05, 0.02
+
+# Steps and weights of torch.optim.SGD, each with gradients of its own.
+TORCH_STEPS, TORCH_SIZE = {"smoke": 300, "quick": 1000, "full": 4000}, 8
+ROUNDING = 2.0**-53
 
 
 def averages(momentum: float, rate: float, steps: int) -> tuple[FloatArray, FloatArray]:
@@ -111,6 +115,74 @@ def simulated(tier: str) -> Evidence:
     return Evidence(tuple(findings), (SEED,), (figure,), engine(real))
 
 
+def trained(tier: str) -> Evidence:
+    """torch.optim.SGD on gradients made up for it: every weight at every step against the two averages, or the wave."""
+    steps = TORCH_STEPS[tier]
+    gradients = np.random.default_rng(SEED).standard_normal((steps, TORCH_SIZE))
+    apart = {setting: misses_of(setting, averages, gradients) for setting in REAL}
+    apart |= {setting: misses_of(setting, wave, gradients) for setting in COMPLEX}
+    damped = misses_of(REAL[0], averages, gradients, dampening=0.1)
+    findings: list[Finding] = [
+        Exact(
+            f"torch.optim.SGD, μ = {momentum:g}, ηλ = {rate:g}: weights against "
+            f"{'two averages' if (momentum, rate) in REAL else 'the wave'}",
+            miss, rounding(momentum, steps), gradients.size, "roundings of run and sums, over the scale",
+        )
+        for (momentum, rate), miss in apart.items()
+    ]  # fmt: skip
+    control = Fails(
+        "torch.optim.SGD with dampening 0.1 as the two averages", damped, rounding(REAL[0][0], steps), gradients.size,
+        "torch does not dampen its first buffer",
+    )  # fmt: skip
+    return Evidence((*findings, control), (SEED,), (followed(gradients),))
+
+
+def rounding(momentum: float, steps: int) -> float:
+    """What rounding makes of a weight, in units of the scale of `composed`.
+
+    A step rounds six times; the buffer carries each on 1/(1 − μ) times. A coefficient of lag s is off by s roundings,
+    of rates whose own error counts the same once more, and the sums add one a term.
+    """
+    return (6 / (1 - momentum) + 4) * steps * ROUNDING
+
+
+def composed(form: object, momentum: float, rate: float, gradients: FloatArray) -> tuple[FloatArray, float]:
+    """The weights that the coefficients give, (steps + 1, size), and their scale |w₀| + max|g/λ|·Σ|k|."""
+    assert callable(form)
+    share, kernel = form(momentum, rate, len(gradients))
+    targets = -gradients * LR / rate
+    summed = np.stack([np.convolve(each, kernel)[: len(each)] for each in targets.T], axis=1)
+    weights = START * share[:, None] + np.concatenate([np.zeros_like(summed[:1]), summed])
+    return weights, START + float(np.abs(targets).max() * np.abs(kernel).sum())
+
+
+def misses_of(
+    setting: tuple[float, float], form: object, gradients: FloatArray, *, dampening: float = 0.0
+) -> float:  # fmt: skip
+    """The largest distance of a weight of torch's from the form's, over their scale."""
+    from ...training import crosschecks
+
+    momentum, rate = setting
+    expected, scale = composed(form, momentum, rate, gradients)
+    seen = crosschecks.driven(
+        gradients, start=START, lr=LR, momentum=momentum, weight_decay=rate / LR, dampening=dampening
+    )
+    return largest([np.abs(seen - expected).max() / scale])
+
+
+def followed(gradients: FloatArray) -> Figure:
+    """One weight of each oscillating setting over the first steps."""
+    from ...training import crosschecks
+
+    curves = []
+    for momentum, rate in COMPLEX:
+        few = gradients[: COMPLEX_RECORD[-1]]
+        seen = crosschecks.driven(few, start=START, lr=LR, momentum=momentum, weight_decay=rate / LR)
+        expected, _ = composed(wave, momentum, rate, few)
+        curves.append(Curve(f"μ = {momentum:g}, ηλ = {rate:g}", np.arange(len(seen)), expected[:, 0], seen[:, 0]))
+    return Figure("torch.optim.SGD with momentum and much L2", "step", "weight", tuple(curves))
+
+
 CLAIM = Claim(
     id="C32",
     paper="loshchilov2019",
@@ -125,5 +197,6 @@ CLAIM = Claim(
     levels={
         "symbolic": Level(proof("momentum-l2", "momentum-oscillation")),
         "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch",)),
     },
 )

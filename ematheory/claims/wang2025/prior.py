@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...optimizers import SGD
 from ...problems import NoisyQuadratic
+from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Evidence, Exact, largest
+from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, largest
+from ..paired import over_vectors
 from ..proof import POINTS, formulas, proof
+from ..verdict import critical_value
 
 LR, BATCH_SIZE, CURVATURE, OPTIMUM, PRIOR = 0.1, 64.0, 0.3, 2.0, 50.0
+
+# Of torch: data that double again and again, curvatures, and a run of which the second half has forgotten the start.
+TORCH_SIZES = {"smoke": (128, 512), "quick": (128, 512, 2048), "full": (64, 128, 256, 512, 1024, 2048, 4096)}
+CURVATURES, STEPS, SEED = (0.2, 0.5, 1.0), 1600, 35
+REPLICAS, RESOLUTION = {"smoke": 16, "quick": 32, "full": 64}, 0.01
 SIZES = {"smoke": (1e3, 1e4), "quick": (1e2, 1e3, 1e4, 1e5, 1e6), "full": tuple(10.0**k for k in range(2, 10))}
 
 
@@ -37,6 +47,58 @@ def numeric(tier: str) -> Evidence:
     return Evidence((*formulas("map-prior", POINTS[tier]), apart))
 
 
+def trained(tier: str) -> Evidence:
+    """torch.optim.SGD with L2 over reshuffled epochs of more and more data, at one timescale in epochs."""
+    findings: list[Finding] = []
+    curves = []
+    sizes, bent = TORCH_SIZES[tier], np.array(CURVATURES)
+    means = [mean_weights(size, PRIOR / size, tier) for size in sizes]
+    modes = [mode(size) for size in sizes]
+    for size, seen, expected in zip(sizes, means, modes, strict=True):
+        what = f"torch.optim.SGD, N = {size}, τ = {BATCH_SIZE / (LR * PRIOR):g} epochs: mean weights"
+        findings.append(over_vectors(what, seen.T, expected, resolution=RESOLUTION * np.abs(expected)))
+    fixed = mean_weights(sizes[-1], PRIOR / sizes[0], tier)
+    scores = np.abs(fixed.mean(0) - modes[-1]) / (fixed.std(0, ddof=1) / len(fixed) ** 0.5)
+    control = Fails(
+        f"torch.optim.SGD, N = {sizes[-1]}: the mode under that prior with λ left as at N = {sizes[0]}",
+        float(scores.min()), critical_value(scores.size, len(fixed) - 1), len(fixed), "in standard errors",
+    )  # fmt: skip
+    for size, seen, expected in zip(sizes, means, modes, strict=True):
+        errors = seen.std(0, ddof=1) / len(seen) ** 0.5
+        curves.append(Curve(f"N = {size}", bent, expected, seen.mean(0), errors))
+    figure = Figure("torch.optim.SGD at one timescale in epochs", "curvature h", "mean weight", tuple(curves))
+    return Evidence((*findings, control), (SEED,), (figure,))
+
+
+def items(size: int) -> FloatArray:
+    """Of the first so many samples, those of a smaller set are among them."""
+    drawn = np.random.default_rng(SEED).standard_normal((TORCH_SIZES["full"][-1], len(CURVATURES)))
+    return OPTIMUM + drawn[:size]
+
+
+def mode(size: int) -> FloatArray:
+    """Of the posterior of the samples, N·h precise about their mean, under the fixed prior, derived."""
+    from ...derivations import derive
+
+    function = derive("map-prior").function("mode")
+    means = items(size).mean(axis=0)
+    return np.array(
+        [
+            float(function(curvature=h, optimum=mean, dataset_size=float(size), prior_precision=PRIOR))
+            for h, mean in zip(CURVATURES, means, strict=True)
+        ]
+    )
+
+
+def mean_weights(size: int, decay: float, tier: str) -> FloatArray:
+    from ...training import crosschecks
+
+    return crosschecks.regularised_means(
+        items(size), np.array(CURVATURES), lr=LR, weight_decay=decay, batch_size=int(BATCH_SIZE), steps=STEPS,
+        replicas=REPLICAS[tier], seed=SEED,
+    )  # fmt: skip
+
+
 CLAIM = Claim(
     id="C35",
     paper="wang2025",
@@ -47,5 +109,9 @@ CLAIM = Claim(
     source="an answer to the question that arXiv 2405.13698 leaves; THEORY.md Q12",
     assumptions=("SGD with L2 on the mean loss", "constant η and B", "a quadratic loss for the closed forms"),
     kinds=("exact",),
-    levels={"symbolic": Level(proof("map-prior")), "numeric": Level(numeric)},
+    levels={
+        "symbolic": Level(proof("map-prior")),
+        "numeric": Level(numeric),
+        "trained": Level(trained, needs=("torch",)),
+    },
 )
