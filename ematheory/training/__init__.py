@@ -9,10 +9,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-FACE = {"train": "loop"}
-MODULES = ("crosschecks", "tasks")
+FACE = {"train": "loop", "track": "tracking.tracker"}
+MODULES = ("crosschecks", "tasks", "tracking")
 
-__all__ = ["crosschecks", "tasks", "train"]
+__all__ = ["crosschecks", "tasks", "track", "tracking", "train"]
 
 
 def require(module: str) -> None:
