@@ -81,14 +81,14 @@ def of_bfloat16(decay_per_step: float) -> Iterator[Caution]:
     if decay_per_step <= none:
         yield Caution(
             "bfloat16",
-            f"ηλ is {decay_per_step:.2g}: up to 2⁻⁹ = {none:.2g} rounding to bfloat16 takes back all of the decay; keep "
-            "a float32 copy of the weights, or round stochastically",
+            f"ηλ is {decay_per_step:.2g}: up to 2⁻⁹ = {none:.2g} rounding to bfloat16 takes back all of the decay; "
+            "keep a float32 copy of the weights, or round stochastically",
         )
     elif decay_per_step < passes:
         yield Caution(
             "bfloat16",
-            f"ηλ is {decay_per_step:.2g}: below {passes:.2g} rounding to bfloat16 stops the decay of each weight within "
-            f"its binade, at a mantissa of about {2 * none / decay_per_step:.2g}",
+            f"ηλ is {decay_per_step:.2g}: below {passes:.2g} rounding to bfloat16 stops the decay of each weight "
+            f"within its binade, at a mantissa of about {2 * none / decay_per_step:.2g}",
         )
 
 

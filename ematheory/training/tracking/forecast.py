@@ -83,7 +83,7 @@ def angle(before: float, after: float, difference: float) -> float:
 
 @cache
 def one_step() -> Callable[..., tuple[float, float, float, float]]:
-    """E m², E wm and E w² after AdamW's own step, bias correction included, and E w_t w_{t+1}, as a function of numbers.
+    """E m², E wm and E w² after AdamW's own step with its bias correction, and E w_t w_{t+1}, as a function of numbers.
 
     From the step "second moments" of `derive("adamw-transient-corrected")` and "overlap" of `adamw-random-walk`.
     """

@@ -44,7 +44,7 @@ def tensorboard(folder: str | Path) -> Board:
         )
     from torch.utils.tensorboard.writer import SummaryWriter
 
-    return Board(SummaryWriter(str(folder)))  # type: ignore[no-untyped-call]
+    return Board(SummaryWriter(str(folder)))
 
 
 def sinks(out: Any) -> list[Sink]:

@@ -17,7 +17,7 @@ from ... import __version__
 from ...records import POSITIVE, Interval, check_values, check_whole
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, NAN, UNKNOWN, Rates, horizons, slow_mode
+from .forecast import ASSUMED, NAN, UNKNOWN, Rates, horizons, slow_mode, standing
 from .history import History
 from .lines import Line
 from .meaning import Meaning, chosen, meaning
@@ -338,7 +338,14 @@ class Tracker:
     def at_start(self) -> list[Seen]:
         projected = projections([each.weights for each in self.tracked], [each.start for each in self.tracked])
         return [
-            Seen(Measured(NAN, each.start.square, NAN, NAN), one, UNKNOWN, UNKNOWN, 1.0, each.start.square)
+            Seen(
+                Measured(NAN, each.start.square, NAN, NAN),
+                one,
+                standing(each.start.square),
+                UNKNOWN,
+                1.0,
+                each.start.square,
+            )
             for each, one in zip(self.tracked, projected, strict=True)
         ]
 
@@ -494,15 +501,18 @@ def first_rank() -> bool:
 def raw(group: dict[str, Any]) -> Raw:
     """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
     betas = group.get("betas") or (0.0,)
-    numbers = (
-        group.get("lr", NAN),
-        group.get("weight_decay", 0.0),
-        group.get("initial_lr"),
-        betas[0],
-        group.get("momentum", 0.0),
+    return Raw(
+        lr=held(group.get("lr", NAN)),
+        weight_decay=held(group.get("weight_decay", 0.0)),
+        initial_lr=held(group.get("initial_lr")),
+        beta1=held(betas[0]),
+        momentum=held(group.get("momentum", 0.0)),
+        nesterov=bool(group.get("nesterov", False)),
     )
-    kept = (number.detach().clone() if isinstance(number, Tensor) else number for number in numbers)
-    return Raw(*kept, nesterov=bool(group.get("nesterov", False)))
+
+
+def held(number: Any) -> Any:
+    return number.detach().clone() if isinstance(number, Tensor) else number
 
 
 def decay_of(row: Row) -> Row:
