@@ -43,11 +43,11 @@ class Moments(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """Of one tensor, expected: ‖w‖² before and after the step, and their inner product."""
+    """Of one tensor, expected: ‖w‖² before and after the step, and ‖w'−w‖²."""
 
     before: float
     after: float
-    overlap: float
+    difference: float
 
     def joined(self, other: Motion) -> Motion:
         return Motion(*(x + y for x, y in zip(self, other, strict=True)))
@@ -59,7 +59,7 @@ class Motion(NamedTuple):
     @property
     def rotation(self) -> float:
         """The angle between the weights before and after, radians; NaN where it is not known."""
-        return angle(self.before, self.after, self.before + self.after - 2 * self.overlap)
+        return angle(self.before, self.after, self.difference)
 
 
 UNKNOWN = Motion(NAN, NAN, NAN)
@@ -83,9 +83,10 @@ def angle(before: float, after: float, difference: float) -> float:
 
 @cache
 def one_step() -> Callable[..., tuple[float, float, float, float]]:
-    """E m², E wm and E w² after AdamW's own step with its bias correction, and E w_t w_{t+1}, as a function of numbers.
+    """E m², E wm and E w² after AdamW's own step with its bias correction, and E(w_{t+1} − w_t)², as a function.
 
-    From the step "second moments" of `derive("adamw-transient-corrected")` and "overlap" of `adamw-random-walk`.
+    The step "second moments" of `derive("adamw-transient-corrected")`, and the last one in the same way: a difference
+    of second moments would lose the digits of a small step.
     """
     import sympy as sp
 
@@ -97,7 +98,7 @@ def one_step() -> Callable[..., tuple[float, float, float, float]]:
 
     new = symbolic(SymbolicTime, denominator=sigma)
     now = (M_t(x.t), C_t(x.t), W_t(x.t))
-    found = [*means(SymbolicTime).values(), expected(x.w_t(x.t) * new.weight)]
+    found = [*means(SymbolicTime).values(), expected((new.weight - x.w_t(x.t)) ** 2)]
     forms = [form.subs({x.lam: rate / x.eta, sigma: 1}) for form in found]
     return sp.lambdify([*now, x.t, x.eta, rate, x.beta1], forms, modules="math", cse=True)  # type: ignore[no-any-return]
 
@@ -111,19 +112,19 @@ def advanced(moments: Moments, rates: Rates) -> Moments:
 def transient(before: Moments, left: float, rates: Rates, size: int, start: float) -> Motion:
     """Of `size` coordinates whose squares summed to `start` when tracking began, `left` of them before this step."""
     begun = left**2 * start / size
-    _, _, after, overlap = one_step()(
+    _, _, after, difference = one_step()(
         before.buffer, before.cross, before.square + begun, before.steps, rates.lr, rates.decay_per_step, rates.beta1
     )
-    return Motion(size * (before.square + begun), size * after, size * overlap)
+    return Motion(size * (before.square + begun), size * after, size * difference)
 
 
 def standing(square: float) -> Motion:
     """Of weights that the step leaves where they are."""
-    return Motion(square, square, square)
+    return Motion(square, square, 0.0)
 
 
 def at_rest(square: float, rotation: float) -> Motion:
-    return Motion(square, square, square * math.cos(rotation))
+    return Motion(square, square, square * (2 * math.sin(rotation / 2)) ** 2)
 
 
 @cache

@@ -170,7 +170,7 @@ class Tracker:
         self.optimizer, self.settings, self.names = optimizer, settings, names
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
-        self.count, self.begun = 0, False
+        self.count, self.listed, self.begun = 0, 0, False
         self.tracked: list[Tracked] = []
         self.meanings: list[Meaning] = []
         self.peaks: list[float] = []
@@ -254,8 +254,10 @@ class Tracker:
     def find_tensors(self) -> None:
         """Take up tensors that are new: all at first, later those of `add_param_group`."""
         groups = self.optimizer.param_groups
-        if sum(len(group["params"]) for group in groups) == len(self.tracked):
+        listed = sum(len(group["params"]) for group in groups)
+        if listed == self.listed:
             return
+        self.listed = listed
         self.settle()
         self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
         self.peaks += [0.0] * (len(groups) - len(self.peaks))
