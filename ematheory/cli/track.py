@@ -43,9 +43,7 @@ def track(
     parameters: Annotated[
         str | None, typer.Option(help="Draw these tensors, names joined by commas, instead of the groups.")
     ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="Which optimizer's records, where the file has several.")
-    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Whose records, where the file has several.")] = None,
     json: options.Json = False,
 ) -> None:
     """Draw a tracked run: timescale, initial weights left, norms and rotations, measured beside expected.
@@ -106,8 +104,6 @@ def table(result: xr.Dataset) -> Table:
     from rich import box
     from rich.table import Table
 
-    from ..timescales import number_text
-
     made = Table(
         title=f"{result.attrs['optimizer']} after {int(result.step[-1]):,} steps", box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -118,5 +114,12 @@ def table(result: xr.Dataset) -> Table:
     last = result.isel(step=-1)
     for label, name in SHOWN:
         if name in last and not last[name].isnull().all():
-            made.add_row(label, *(number_text(float(value)) for value in last[name].values))
+            made.add_row(label, *(cell(float(value)) for value in last[name].values))
     return made
+
+
+def cell(value: float) -> str:
+    """A number, or nothing where there is none."""
+    from ..timescales import number_text
+
+    return "" if value != value else number_text(value)

@@ -22,6 +22,8 @@ PANELS = (
 )
 # More curves than colours cannot be told apart.
 MOST = 7
+# A logarithmic axis spans at most this factor.
+MOST_SPANNED = 1e4
 
 
 def tracked_figure(result: xr.Dataset, chosen: Sequence[str], path: Path) -> None:
@@ -62,9 +64,9 @@ def draw_panel(panel: Any, result: xr.Dataset, chosen: Sequence[str], name: str,
         panel.axhline(result.attrs["steps"], color="0.4", lw=0.8)
         panel.annotate("the run", (0.99, result.attrs["steps"]), xycoords=("axes fraction", "data"), fontsize=7,
                        ha="right", va="bottom", color="0.4")  # fmt: skip
-    if logarithmic and drawn_positive(panel):
-        panel.set_yscale("log")
-    elif not logarithmic:
+    if logarithmic:
+        set_logarithmic(panel, result, chosen, name)
+    else:
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
 
 
@@ -74,9 +76,17 @@ def draw_curve(panel: Any, steps: FloatArray, values: FloatArray, **style: Any) 
         panel.plot(steps, shown, **style)
 
 
-def drawn_positive(panel: Any) -> bool:
-    """Whether something is drawn that a logarithmic axis can show."""
-    return any((np.asarray(line.get_ydata()) > 0).any() for line in panel.lines)
+def set_logarithmic(panel: Any, result: xr.Dataset, chosen: Sequence[str], name: str) -> None:
+    """A logarithmic axis over what is measured and expected; a rate that ends at 0 must not stretch it."""
+    shown = np.concatenate([part for member in chosen for part in curves(result, member, name)[:2]])
+    shown = shown[np.isfinite(shown) & (shown > 0)]
+    if not len(shown):
+        return
+    panel.set_yscale("log")
+    longest = name == "timescale_steps"
+    low = shown.min() if longest else max(shown.min(), shown.max() / MOST_SPANNED)
+    high = min(shown.max(), shown.min() * MOST_SPANNED) if longest else shown.max()
+    panel.set_ylim(low / 1.5, max(high, result.attrs.get("steps", 0) if longest else 0) * 1.5)
 
 
 def curves(result: xr.Dataset, member: str, name: str) -> tuple[FloatArray, FloatArray, Any, FloatArray]:

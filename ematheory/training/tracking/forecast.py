@@ -118,6 +118,11 @@ def transient(before: Moments, left: float, rates: Rates, size: int, start: floa
     return Motion(size * (before.square + begun), size * after, size * difference)
 
 
+def begun(square: float) -> Motion:
+    """Before the first step, which has no rotation."""
+    return Motion(NAN, square, NAN)
+
+
 def standing(square: float) -> Motion:
     """Of weights that the step leaves where they are."""
     return Motion(square, square, 0.0)

@@ -17,7 +17,7 @@ from ... import __version__
 from ...records import POSITIVE, Interval, check_values, check_whole
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, NAN, UNKNOWN, Rates, horizons, slow_mode, standing
+from .forecast import ASSUMED, NAN, UNKNOWN, Rates, begun, horizons, slow_mode
 from .history import History
 from .lines import Line
 from .meaning import Meaning, chosen, meaning
@@ -343,7 +343,7 @@ class Tracker:
             Seen(
                 Measured(NAN, each.start.square, NAN, NAN),
                 one,
-                standing(each.start.square),
+                begun(each.start.square),
                 UNKNOWN,
                 1.0,
                 each.start.square,
