@@ -7,10 +7,12 @@ trainers. `read` and `dataset` take the records up again, without torch.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 FACE = {"track": "tracker", "Tracker": "tracker", "tensorboard": "sinks", "read": "lines", "dataset": "series"}
-MODULES = ("huggingface", "lightning")
+# Each callback with the packages that may hold its trainer.
+MODULES = {"huggingface": ("transformers",), "lightning": ("lightning", "pytorch_lightning")}
 
 __all__ = ["Tracker", "dataset", "huggingface", "lightning", "read", "tensorboard", "track"]
 
@@ -19,8 +21,17 @@ def __getattr__(name: str) -> Any:
     if name in FACE:
         return getattr(import_module(f".{FACE[name]}", __name__), name)
     if name in MODULES:
+        require(name, MODULES[name])
         return import_module(f".{name}", __name__)
     raise AttributeError(f"ematheory.training.tracking has no {name!r}; it has {', '.join(__all__)}")
+
+
+def require(name: str, packages: tuple[str, ...]) -> None:
+    """Raise `ModuleNotFoundError` naming what to install when none of the packages is there."""
+    if not any(find_spec(package) for package in packages):
+        raise ModuleNotFoundError(
+            f"tracking.{name} needs {packages[0]}, which is not installed: pip install {packages[0]}", name=packages[0]
+        )
 
 
 def __dir__() -> list[str]:

@@ -318,7 +318,7 @@ class Tracker:
         }
         decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.meanings)}
         header |= {"every": self.settings.interval, "decay": decays, "assumed": self.assumed()}
-        versions = {"torch": torch.__version__, "ematheory": __version__}
+        versions = {"torch": str(torch.__version__), "ematheory": __version__}
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.emit(
             {
