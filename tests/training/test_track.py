@@ -1,5 +1,6 @@
 """The tracker against torch itself: exact where decay acts alone, within sampling error on white gradients."""
 
+import importlib.util
 import math
 import warnings
 
@@ -97,10 +98,15 @@ def transformers_legacy(parameters):
 
 @pytest.mark.parametrize(
     ("package", "make", "word"),
-    [("composer", composer, "independent"), ("timm", timm_corrected, "corrected"), ("transformers", transformers_legacy, "per_lr")],
-)  # fmt: skip
+    [
+        ("composer", composer, "independent"),
+        ("timm", timm_corrected, "corrected"),
+        ("transformers", transformers_legacy, "per_lr"),
+    ],
+)
 def test_other_packages_decay_as_their_conventions_say(package, make, word):
-    pytest.importorskip(package) if package == "transformers" else pytest.importorskip("torch")
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
     optimizer = make([parameter(6, 5)])
     assert meaning(optimizer, optimizer.param_groups[0]).words() == word
     with em.track(optimizer, every=10) as tracker:
@@ -129,8 +135,8 @@ def test_a_sample_of_coordinates_is_within_its_error():
 
 
 def on_noise(weight_decay, count=300):
-    """Ten thousand coordinates on white gradients, from a start ten times too large."""
-    weight = parameter(100, 100, scale=1.0)
+    """Ten thousand coordinates on white gradients."""
+    weight = parameter(100, 100, scale=0.3)
     optimizer = torch.optim.AdamW([weight], lr=0.02, weight_decay=weight_decay, betas=(0.9, 0.9999), eps=0.0)
     with em.track(optimizer, every=25) as tracker:
         steps(optimizer, count, white(), falling(optimizer, count + 1))
@@ -231,7 +237,9 @@ def test_sgd_forgets_by_its_slow_pole():
     found = tracker.dataset().isel(group=0)
     left = found.initial_weight_left.values
     assert left[2] / left[1] == pytest.approx((1 - float(found.decay_per_step[-1])) ** 400, rel=1e-9)
-    assert float(found.timescale_steps[-1]) == pytest.approx(100, rel=0.1)
+    slow = max(np.roots([1, -(1 + 0.9 - 0.001), 0.9]))
+    assert float(found.decay_per_step[-1]) == pytest.approx(1 - slow, rel=1e-9)
+    assert 88 < float(found.timescale_steps[-1]) < 100
 
 
 def test_adam_with_l2_has_no_timescale_and_says_why():
@@ -247,9 +255,6 @@ def test_adam_with_l2_has_no_timescale_and_says_why():
 
 class Unheard(torch.optim.SGD):
     """An optimizer of nobody's package; its class extends none that is known."""
-
-
-Unheard.__mro__  # noqa: B018
 
 
 def unknown(parameters):
@@ -407,7 +412,7 @@ def test_the_decay_that_bfloat16_loses_is_what_the_step_did_not_move(weight_deca
         steps(optimizer, 1)
     lost = float((weight.detach() == before).double().mean())
     last = tracker.dataset().isel(step=-1, group=0)
-    # Measured on the weights after the step, predicted for significands that are log-uniform: normal weights nearly are.
+    # Measured on the weights after the step, predicted for log-uniform significands: a normal's nearly are.
     assert float(last.decay_lost_predicted) == pytest.approx(lost, abs=0.05)
     assert float(last.decay_lost) >= lost - 0.02
     assert ("bfloat16" in " ".join(tracker.warnings)) == (weight_decay < 0.4)
@@ -425,7 +430,7 @@ def test_a_fused_step_has_no_decay_of_its_own_to_lose():
 
 def test_a_long_timescale_is_told_once_and_in_words():
     optimizer = torch.optim.AdamW([parameter(5)], lr=1 / 7.1, weight_decay=0.01)
-    with em.track(optimizer, steps=100, every=10) as tracker, pytest.warns(UserWarning) as caught:
+    with em.track(optimizer, steps=100, every=10) as tracker, pytest.warns(UserWarning, match="timescale") as caught:
         steps(optimizer, 100, white())
     assert len([one for one in caught if "timescale" in str(one.message)]) == 1
     assert "group 0: timescale is 7.1 × the run: 87 % of the initial weights will remain" in tracker.warnings[0]
@@ -449,8 +454,9 @@ def test_other_warnings(optimizer, words):
 def test_weights_that_are_not_finite_are_told():
     weight = parameter(5)
     optimizer = torch.optim.AdamW([weight], lr=0.001, weight_decay=0.1)
-    with em.track(optimizer, every=1) as tracker, pytest.warns(UserWarning, match="not finite at step 2"):
-        steps(optimizer, 1, white())
+    tracker = em.track(optimizer, every=1)
+    steps(optimizer, 1, white())
+    with pytest.warns(UserWarning, match="not finite at step 2"):
         steps(optimizer, 1, lambda weight: torch.full_like(weight, math.nan))
     assert np.isnan(tracker.dataset().rotation[-1, 0])
 

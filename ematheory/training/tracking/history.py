@@ -70,16 +70,19 @@ class History:
         return self.folded
 
     def state(self) -> dict[str, Any]:
-        """Plain numbers, from which `restored` makes the same history."""
-        self.fold()
+        """Plain numbers, from which `restored` makes the same history, to the bit."""
         return {
-            "steps": self.steps, "moments": list(self.moments), "folded": self.folded, "response": list(self.response),
-        }  # fmt: skip
+            "steps": self.steps,
+            "moments": list(self.moments),
+            "folded": self.folded,
+            "decays": list(self.decays),
+            "response": list(self.response),
+        }
 
     @classmethod
     def restored(cls, meaning: Meaning, state: dict[str, Any]) -> History:
         history = cls(meaning)
-        history.steps, history.folded = int(state["steps"]), float(state["folded"])
+        history.steps, history.folded, history.decays = state["steps"], state["folded"], list(state["decays"])
         history.moments = Moments(*state["moments"])
         history.response = SGDRecord.State(*state["response"])
         return history

@@ -81,8 +81,10 @@ def of_gradients(tensors: Sequence[Tensor]) -> list[float]:
 
 def dense_values(gradient: Tensor | None) -> Tensor | None:
     """A sparse gradient's summed values; a dense one as it is."""
-    if gradient is None or gradient.layout == torch.strided:
-        return gradient
+    if gradient is None:
+        return None
+    if gradient.layout == torch.strided:
+        return torch.view_as_real(gradient) if gradient.is_complex() else gradient
     return gradient.coalesce().values() if gradient.layout == torch.sparse_coo else gradient.to_dense()
 
 
