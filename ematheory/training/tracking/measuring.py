@@ -72,9 +72,9 @@ def squares(tensors: Sequence[Tensor]) -> list[float]:
     return [norm * norm for norm in found]
 
 
-def of_gradients(tensors: Sequence[Tensor]) -> list[float]:
-    """‖g‖² of each; NaN without a gradient."""
-    dense = [dense_values(tensor.grad) for tensor in tensors]
+def of_gradients(tensors: Sequence[Tensor | None]) -> list[float]:
+    """‖g‖² of each; NaN without a gradient, or where None stands for a tensor whose gradient is not asked for."""
+    dense = [None if tensor is None else dense_values(tensor.grad) for tensor in tensors]
     found = iter(squares([grad for grad in dense if grad is not None]))
     return [NAN if grad is None else next(found) for grad in dense]
 

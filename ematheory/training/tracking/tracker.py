@@ -20,7 +20,7 @@ from .cautions import Caution
 from .forecast import ASSUMED, NAN, UNKNOWN, Rates, begun, horizons, slow_mode
 from .history import History
 from .lines import Line
-from .meaning import Meaning, chosen, meaning
+from .meaning import SGD, Meaning, chosen, meaning
 from .measuring import (
     Measured,
     decay_lost,
@@ -366,7 +366,8 @@ class Tracker:
         weights = [each.weights for each in self.tracked]
         old, new = squares(copies), squares(weights)
         torch._foreach_sub_(copies, weights)  # in place: the copies are needed no more
-        gradients = of_gradients([each.tensor for each in self.tracked])
+        asked = [self.meanings[each.group].update == SGD for each in self.tracked]
+        gradients = of_gradients([each.tensor if ask else None for each, ask in zip(self.tracked, asked, strict=True)])
         parts = zip(old, new, squares(copies), gradients, strict=True)
         projected = projections(weights, [each.start for each in self.tracked])
         found = []
