@@ -437,6 +437,29 @@ def test_a_long_timescale_is_told_once_and_in_words():
     assert left_after(1 / 710, 100) == pytest.approx((1 - 1 / 710) ** 100, rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["by hand", "OneCycleLR"])
+def test_a_warm_up_is_no_long_timescale(kind):
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, 100) if kind == "OneCycleLR" else None
+    with em.track(optimizer, steps=100, every=10) as tracker:
+        for k in range(50):
+            if schedule is None:
+                optimizer.param_groups[0]["lr"] = 0.1 * (k + 1) / 50
+            steps(optimizer, 1, white(), schedule)
+    assert tracker.warnings == []
+    assert tracker.peaks == [pytest.approx(0.1)]
+
+
+def test_tensors_that_start_at_zero_say_nothing_of_the_rest():
+    optimizer = torch.optim.AdamW([parameter(50), parameter(7, scale=0.0)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=5, sample=20) as tracker:
+        steps(optimizer, 5)
+    last = tracker.dataset().isel(step=-1)
+    assert float(last.initial_weight_left_measured[0]) == pytest.approx(0.95**5)
+    assert float(last.initial_weight_left_measured_sem[0]) == pytest.approx(0, abs=1e-12)
+    assert np.isnan(last.parameter_initial_weight_left_measured[1])
+
+
 @pytest.mark.parametrize(
     ("optimizer", "words"),
     [

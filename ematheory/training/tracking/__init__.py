@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 FACE = {"track": "tracker", "Tracker": "tracker", "tensorboard": "sinks", "read": "lines", "dataset": "series"}
-# Each callback with the packages that may hold its trainer.
-MODULES = {"huggingface": ("transformers",), "lightning": ("lightning", "pytorch_lightning")}
+MODULES = ("huggingface", "lightning")
 
 __all__ = ["Tracker", "dataset", "huggingface", "lightning", "read", "tensorboard", "track"]
 
@@ -21,16 +20,15 @@ def __getattr__(name: str) -> Any:
     if name in FACE:
         return getattr(import_module(f".{FACE[name]}", __name__), name)
     if name in MODULES:
-        require(name, MODULES[name])
         return import_module(f".{name}", __name__)
     raise AttributeError(f"ematheory.training.tracking has no {name!r}; it has {', '.join(__all__)}")
 
 
-def require(name: str, packages: tuple[str, ...]) -> None:
-    """Raise `ModuleNotFoundError` naming what to install when none of the packages is there."""
+def require(*packages: str) -> None:
+    """Raise `ModuleNotFoundError` naming the first of the packages when none of them is there."""
     if not any(find_spec(package) for package in packages):
         raise ModuleNotFoundError(
-            f"tracking.{name} needs {packages[0]}, which is not installed: pip install {packages[0]}", name=packages[0]
+            f"TrackCallback needs {packages[0]}, which is not installed: pip install {packages[0]}", name=packages[0]
         )
 
 

@@ -1,4 +1,4 @@
-"""The tracker as a callback of Hugging Face's Trainer; transformers is imported with this module, which loads late."""
+"""The tracker as a callback of Hugging Face's Trainer: `TrackCallback`. transformers is imported when that is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
+from . import require
 from .tracker import Tracker, track
 
 # Beside the optimizer's own state in each checkpoint folder.
 STATE_FILE = "ematheory_tracker.pt"
 
 
-class TrackCallback(TrainerCallback):  # type: ignore[misc]
+class Tracking:
     """`Trainer(…, callbacks=[TrackCallback(out="run.jsonl")])` tracks the Trainer's optimizer.
 
     Steps, epochs and names come from the Trainer; `options` are those of `track` and go before them
@@ -47,3 +47,15 @@ class TrackCallback(TrainerCallback):  # type: ignore[misc]
 def checkpoint(args: Any, state: Any) -> Path:
     """The folder of the checkpoint of this step."""
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+
+
+def __getattr__(name: str) -> Any:
+    """`TrackCallback`, made when first asked for: its base is transformers's own."""
+    if name != "TrackCallback":
+        raise AttributeError(f"{__name__} has no {name!r}; it has TrackCallback")
+    require("transformers")
+    from transformers import TrainerCallback
+
+    made = type(name, (Tracking, TrainerCallback), {"__module__": __name__, "__doc__": Tracking.__doc__})
+    globals()[name] = made
+    return made

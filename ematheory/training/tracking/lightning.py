@@ -1,4 +1,4 @@
-"""The tracker as a Lightning callback; Lightning is imported with this module, which loads late."""
+"""The tracker as a Lightning callback: `TrackCallback`. Lightning is imported when that is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import math
 from importlib.util import find_spec
 from typing import Any
 
+from . import require
 from .tracker import Tracker, track
 
-if find_spec("lightning") is not None:
-    from lightning.pytorch import Callback
-else:
-    from pytorch_lightning import Callback
 
-
-class TrackCallback(Callback):  # type: ignore[misc]
+class Tracking:
     """`Trainer(…, callbacks=[TrackCallback(out="run.jsonl")])` tracks each of the Trainer's optimizers.
 
     Steps, epochs and names come from the Trainer; `options` are those of `track` and go before them. The state is part
@@ -54,3 +50,18 @@ def planned(trainer: Any, several: bool) -> dict[str, Any]:
     batches = trainer.num_training_batches
     per_epoch = None if several or not math.isfinite(batches) else batches / trainer.accumulate_grad_batches
     return {"steps": int(steps) if math.isfinite(steps) else None, "steps_per_epoch": per_epoch}
+
+
+def __getattr__(name: str) -> Any:
+    """`TrackCallback`, made when first asked for: its base is Lightning's own."""
+    if name != "TrackCallback":
+        raise AttributeError(f"{__name__} has no {name!r}; it has TrackCallback")
+    require("lightning", "pytorch_lightning")
+    if find_spec("lightning") is not None:
+        from lightning.pytorch import Callback
+    else:
+        from pytorch_lightning import Callback
+
+    made = type(name, (Tracking, Callback), {"__module__": __name__, "__doc__": Tracking.__doc__})
+    globals()[name] = made
+    return made

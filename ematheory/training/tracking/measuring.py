@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...simulation.bfloat16 import nearest
 from .forecast import NAN
-
-# The significands of bfloat16 between two powers of two.
-SIGNIFICANDS = range(128, 256)
 
 
 class Start(NamedTuple):
@@ -111,7 +107,8 @@ def projections(tensors: Sequence[Tensor], starts: Sequence[Start]) -> list[Proj
     for tensor, start in zip(tensors, starts, strict=True):
         first, now = start.weights.to(torch.float64), sampled(tensor, start.places).to(torch.float64)
         square, product = first @ first, first @ now
-        rest = now - (product / square) * first
+        # Where w_0 is 0 there is no projection, and nothing uncertain about that.
+        rest = now - torch.where(square > 0, product / square, 0.0) * first
         rows.append(torch.stack([product, square, (first * rest) @ (first * rest)]))
     found: list[tuple[float, float, float]] = (
         torch.stack([row.to(rows[0].device) for row in rows]).tolist() if rows else []
@@ -126,34 +123,3 @@ def scaled(product: float, square: float, rest: float, size: int, sample: int) -
     """Up to the whole tensor; nothing is uncertain where every coordinate was taken."""
     factor = size / sample if sample else 0.0
     return Projection(factor * product, factor * square, factor**2 * rest if sample < size else 0.0)
-
-
-@torch.no_grad()
-def decay_lost(tensor: Tensor, places: Tensor, decay_per_step: float, foreach: bool) -> float:
-    """The share of a bfloat16 tensor's sampled coordinates that multiplying by 1 − α as torch does it leaves alone."""
-    weights = sampled(tensor, places)
-    weights = weights[weights != 0]
-    kept = 1 - decay_per_step
-    shrunk = torch._foreach_mul([weights], kept)[0] if foreach else weights.clone().mul_(kept)
-    return float((shrunk == weights).double().mean()) if len(weights) else NAN
-
-
-def decay_lost_predicted(decay_per_step: float) -> float:
-    """That share where significands are spread log-uniformly (Benford), as those of weights over several binades are.
-
-    >>> round(decay_lost_predicted(2.0**-9), 12), decay_lost_predicted(0.01)
-    (1.0, 0.0)
-    """
-    import numpy as np
-
-    significands = np.array(SIGNIFICANDS, dtype=np.float32)
-    stays = nearest((significands.astype(np.float64) * (1 - decay_per_step)).astype(np.float32)) == significands
-    places = significands.astype(np.float64)
-    return float(np.log2((places + 1) / places)[stays].sum())
-
-
-def uses_foreach(group: dict[str, Any], tensors: Iterable[Tensor]) -> bool:
-    """Whether torch's loop over a group multiplies its tensors in one foreach call: its default on a GPU alone."""
-    if group.get("foreach") is not None:
-        return bool(group["foreach"])
-    return all(tensor.device.type != "cpu" for tensor in tensors)

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import xarray as xr
 from torch import Tensor
 
 from ... import __version__
-from ...records import POSITIVE, Interval, check_values, check_whole
 from . import cautions
 from .cautions import Caution
 from .forecast import ASSUMED, NAN, UNKNOWN, Rates, begun, horizons, slow_mode
 from .history import History
 from .lines import Line
-from .meaning import SGD, Meaning, chosen, meaning
-from .measuring import (
-    Measured,
-    decay_lost,
-    decay_lost_predicted,
-    of_gradients,
-    projections,
-    squares,
-    started,
-    uses_foreach,
-)  # fmt: skip
+from .low_precision import lost, lost_together
+from .meaning import SGD, Meaning, meaning
+from .measuring import Measured, of_gradients, projections, squares, started
 from .rows import Before, Row, Seen, at_rest, expected, row, together
 from .series import dataset
+from .settings import Settings
 from .sinks import Sink, sinks
+from .steps import Raw, Taken, raw, taken
 from .tensors import Tracked, group_name, members, names_of, real, unwrapped
 
-# A record at every hundredth of the planned steps, but not more often than this; without a plan, every hundred steps.
-LEAST_INTERVAL, DEFAULT_INTERVAL = 10, 100
 # Steps whose numbers may wait on the device until they are read.
 WAITING = 256
 STATE_VERSION = 1
@@ -103,56 +92,6 @@ def track(
     return Tracker(unwrapped(optimizer), settings, names_of(names), sinks(out), name)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options of `track` that are numbers or words."""
-
-    steps: int | None
-    steps_per_epoch: float | None
-    tokens_per_step: float | None
-    every: int | None
-    sample: int
-    decay: str | None
-
-    def __post_init__(self) -> None:
-        for field in ("steps", "every", "sample"):
-            if getattr(self, field) is not None:
-                check_whole(field, getattr(self, field), Interval(1))
-        for field in ("steps_per_epoch", "tokens_per_step"):
-            if getattr(self, field) is not None:
-                check_values(field, getattr(self, field), POSITIVE)
-        chosen(self.decay)
-
-    @cached_property
-    def interval(self) -> int:
-        if self.every is not None:
-            return self.every
-        return DEFAULT_INTERVAL if self.steps is None else max(LEAST_INTERVAL, -(-self.steps // 100))
-
-    def due(self, step: int) -> bool:
-        """Whether this step is recorded."""
-        return step % self.interval == 0 or step == self.steps
-
-
-class Raw(NamedTuple):
-    """A group's numbers as they stood at a step: rates may be tensors, which are read later."""
-
-    lr: Any
-    weight_decay: Any
-    initial_lr: Any
-    beta1: Any
-    momentum: Any
-    nesterov: bool
-
-
-class Taken(NamedTuple):
-    """One step: its groups' numbers, the tensors that had no gradient, and the scaler's flag where it skips inside."""
-
-    groups: list[Raw]
-    idle: frozenset[int]
-    skipped: Tensor | None
-
-
 class Tracker:
     """Follows one optimizer; made by `track`.
 
@@ -173,7 +112,7 @@ class Tracker:
         self.count, self.listed, self.begun = 0, 0, False
         self.tracked: list[Tracked] = []
         self.meanings: list[Meaning] = []
-        self.peaks: list[float] = []
+        self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
         self.waiting: list[Taken] = []
         self.copies: list[Tensor] | None = None
         self.lines: list[Line] = []
@@ -234,20 +173,14 @@ class Tracker:
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
-        taken = self.taken()
+        step = taken(self.optimizer, [each.tensor for each in self.tracked])
         copies, self.copies = self.copies, None
         if copies is None:
-            self.waiting.append(taken)
+            self.waiting.append(step)
             if len(self.waiting) >= WAITING:
                 self.settle()
-        elif taken.skipped is None or not float(taken.skipped):
-            self.record(taken, copies)
-
-    def taken(self) -> Taken:
-        idle = frozenset(i for i, each in enumerate(self.tracked) if each.tensor.grad is None)
-        return Taken(
-            [raw(group) for group in self.optimizer.param_groups], idle, getattr(self.optimizer, "found_inf", None)
-        )
+        elif not step.is_skipped():
+            self.record(step, copies)
 
     # The steps, and the tensors that take them.
 
@@ -271,19 +204,20 @@ class Tracker:
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
         waiting, self.waiting = self.waiting, []
-        for taken in waiting:
-            if taken.skipped is None or not float(taken.skipped):
-                self.advance(taken)
+        for step in waiting:
+            if not step.is_skipped():
+                self.advance(step)
 
-    def advance(self, taken: Taken) -> list[Rates]:
+    def advance(self, step: Taken) -> list[Rates]:
         """One more step: every history of tensors with a gradient goes on; it splits where some have none."""
         self.count += 1
-        rates = [self.rates(number, each) for number, each in enumerate(taken.groups)]
-        for history, moving in self.moving(taken.idle):
+        rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
+        for history, moving in self.moving(step.idle):
             history.advance(rates[moving[0].group])
         return rates
 
     def moving(self, idle: frozenset[int]) -> list[tuple[History, list[Tracked]]]:
+        """The histories that go on, each with tensors of it; those of some that stay behind are copied first."""
         if not idle:
             first = {id(each.history): each for each in self.tracked}
             return [(each.history, [each]) for each in first.values()]
@@ -302,9 +236,10 @@ class Tracker:
     def rates(self, number: int, given: Raw) -> Rates:
         """A group's numbers as floats, and its decay per step."""
         lr, weight_decay = float(given.lr), float(given.weight_decay)
-        initial = NAN if given.initial_lr is None else float(given.initial_lr)
-        self.peaks[number] = max(self.peaks[number], lr, 0.0 if initial != initial else initial)
-        peak = self.peaks[number] if initial != initial else initial
+        known = [float(rate) for rate in (given.initial_lr, given.max_lr) if rate is not None]
+        self.peaks[number] = max(self.peaks[number], lr, *known)
+        # Conventions that name a rate mean the one that the optimizer began with, where it says so.
+        peak = self.peaks[number] if given.initial_lr is None else float(given.initial_lr)
         alpha = self.meanings[number].decay_per_step(lr, weight_decay, peak)
         return Rates(lr, weight_decay, alpha, float(given.beta1), float(given.momentum), given.nesterov)
 
@@ -313,87 +248,79 @@ class Tracker:
     def begin(self) -> None:
         """The header; at step 0 a record of the start."""
         self.begun = True
-        header = {
-            name: value for name, value in vars(self.settings).items() if value is not None and name != "interval"
-        }
         decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.meanings)}
-        header |= {"every": self.settings.interval, "decay": decays, "assumed": self.assumed()}
-        versions = {"torch": str(torch.__version__), "ematheory": __version__}
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.emit(
             {
-                "record": "start",
-                "step": self.count,
-                "class": type(self.optimizer).__name__,
-                **header,
-                **versions,
+                "record": "start", "step": self.count, "class": type(self.optimizer).__name__, **self.settings.given(),
+                "decay": decays, "assumed": self.assumed(), "torch": str(torch.__version__), "ematheory": __version__,
                 "date": date,
             }
-        )
+        )  # fmt: skip
         if self.count == 0:
             rates = [self.rates(number, raw(group)) for number, group in enumerate(self.optimizer.param_groups)]
             self.write(rates, self.at_start())
 
     def assumed(self) -> list[str]:
+        """What the predictions of these groups assume, in words."""
         return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
 
     def at_start(self) -> list[Seen]:
         projected = projections([each.weights for each in self.tracked], [each.start for each in self.tracked])
-        return [
-            Seen(
-                Measured(NAN, each.start.square, NAN, NAN),
-                one,
-                begun(each.start.square),
-                UNKNOWN,
-                1.0,
-                each.start.square,
+        found = []
+        for each, projection in zip(self.tracked, projected, strict=True):
+            square = each.start.square
+            found.append(
+                Seen(Measured(NAN, square, NAN, NAN), projection, begun(square), UNKNOWN, left=1.0, start=square)
             )
-            for each, one in zip(self.tracked, projected, strict=True)
-        ]
+        return found
 
-    def record(self, taken: Taken, copies: list[Tensor]) -> None:
+    def record(self, step: Taken, copies: list[Tensor]) -> None:
         """The step that `copies` were taken before."""
-        pasts: dict[int, Before] = {}
-        for each in self.tracked:
-            if id(each.history) not in pasts:
-                pasts[id(each.history)] = Before(each.history.moments, each.history.left)
-        before = [pasts[id(each.history)] for each in self.tracked]
-        rates = self.advance(taken)
-        self.write(rates, self.seen(taken, rates, before, copies))
+        pasts = {id(each.history): each.history for each in self.tracked}
+        found = {place: Before(history.moments, history.left) for place, history in pasts.items()}
+        before = [found[id(each.history)] for each in self.tracked]
+        rates = self.advance(step)
+        self.write(rates, self.seen(step, rates, before, copies))
 
     @torch.no_grad()
-    def seen(self, taken: Taken, rates: list[Rates], before: list[Before], copies: list[Tensor]) -> list[Seen]:
+    def seen(self, step: Taken, rates: list[Rates], before: list[Before], copies: list[Tensor]) -> list[Seen]:
+        """Every tensor at this step; the copies are used up."""
         weights = [each.weights for each in self.tracked]
-        old, new = squares(copies), squares(weights)
-        torch._foreach_sub_(copies, weights)  # in place: the copies are needed no more
-        asked = [self.meanings[each.group].update == SGD for each in self.tracked]
-        gradients = of_gradients([each.tensor if ask else None for each, ask in zip(self.tracked, asked, strict=True)])
-        parts = zip(old, new, squares(copies), gradients, strict=True)
         projected = projections(weights, [each.start for each in self.tracked])
         found = []
-        for i, (each, part, projection) in enumerate(zip(self.tracked, parts, projected, strict=True)):
-            own, what, measured = rates[each.group], self.meanings[each.group], Measured(*part)
-            size, start = weights[i].numel(), each.start.square
-            on_the_way = expected(what, before[i], own, size, start, i not in taken.idle)
+        for i, measured in enumerate(self.measured(weights, copies)):
+            each = self.tracked[i]
+            what, own, size, start = self.meanings[each.group], rates[each.group], weights[i].numel(), each.start.square
+            way = expected(what, before[i], own, size, start, moves=i not in step.idle)
             rest = at_rest(what, own, size, measured)
-            found.append(Seen(measured, projection, on_the_way, rest, each.history.left, start))
+            found.append(Seen(measured, projected[i], way, rest, each.history.left, start))
         return found
+
+    def measured(self, weights: list[Tensor], copies: list[Tensor]) -> list[Measured]:
+        old, new = squares(copies), squares(weights)
+        torch._foreach_sub_(copies, weights)
+        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
+        return [Measured(*parts) for parts in zip(old, new, squares(copies), of_gradients(asked), strict=True)]
 
     def write(self, rates: list[Rates], seen: list[Seen]) -> None:
         """A record of this step, and what there is to warn of."""
-        own = [self.group_row(number, each) for number, each in enumerate(rates)]
         titles = [group_name(self.optimizer, number) for number in range(len(rates))]
-        parameters = {
-            each.name: {"group": titles[each.group], **decay_of(own[each.group]), **row(one), **self.lost(each, rates)}
-            for each, one in zip(self.tracked, seen, strict=True)
-        }
-        groups = {}
+        groups, parameters = {}, {}
         for number, title in enumerate(titles):
-            mine = [one for each, one in zip(self.tracked, seen, strict=True) if each.group == number]
-            groups[title] = {**own[number], **(together(mine) if mine else {}), **self.lost_together(parameters, title)}
+            mine = [(each, one) for each, one in zip(self.tracked, seen, strict=True) if each.group == number]
+            own = self.group_row(number, rates[number])
+            rows = {each.name: self.tensor_row(each, one, own) for each, one in mine}
+            sized = [(rows[each.name], each.tensor.numel()) for each, _ in mine]
+            groups[title] = {**own, **(together([one for _, one in mine]) if mine else {}), **lost_together(sized)}
+            parameters.update({name: {"group": title, **of} for name, of in rows.items()})
         self.emit({"record": "step", "step": self.count, "groups": groups, "parameters": parameters})
         for number, title in enumerate(titles):
             self.caution(title, self.cautions(number, rates[number], groups[title]))
+
+    def tensor_row(self, each: Tracked, seen: Seen, own: Row) -> Row:
+        decay = {name: own[name] for name in ("decay_per_step", "timescale_steps")}
+        return {**decay, **row(seen), **lost(each, own["decay_per_step"], self.optimizer.param_groups[each.group])}
 
     def group_row(self, number: int, rates: Rates) -> Row:
         """ηλ and the timescale of a group, at this step's rates."""
@@ -404,29 +331,6 @@ class Tracker:
             "lr": rates.lr, "weight_decay": rates.weight_decay, "lr_weight_decay": rates.lr * rates.weight_decay,
             "decay_per_step": share, **horizons(timescale, set_.steps_per_epoch, set_.tokens_per_step, **spans),
         }  # fmt: skip
-
-    def lost(self, each: Tracked, rates: list[Rates]) -> Row:
-        """What rounding to bfloat16 takes back of the decay; nothing for other weights."""
-        alpha = rates[each.group].decay_per_step
-        if each.tensor.dtype != torch.bfloat16 or not 0 < alpha < 1:
-            return {}
-        group = self.optimizer.param_groups[each.group]
-        # A fused step adds decay and update before it rounds: no decay step of its own is there to be lost.
-        measured = NAN if group.get("fused") else decay_lost(
-            each.weights, each.start.places, alpha, uses_foreach(group, [each.tensor])
-        )  # fmt: skip
-        return {"decay_lost": measured, "decay_lost_predicted": decay_lost_predicted(alpha)}
-
-    def lost_together(self, parameters: dict[str, Row], title: str) -> Row:
-        """The same of a group, over all of its bfloat16 coordinates."""
-        sizes = {each.name: each.tensor.numel() for each in self.tracked}
-        mine = {name: of for name, of in parameters.items() if of["group"] == title and "decay_lost" in of}
-        total = sum(sizes[name] for name in mine)
-        return {
-            kind: sum(sizes[name] * of[kind] for name, of in mine.items()) / total
-            for kind in ("decay_lost", "decay_lost_predicted")
-            if total
-        }
 
     def cautions(self, number: int, rates: Rates, found: Row) -> list[Caution]:
         what, group = self.meanings[number], self.optimizer.param_groups[number]
@@ -499,27 +403,6 @@ def first_rank() -> bool:
     """Whether this process is the one of a distributed run that writes."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0)
-
-
-def raw(group: dict[str, Any]) -> Raw:
-    """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
-    betas = group.get("betas") or (0.0,)
-    return Raw(
-        lr=held(group.get("lr", NAN)),
-        weight_decay=held(group.get("weight_decay", 0.0)),
-        initial_lr=held(group.get("initial_lr")),
-        beta1=held(betas[0]),
-        momentum=held(group.get("momentum", 0.0)),
-        nesterov=bool(group.get("nesterov", False)),
-    )
-
-
-def held(number: Any) -> Any:
-    return number.detach().clone() if isinstance(number, Tensor) else number
-
-
-def decay_of(row: Row) -> Row:
-    return {name: row[name] for name in ("decay_per_step", "timescale_steps")}
 
 
 def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
