@@ -177,7 +177,7 @@ def test_without_a_trainers_package_it_is_named(kind, monkeypatch):
     module = getattr(tracking, kind)
     monkeypatch.setattr("ematheory.training.tracking.find_spec", lambda name: None)
     monkeypatch.delitem(vars(module), "TrackCallback", raising=False)
-    with pytest.raises(ModuleNotFoundError, match="needs (transformers|lightning), which is not installed"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs (transformers|lightning), which is not installed"):
         module.TrackCallback  # noqa: B018
 
 

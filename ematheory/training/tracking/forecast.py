@@ -18,7 +18,7 @@ from .meaning import ADAM, SGD, Meaning
 NAN = float("nan")
 ASSUMED = {
     ADAM: "white gradients with √v̂ + ε at their standard deviation, from an empty buffer where tracking began",
-    SGD: "weights whose scale the loss does not see, with the recorded step's gradient for the mean square",
+    SGD: "weights whose scale the loss does not see, and the recorded step's gradient for those since the last record",
 }
 
 
@@ -123,6 +123,11 @@ def begun(square: float) -> Motion:
     return Motion(NAN, square, NAN)
 
 
+def on_flow(flow: Flow) -> Motion:
+    """Of a norm whose way is known, but not its rotation."""
+    return Motion(NAN, flow.norm * flow.norm, NAN)
+
+
 def standing(square: float) -> Motion:
     """Of weights that the step leaves where they are."""
     return Motion(square, square, 0.0)
@@ -165,6 +170,29 @@ def equilibrium(meaning: Meaning, rates: Rates, size: int, gradient_square: floa
     except ValueError:  # outside the derivation's domain, such as ηλ beyond momentum's real poles
         return UNKNOWN
     return UNKNOWN
+
+
+class Flow(NamedTuple):
+    """The expected norm of scale-invariant weights under SGD with L2, after so many steps; NaN once it is not known."""
+
+    norm: float
+    steps: int = 0
+
+    def to(self, rates: Rates, steps: int, gradient_square: float) -> Flow:
+        """At a later step of the tensor, at one record's rates and gradient for all steps since the last.
+
+        Momentum stretches steps and decay alike by 1/(1 − μ): to leading order in ηλ/(1 − μ) (R3).
+        """
+        if steps == self.steps:
+            return self
+        law = derive("scale-invariant-sgd").function("norm_over_time")
+        lr = rates.lr / (1 - rates.momentum)
+        given = {"lr": lr, "decay_per_step": lr * rates.weight_decay, "gradient_square": gradient_square}
+        try:
+            norm = law(**given, elapsed_steps=steps - self.steps, weight_norm=self.norm)
+        except ValueError:  # without decay or a rate, or with a gradient of 0: the law needs all three
+            norm = NAN
+        return Flow(norm, steps)
 
 
 def slow_mode(meaning: Meaning, rates: Rates) -> tuple[float, float]:

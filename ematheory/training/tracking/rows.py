@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-from .forecast import NAN, UNKNOWN, Moments, Motion, Rates, angle, equilibrium, standing, transient
-from .meaning import ADAM, Meaning
+from .forecast import NAN, UNKNOWN, Flow, Moments, Motion, Rates, angle, equilibrium, standing, transient
+from .meaning import ADAM, SGD, Meaning
 from .measuring import Measured, Projection
 
 Row = dict[str, Any]
@@ -51,6 +51,13 @@ def expected(meaning: Meaning, before: Before, rates: Rates, size: int, start: f
     if not moves:
         return standing(before.left**2 * start + size * before.moments.square)
     return transient(before.moments, before.left, rates, size, start)
+
+
+def flowing(meaning: Meaning, flow: Flow, rates: Rates, steps: int, measured: Measured) -> Flow:
+    """The norm under SGD with L2 and plain momentum, if the loss does not see the weights' scale; else unknown."""
+    if meaning.update != SGD or not meaning.adds_to_gradient or rates.nesterov:
+        return Flow(NAN, steps)
+    return flow.to(rates, steps, measured.gradient * measured.before)
 
 
 def at_rest(meaning: Meaning, rates: Rates, size: int, measured: Measured) -> Motion:

@@ -9,19 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .forecast import Flow
 from .history import History
 from .measuring import Start
 
 
 @dataclass
 class Tracked:
-    """One tensor. `group` counts parameter groups; `history` is shared with those that took the same steps."""
+    """One tensor. `group` counts parameter groups; `history` is shared with those that took the same steps.
+
+    `flow` is where SGD's law had its norm at the last record.
+    """
 
     name: str
     tensor: Tensor
     group: int
     start: Start
     history: History
+    flow: Flow
 
     @property
     def weights(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -14,13 +15,13 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, NAN, UNKNOWN, Rates, begun, horizons, slow_mode
+from .forecast import ASSUMED, NAN, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
 from .history import History
 from .lines import Line
 from .low_precision import lost, lost_together
 from .meaning import SGD, Meaning, meaning
 from .measuring import Measured, of_gradients, projections, squares, started
-from .rows import Before, Row, Seen, at_rest, expected, row, together
+from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
@@ -199,7 +200,8 @@ class Tracker:
         for number, name, tensor in members(self.optimizer, self.names):
             if id(tensor) not in known:
                 start = started(real(tensor), self.settings.sample, len(self.tracked))
-                self.tracked.append(Tracked(name, tensor, number, start, fresh[number]))
+                flow = Flow(math.sqrt(start.square))
+                self.tracked.append(Tracked(name, tensor, number, start, fresh[number], flow))
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
@@ -293,6 +295,9 @@ class Tracker:
             each = self.tracked[i]
             what, own, size, start = self.meanings[each.group], rates[each.group], weights[i].numel(), each.start.square
             way = expected(what, before[i], own, size, start, moves=i not in step.idle)
+            each.flow = flowing(what, each.flow, own, each.history.steps, measured)
+            if what.update == SGD:
+                way = on_flow(each.flow)
             rest = at_rest(what, own, size, measured)
             found.append(Seen(measured, projected[i], way, rest, each.history.left, start))
         return found
@@ -370,6 +375,7 @@ class Tracker:
                 "group": each.group,
                 **each.start._asdict(),
                 "history": places[id(each.history)],
+                "flow": list(each.flow),
             }
             for each in self.tracked
         ]
@@ -396,7 +402,7 @@ class Tracker:
             each.start = each.start._replace(
                 places=kept["places"].to(device), weights=kept["weights"].to(device), square=kept["square"]
             )
-            each.history = histories[kept["history"]]
+            each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
 
 
 def first_rank() -> bool:
