@@ -54,6 +54,7 @@ FACE = {
     "compare": "comparison",
     "isas": "native",
     "train": "training",
+    "track": "training",
     "validate": "validation",
 }
 MODULES = {"tasks": "training.tasks"}

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import typer
 
 # In the order of the chain: symbols, numbers, trajectories, real training, verdicts.
-VERBS = ("derive", "timescale", "translate", "rescale", "predict", "simulate", "train", "validate", "recipes")
+VERBS = ("derive", "timescale", "translate", "rescale", "predict", "simulate", "train", "track", "validate", "recipes")
 WRONG_INPUT, INTERRUPTED = 2, 130
 
 

@@ -113,8 +113,10 @@ def offsets(places: Sequence[tuple[str, float, float]]) -> list[float]:
     return shifts
 
 
-def save(draw: Any, path: Path, size: tuple[float, float] = (7.6, 3.6)) -> None:
-    """Draw on one pair of axes and write the file, whole or not at all.
+def save(
+    draw: Any, path: Path, size: tuple[float, float] = (7.6, 3.6), panels: tuple[int, int] = (1, 1), **shared: Any
+) -> None:
+    """Draw on one pair of axes, or on rows and columns of them, and write the file, whole or not at all.
 
     Raises `ValueError` for a kind of file that is not known, a folder that does not exist, a file that cannot be
     written.
@@ -130,7 +132,7 @@ def save(draw: Any, path: Path, size: tuple[float, float] = (7.6, 3.6)) -> None:
 
     with rc_context(STYLE):
         canvas = Figure(figsize=size, layout="constrained", dpi=150)
-        draw(canvas.subplots())
+        draw(canvas.subplots(*panels, **shared))
         drawn = BytesIO()
         kind = path.suffix[1:]
         canvas.savefig(drawn, format=kind, metadata={"Date": None} if kind == "svg" else None)

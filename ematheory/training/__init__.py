@@ -9,10 +9,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-FACE = {"Group": "groups", "RecordOptimizer": "record_optimizer", "train": "loop"}
-MODULES = ("crosschecks", "tasks")
+FACE = {"Group": "groups", "RecordOptimizer": "record_optimizer", "track": "tracking.tracker", "train": "loop"}
+MODULES = ("crosschecks", "tasks", "tracking")
 
-__all__ = ["Group", "RecordOptimizer", "crosschecks", "tasks", "train"]
+__all__ = ["Group", "RecordOptimizer", "crosschecks", "tasks", "track", "tracking", "train"]
 
 
 def require(module: str) -> None:

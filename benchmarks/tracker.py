@@ -1,0 +1,138 @@
+"""What `em.track` costs: the share of a char GPT's training step, at the intervals that it chooses by itself.
+
+python benchmarks/tracker.py [ROUNDS]
+
+The network is of nanoGPT's size for a CPU: 4 blocks of 4 heads, 128 wide, contexts of 64 characters, batches of 12. Two
+equal copies train, one tracked, and take turns of one interval each, which holds one record. The share is the median of
+the turns' ratios less 1; beside it is the time inside the tracker's own hooks, which noise touches less. Seconds
+are the process's own, on one thread, so that a busy machine matters little. The goal is under 2 % at the interval of a
+run of unknown length, 100 steps, and at the least one, of runs of up to 1000 steps.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import ematheory as em
+from ematheory.training.tracking.tracker import DEFAULT_INTERVAL, LEAST_INTERVAL
+
+GOAL = 0.02
+CHARACTERS, WIDTH, HEADS, BLOCKS, CONTEXT, BATCH = 65, 128, 4, 4, 64, 12
+
+
+class Block(nn.Module):
+    """Attention and a perceptron, each after a LayerNorm and added to what comes in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.queries_keys_values = nn.Linear(WIDTH, 3 * WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.perceptron = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.queries_keys_values(self.norms[0](x)).chunk(3, dim=-1)
+        heads = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in parts)
+        attended = nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+        x = x + self.out(attended.transpose(1, 2).flatten(-2))
+        return x + self.perceptron(self.norms[1](x))
+
+
+class CharacterGPT(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(CHARACTERS, WIDTH), nn.Embedding(CONTEXT, WIDTH)
+        self.blocks = nn.Sequential(*(Block() for _ in range(BLOCKS)), nn.LayerNorm(WIDTH))
+        self.head = nn.Linear(WIDTH, CHARACTERS, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.blocks(self.tokens(tokens) + self.places.weight))
+
+
+def stepper() -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
+    """A function that takes one training step, its network and its optimizer, with nanoGPT's two groups."""
+    torch.manual_seed(0)
+    network = CharacterGPT()
+    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
+    vectors = [weight for weight in network.parameters() if weight.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
+    text = torch.randint(CHARACTERS, (BATCH, CONTEXT + 1))
+
+    def step() -> None:
+        logits = network(text[:, :-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step, network, optimizer
+
+
+class Stopwatch:
+    """Seconds spent in the functions that it wraps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any) -> None:
+            start = time.process_time()
+            function(*given)
+            self.seconds += time.process_time() - start
+
+        return timed
+
+
+def turn(step: Callable[[], None], steps: int) -> float:
+    start = time.process_time()
+    for _ in range(steps):
+        step()
+    return time.process_time() - start
+
+
+def turns(every: int, rounds: int) -> Iterator[tuple[float, float, float]]:
+    """Seconds of an interval without the tracker, with it, and inside its hooks."""
+    plain, tracked = stepper(), stepper()
+    tracker, watch = em.track(tracked[2], every=every, names=tracked[1]), Stopwatch()
+    for hooks in (tracked[2]._optimizer_step_pre_hooks, tracked[2]._optimizer_step_post_hooks):
+        for place, hook in hooks.items():
+            hooks[place] = watch.around(hook)
+    for each in (plain, tracked):
+        turn(each[0], every)  # imports, SymPy's functions, torch's buffers
+    for number in range(rounds):
+        watch.seconds = 0.0
+        # Who goes first changes, so that what drifts cancels.
+        order = (plain, tracked) if number % 2 else (tracked, plain)
+        seconds = {id(each): turn(each[0], every) for each in order}
+        yield seconds[id(plain)], seconds[id(tracked)], watch.seconds
+    tracker.detach()
+
+
+def main(rounds: int) -> None:
+    torch.set_num_threads(1)
+    weights = sum(weight.numel() for weight in CharacterGPT().parameters())
+    print(f"load {os.getloadavg()[0]:.2f}, torch {torch.__version__}, one thread, {weights:,} weights")
+    for every in (LEAST_INTERVAL, DEFAULT_INTERVAL):
+        found = list(turns(every, max(3, rounds * LEAST_INTERVAL // every)))
+        step = statistics.median(plain for plain, _, _ in found) / every
+        share = statistics.median(tracked / plain - 1 for plain, tracked, _ in found)
+        inside = statistics.median(hooks / plain for plain, _, hooks in found)
+        print(
+            f"every {every:3} steps of {1000 * step:.1f} ms: {share:+.2%} of a step, {inside:.2%} in its hooks, goal "
+            f"{GOAL:.0%}: {'met' if max(share, inside) < GOAL else 'missed'} ({len(found)} turns)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)

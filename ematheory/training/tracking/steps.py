@@ -1,0 +1,60 @@
+"""What one step used: each group's numbers as they stood, and which tensors took no part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .forecast import NAN
+
+
+class Raw(NamedTuple):
+    """A group's numbers as they stood at a step: rates may be tensors, which are read later."""
+
+    lr: Any
+    weight_decay: Any
+    initial_lr: Any
+    max_lr: Any
+    beta1: Any
+    momentum: Any
+    nesterov: bool
+
+
+class Taken(NamedTuple):
+    """One step: its groups' numbers, the tensors that had no gradient, and the scaler's flag where it skips inside."""
+
+    groups: list[Raw]
+    idle: frozenset[int]
+    skipped: Tensor | None
+
+    def is_skipped(self) -> bool:
+        """Whether it was no step after all: gradients were infinite, and a fused optimizer passed over them."""
+        return self.skipped is not None and bool(float(self.skipped))
+
+
+def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
+    """The step that the optimizer has just taken."""
+    idle = frozenset(i for i, tensor in enumerate(tensors) if tensor.grad is None)
+    groups = [raw(group) for group in optimizer.param_groups]
+    return Taken(groups, idle, getattr(optimizer, "found_inf", None))
+
+
+def raw(group: dict[str, Any]) -> Raw:
+    """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
+    betas = group.get("betas") or (0.0,)
+    return Raw(
+        lr=held(group.get("lr", NAN)),
+        weight_decay=held(group.get("weight_decay", 0.0)),
+        initial_lr=held(group.get("initial_lr")),
+        max_lr=held(group.get("max_lr")),
+        beta1=held(betas[0]),
+        momentum=held(group.get("momentum", 0.0)),
+        nesterov=bool(group.get("nesterov", False)),
+    )
+
+
+def held(number: Any) -> Any:
+    return number.detach().clone() if isinstance(number, Tensor) else number

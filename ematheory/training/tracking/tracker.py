@@ -1,0 +1,424 @@
+"""track(): the timescales of anyone's training run, from the step hooks of its torch optimizer."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ... import __version__
+from . import cautions
+from .cautions import Caution
+from .forecast import ASSUMED, NAN, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
+from .history import History
+from .lines import Line
+from .low_precision import lost, lost_together
+from .meaning import SGD, Meaning, meaning
+from .measuring import Measured, of_gradients, projections, squares, started
+from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
+from .series import dataset
+from .settings import Settings
+from .sinks import Sink, sinks
+from .steps import Raw, Taken, raw, taken
+from .tensors import Tracked, group_name, members, names_of, real, unwrapped
+
+# Steps whose numbers may wait on the device until they are read.
+WAITING = 256
+STATE_VERSION = 1
+
+
+def track(
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int | None = None,
+    steps_per_epoch: float | None = None,
+    tokens_per_step: float | None = None,
+    every: int | None = None,
+    out: Any = None,
+    names: Any = None,
+    decay: str | None = None,
+    sample: int = 4096,
+    name: str | None = None,
+) -> Tracker:
+    """Follow what weight decay does to a run: one line beside its optimizer, in anyone's training loop.
+
+    The tracker hangs on the optimizer's step hooks and stays until `detach()`, or the end of its `with` block. It
+    follows every step's rates, and measures at recorded steps alone.
+
+    Parameters
+    ----------
+    optimizer : any torch optimizer, also one that Accelerate or Lightning has wrapped.
+    steps : the planned length of the run; without it nothing is said of the whole run.
+    steps_per_epoch, tokens_per_step : give the timescale in epochs and in tokens too.
+    every : steps between records; by default 1 % of `steps` but at least 10, and 100 where `steps` is not given.
+    out : where records go besides `tracker.dataset()`: the path of a file of JSON lines (appended to, flushed after
+        each), a function of the record, a TensorBoard SummaryWriter (or `tracking.tensorboard(folder)`), or a list.
+        In a distributed run only rank 0 writes.
+    names : the model, or its `named_parameters()`, to name tensors by; else they are `0.3`, group then place.
+    decay : what weight_decay means where the class does not tell, or another than it tells: "per_lr" (per step
+        η_k λ), "l2" (λw added to the gradient), "independent" (s_k λ), "corrected" (η_k² λ/η), or a framework that
+        `ematheory translate --list` names.
+    sample : coordinates of each tensor that are kept from the start to measure how much of it is left; 16 bytes each
+        for float64, 12 for float32. During a recorded step there is also one copy of all weights.
+    name : of this optimizer among several in one file; by default its class's.
+
+    Returns
+    -------
+    A `Tracker`: `.dataset()`, `.warnings`, `.state_dict()`, `.load_state_dict(state)`, `.detach()`.
+
+    Raises
+    ------
+    TypeError : no torch optimizer; `out` or `names` of another kind; a number that is not whole.
+    ValueError : a number below 1, an unknown `decay`, a file that cannot be written to.
+
+    Example
+    -------
+    >>> weight = torch.nn.Parameter(torch.ones(4))
+    >>> optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=0.5)
+    >>> with track(optimizer, steps=100, every=50, steps_per_epoch=20) as tracker:
+    ...     for step in range(100):
+    ...         weight.grad = torch.randn(4)
+    ...         optimizer.step()
+    >>> found = tracker.dataset()
+    >>> found.sizes["step"], float(found.timescale_epochs[-1, 0]), round(float(found.initial_weight_left[-1, 0]), 4)
+    (3, 10.0, 0.6058)
+    """
+    settings = Settings(steps, steps_per_epoch, tokens_per_step, every, sample, decay)
+    return Tracker(unwrapped(optimizer), settings, names_of(names), sinks(out), name)
+
+
+class Tracker:
+    """Follows one optimizer; made by `track`.
+
+    `warnings` lists what it warned of. `memory_bytes` is what it keeps of the start.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        settings: Settings,
+        names: dict[int, str],
+        outputs: Sequence[Sink],
+        name: str | None,
+    ) -> None:
+        self.optimizer, self.settings, self.names = optimizer, settings, names
+        self.name = type(optimizer).__name__ if name is None else name
+        self.outputs = outputs if first_rank() else ()
+        self.count, self.listed, self.begun = 0, 0, False
+        self.tracked: list[Tracked] = []
+        self.meanings: list[Meaning] = []
+        self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
+        self.waiting: list[Taken] = []
+        self.copies: list[Tensor] | None = None
+        self.lines: list[Line] = []
+        self.warned: set[tuple[str, str]] = set()
+        self.hooks = [
+            optimizer.register_step_pre_hook(self.before_step), optimizer.register_step_post_hook(self.after_step),
+        ]  # fmt: skip
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Tracker of {self.name}: {self.count} steps, {len(self.tracked)} tensors, every {self.settings.interval}>"
+        )
+
+    def detach(self) -> None:
+        """Take the hooks off the optimizer; what was recorded stays."""
+        for hook in self.hooks:
+            hook.remove()
+        self.settle()
+        self.copies = None
+
+    @property
+    def warnings(self) -> list[str]:
+        return [line["text"] for line in self.lines if line["record"] == "warning"]
+
+    @property
+    def memory_bytes(self) -> int:
+        kept = [part for each in self.tracked for part in (each.start.places, each.start.weights)]
+        return sum(part.numel() * part.element_size() for part in kept)
+
+    def dataset(self) -> xr.Dataset:
+        """The records so far: dims (step, group) and (step, parameter); names as `train` has them, and see README.
+
+        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates, on white gradients.
+
+        Raises `ValueError` before the first step.
+        """
+        if not self.lines:
+            raise ValueError("nothing is recorded yet: the tracker sees its first step when optimizer.step() is called")
+        return dataset(self.lines)
+
+    # The hooks.
+
+    def before_step(self, *_: Any) -> None:
+        """Take a copy of the weights where this step will be recorded."""
+        self.find_tensors()
+        if not self.begun:
+            self.begin()
+        if self.settings.due(self.count + len(self.waiting) + 1):
+            self.settle()
+            if self.settings.due(self.count + 1):
+                self.copies = [each.weights.clone() for each in self.tracked]
+
+    def after_step(self, *_: Any) -> None:
+        """Note the step's rates, and record it where its turn has come."""
+        step = taken(self.optimizer, [each.tensor for each in self.tracked])
+        copies, self.copies = self.copies, None
+        if copies is None:
+            self.waiting.append(step)
+            if len(self.waiting) >= WAITING:
+                self.settle()
+        elif not step.is_skipped():
+            self.record(step, copies)
+
+    # The steps, and the tensors that take them.
+
+    def find_tensors(self) -> None:
+        """Take up tensors that are new: all at first, later those of `add_param_group`."""
+        groups = self.optimizer.param_groups
+        listed = sum(len(group["params"]) for group in groups)
+        if listed == self.listed:
+            return
+        self.listed = listed
+        self.settle()
+        self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
+        self.peaks += [0.0] * (len(groups) - len(self.peaks))
+        known = {id(each.tensor) for each in self.tracked}
+        fresh = {number: History(each) for number, each in enumerate(self.meanings)}
+        for number, name, tensor in members(self.optimizer, self.names):
+            if id(tensor) not in known:
+                start = started(real(tensor), self.settings.sample, len(self.tracked))
+                flow = Flow(math.sqrt(start.square))
+                self.tracked.append(Tracked(name, tensor, number, start, fresh[number], flow))
+
+    def settle(self) -> None:
+        """Read the numbers of the steps that wait, and go through them."""
+        waiting, self.waiting = self.waiting, []
+        for step in waiting:
+            if not step.is_skipped():
+                self.advance(step)
+
+    def advance(self, step: Taken) -> list[Rates]:
+        """One more step: every history of tensors with a gradient goes on; it splits where some have none."""
+        self.count += 1
+        rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
+        for history, moving in self.moving(step.idle):
+            history.advance(rates[moving[0].group])
+        return rates
+
+    def moving(self, idle: frozenset[int]) -> list[tuple[History, list[Tracked]]]:
+        """The histories that go on, each with tensors of it; those of some that stay behind are copied first."""
+        if not idle:
+            first = {id(each.history): each for each in self.tracked}
+            return [(each.history, [each]) for each in first.values()]
+        staying = {id(self.tracked[i].history) for i in idle}
+        found: dict[int, list[Tracked]] = {}
+        for i, each in enumerate(self.tracked):
+            if i not in idle:
+                found.setdefault(id(each.history), []).append(each)
+        for past, those in found.items():
+            if past in staying:
+                history = those[0].history.copy()
+                for each in those:
+                    each.history = history
+        return [(those[0].history, those) for those in found.values()]
+
+    def rates(self, number: int, given: Raw) -> Rates:
+        """A group's numbers as floats, and its decay per step."""
+        lr, weight_decay = float(given.lr), float(given.weight_decay)
+        known = [float(rate) for rate in (given.initial_lr, given.max_lr) if rate is not None]
+        self.peaks[number] = max(self.peaks[number], lr, *known)
+        # Conventions that name a rate mean the one that the optimizer began with, where it says so.
+        peak = self.peaks[number] if given.initial_lr is None else float(given.initial_lr)
+        alpha = self.meanings[number].decay_per_step(lr, weight_decay, peak)
+        return Rates(lr, weight_decay, alpha, float(given.beta1), float(given.momentum), given.nesterov)
+
+    # The records.
+
+    def begin(self) -> None:
+        """The header; at step 0 a record of the start."""
+        self.begun = True
+        decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.meanings)}
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.emit(
+            {
+                "record": "start", "step": self.count, "class": type(self.optimizer).__name__, **self.settings.given(),
+                "decay": decays, "assumed": self.assumed(), "torch": str(torch.__version__), "ematheory": __version__,
+                "date": date,
+            }
+        )  # fmt: skip
+        if self.count == 0:
+            rates = [self.rates(number, raw(group)) for number, group in enumerate(self.optimizer.param_groups)]
+            self.write(rates, self.at_start())
+
+    def assumed(self) -> list[str]:
+        """What the predictions of these groups assume, in words."""
+        return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
+
+    def at_start(self) -> list[Seen]:
+        projected = projections([each.weights for each in self.tracked], [each.start for each in self.tracked])
+        found = []
+        for each, projection in zip(self.tracked, projected, strict=True):
+            square = each.start.square
+            found.append(
+                Seen(Measured(NAN, square, NAN, NAN), projection, begun(square), UNKNOWN, left=1.0, start=square)
+            )
+        return found
+
+    def record(self, step: Taken, copies: list[Tensor]) -> None:
+        """The step that `copies` were taken before."""
+        pasts = {id(each.history): each.history for each in self.tracked}
+        found = {place: Before(history.moments, history.left) for place, history in pasts.items()}
+        before = [found[id(each.history)] for each in self.tracked]
+        rates = self.advance(step)
+        self.write(rates, self.seen(step, rates, before, copies))
+
+    @torch.no_grad()
+    def seen(self, step: Taken, rates: list[Rates], before: list[Before], copies: list[Tensor]) -> list[Seen]:
+        """Every tensor at this step; the copies are used up."""
+        weights = [each.weights for each in self.tracked]
+        projected = projections(weights, [each.start for each in self.tracked])
+        found = []
+        for i, measured in enumerate(self.measured(weights, copies)):
+            each = self.tracked[i]
+            what, own, size, start = self.meanings[each.group], rates[each.group], weights[i].numel(), each.start.square
+            way = expected(what, before[i], own, size, start, moves=i not in step.idle)
+            each.flow = flowing(what, each.flow, own, each.history.steps, measured)
+            if what.update == SGD:
+                way = on_flow(each.flow)
+            rest = at_rest(what, own, size, measured)
+            found.append(Seen(measured, projected[i], way, rest, each.history.left, start))
+        return found
+
+    def measured(self, weights: list[Tensor], copies: list[Tensor]) -> list[Measured]:
+        old, new = squares(copies), squares(weights)
+        torch._foreach_sub_(copies, weights)
+        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
+        return [Measured(*parts) for parts in zip(old, new, squares(copies), of_gradients(asked), strict=True)]
+
+    def write(self, rates: list[Rates], seen: list[Seen]) -> None:
+        """A record of this step, and what there is to warn of."""
+        titles = [group_name(self.optimizer, number) for number in range(len(rates))]
+        groups, parameters = {}, {}
+        for number, title in enumerate(titles):
+            mine = [(each, one) for each, one in zip(self.tracked, seen, strict=True) if each.group == number]
+            own = self.group_row(number, rates[number])
+            rows = {each.name: self.tensor_row(each, one, own) for each, one in mine}
+            sized = [(rows[each.name], each.tensor.numel()) for each, _ in mine]
+            groups[title] = {**own, **(together([one for _, one in mine]) if mine else {}), **lost_together(sized)}
+            parameters.update({name: {"group": title, **of} for name, of in rows.items()})
+        self.emit({"record": "step", "step": self.count, "groups": groups, "parameters": parameters})
+        for number, title in enumerate(titles):
+            self.caution(title, self.cautions(number, rates[number], groups[title]))
+
+    def tensor_row(self, each: Tracked, seen: Seen, own: Row) -> Row:
+        decay = {name: own[name] for name in ("decay_per_step", "timescale_steps")}
+        return {**decay, **row(seen), **lost(each, own["decay_per_step"], self.optimizer.param_groups[each.group])}
+
+    def group_row(self, number: int, rates: Rates) -> Row:
+        """ηλ and the timescale of a group, at this step's rates."""
+        share, timescale = slow_mode(self.meanings[number], rates)
+        set_ = self.settings
+        spans = {"timescale_run_fraction": set_.steps, "timescale_elapsed_fraction": self.count}
+        return {
+            "lr": rates.lr, "weight_decay": rates.weight_decay, "lr_weight_decay": rates.lr * rates.weight_decay,
+            "decay_per_step": share, **horizons(timescale, set_.steps_per_epoch, set_.tokens_per_step, **spans),
+        }  # fmt: skip
+
+    def cautions(self, number: int, rates: Rates, found: Row) -> list[Caution]:
+        what, group = self.meanings[number], self.optimizer.param_groups[number]
+        half = any(tensor.dtype == torch.bfloat16 for tensor in group["params"]) and not group.get("fused")
+        return [
+            *cautions.of_meaning(what, rates, type(self.optimizer).__name__),
+            *cautions.of_timescale(what, rates, self.peaks[number], self.settings.steps),
+            *(cautions.of_bfloat16(rates.decay_per_step) if half else ()),
+            *cautions.of_weights(found.get("weight_norm", 0.0), self.count),
+        ]
+
+    def caution(self, title: str, found: Sequence[Caution]) -> None:
+        """Warn of what was not warned of before."""
+        for kind, text in found:
+            if (title, kind) not in self.warned:
+                self.warned.add((title, kind))
+                self.emit({"record": "warning", "step": self.count, "group": title, "text": f"{title}: {text}"})
+                warnings.warn(f"{self.name}, {title}: {text}", stacklevel=2)
+
+    def emit(self, line: Line) -> None:
+        line = {"record": line["record"], "optimizer": self.name, **line}
+        self.lines.append(line)
+        for output in self.outputs:
+            output(line)
+
+    # What survives a restart.
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers, words and tensors, for `torch.save` beside the optimizer's own."""
+        self.find_tensors()
+        self.settle()
+        histories = list({id(each.history): each.history for each in self.tracked}.values())
+        places = {id(history): place for place, history in enumerate(histories)}
+        tensors = [
+            {
+                "shape": list(each.tensor.shape),
+                "group": each.group,
+                **each.start._asdict(),
+                "history": places[id(each.history)],
+                "flow": list(each.flow),
+            }
+            for each in self.tracked
+        ]
+        return {
+            "version": STATE_VERSION, "count": self.count, "peaks": list(self.peaks), "lines": list(self.lines),
+            "warned": sorted(map(list, self.warned)), "histories": [history.state() for history in histories],
+            "tensors": tensors,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`; the optimizer must hold the same tensors in the same order.
+
+        Raises `ValueError` where it does not.
+        """
+        self.find_tensors()
+        check_state(state, self.tracked)
+        self.waiting, self.count, self.begun = [], int(state["count"]), False
+        self.peaks, self.lines = list(state["peaks"]), list(state["lines"])
+        self.warned = {(title, kind) for title, kind in state["warned"]}
+        owners = {each["history"]: each["group"] for each in state["tensors"]}
+        histories = [History.restored(self.meanings[owners[i]], one) for i, one in enumerate(state["histories"])]
+        for each, kept in zip(self.tracked, state["tensors"], strict=True):
+            device = each.tensor.device
+            each.start = each.start._replace(
+                places=kept["places"].to(device), weights=kept["weights"].to(device), square=kept["square"]
+            )
+            each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
+
+
+def first_rank() -> bool:
+    """Whether this process is the one of a distributed run that writes."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0)
+
+
+def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
+    if state.get("version") != STATE_VERSION:
+        raise ValueError(f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}")
+    kept, here = ([tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked])
+    if kept != here:
+        where = next((i for i, pair in enumerate(zip(kept, here, strict=False)) if pair[0] != pair[1]), None)
+        what = (
+            f"of {len(kept)} tensors, the optimizer holds {len(here)}" if where is None
+            else f"of shape {kept[where]} for tensor {where}, the optimizer's {tracked[where].name!r} has {here[where]}"
+        )  # fmt: skip
+        raise ValueError(f"the tracker's state is {what}; load it with the parameter groups of the run that saved it")
