@@ -2,8 +2,8 @@
 
 python benchmarks/networks.py [STEPS]
 
-The goals are 10 ms for the networks on digits (64 images) and 50 ms for the char GPT (32 windows of 32 characters). Each
-number is the median step in milliseconds.
+The goals are 10 ms for the networks on digits (64 images) and 50 ms for the char GPT (32 windows of 32 characters).
+Each number is the median step in milliseconds.
 """
 
 from __future__ import annotations
