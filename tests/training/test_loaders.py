@@ -12,6 +12,7 @@ import torch
 from ematheory import tasks
 from ematheory.training.determinism import deterministic
 from ematheory.training.tasks.files import fingerprint, unpickled
+from ematheory.training.tasks.image_files import Labels, read_images
 
 CIFAR = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 IMAGENET = [*(f"train_data_batch_{i}" for i in range(1, 11)), "val_data"]
@@ -316,6 +317,23 @@ def test_a_broken_npz_is_named(tmp_path):
     np.savez(path, data=images(4, 0), labels=np.array([{}] * 4, dtype=object))
     with pytest.raises(ValueError, match="expected an npz file of plain arrays"):
         tasks.imagenet32(tmp_path).data()
+
+
+def test_whatever_byte_of_an_npz_is_damaged_the_error_names_it(tmp_path):
+    write_imagenet(tmp_path, "npz", count=2)
+    path, source = tmp_path / "train_data_batch_1.npz", np.random.default_rng(0)
+    whole, errors = path.read_bytes(), []
+    for _ in range(300):
+        content = bytearray(whole)
+        # The structure is at the ends: headers, and the list of contents.
+        content[int(source.integers(-700, 300))] = int(source.integers(0, 256))
+        path.write_bytes(content)
+        try:
+            read_images(path, Labels(1, 1000))
+        except ValueError as error:
+            errors.append(str(error))
+    assert len(errors) > 100
+    assert all(str(path) in error for error in errors)
 
 
 def test_missing_files_are_listed(tmp_path):

@@ -179,6 +179,7 @@ def test_the_scale_of_each_row_is_free(task):
 def test_gradients_of_scale_invariant_weights_are_orthogonal_to_their_rows(task):
     weights = dict(task.network(0, torch.float64).named_parameters())
     for name, gradient in gradients(task).items():
+        assert gradient.norm() > 0
         along = (weights[name].detach() * gradient).flatten(1).sum(dim=1)
         assert float(along.abs().max()) < 1e-15 * float(weights[name].detach().norm() * gradient.norm())
 
