@@ -17,7 +17,7 @@ from ..optimizers.optimizer import SymbolicTime
 from ..simulation import arrays
 from . import tensors
 from .determinism import TRAINED_DTYPES, deterministic
-from .examples import Batches, Examples
+from .examples import Batches, both_parts
 from .groups import Placed, placed
 from .observables import check_one_group
 from .optimizers import planned
@@ -90,11 +90,7 @@ class Ensemble:
         self.shapes = [start.shape for start in starts[0]]
         self.states = [self.first_state(of_members) for of_members in zip(*starts, strict=True)]
         self.group_of = {place: i for i, group in enumerate(self.members[0].groups) for place in group.members}
-        self.examples = Examples(data.train_inputs, data.train_targets, dtype, device)
-        self.evaluated = {
-            "train": Examples(data.train_inputs, data.train_targets, dtype, device, request.evaluate),
-            "test": Examples(data.test_inputs, data.test_targets, dtype, device, request.evaluate),
-        }
+        self.examples, self.evaluated = both_parts(data, dtype, device, request.evaluate)
         self.batches = [Batches(len(data.train_targets), request.batch_size, job.seed) for job in jobs]
         self.gradient = vmap(grad_and_value(self.loss))
 

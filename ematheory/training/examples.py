@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .determinism import generator
+from .tasks import Split
 
 # A batch of the evaluation holds at least as many numbers of input as this, or as many examples as a step's batch.
 EVALUATED = 2**16
@@ -18,17 +20,19 @@ EVALUATED = 2**16
 class Examples:
     """Inputs and targets whose first axis counts examples.
 
-    Floats are rounded to `dtype`, whole numbers (tokens, classes) become int64. The first `most` examples alone where
-    given.
+    Floats are rounded to `dtype`, whole numbers (tokens, classes) become int64.
     """
 
-    def __init__(
-        self, inputs: Any, targets: Any, dtype: torch.dtype, device: torch.device | str, most: int | None = None
-    ) -> None:
-        self.dtype, self.device = dtype, device
-        self.size = len(targets) if most is None else min(most, len(targets))
+    def __init__(self, inputs: Any, targets: Any, dtype: torch.dtype, device: str) -> None:
+        self.dtype, self.device, self.size = dtype, device, len(targets)
         # Only a plain array is in memory already: others are mapped from files, or converted when rows are taken.
         self.arrays = [self.tensor(part) if type(part) is np.ndarray else part for part in (inputs, targets)]
+
+    def first(self, most: int | None) -> Examples:
+        """The first so many examples, in the same memory; all for None."""
+        twin = copy(self)
+        twin.size = self.size if most is None else min(most, self.size)
+        return twin
 
     def tensor(self, values: Any) -> Tensor:
         array = np.ascontiguousarray(values)
@@ -52,6 +56,15 @@ class Examples:
         numbers = max(1, int(np.prod(self.arrays[0].shape[1:])))
         step = max(batch_size, EVALUATED // numbers)
         return (self.take(slice(at, min(at + step, self.size))) for at in range(0, self.size, step))
+
+
+def both_parts(
+    data: Split, dtype: torch.dtype, device: str, evaluate: int | None
+) -> tuple[Examples, dict[str, Examples]]:
+    """The examples to train on, and those that are scored: "train" and "test", the first `evaluate` of each."""
+    train = Examples(data.train_inputs, data.train_targets, dtype, device)
+    test = Examples(data.test_inputs, data.test_targets, dtype, device)
+    return train, {"train": train.first(evaluate), "test": test.first(evaluate)}
 
 
 class Place(NamedTuple):

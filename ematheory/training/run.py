@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..optimizers import SGD, ScheduleFreeSGD
 from ..records import Interval, check_whole
-from .examples import Batches, Examples, Place
+from .examples import Batches, Examples, Place, both_parts
 from .groups import Group, placed
 from .optimizers import Plan, build, flat, keeps_update, read_update, set_group_steps
 from .record_optimizer import RecordOptimizer
@@ -107,11 +107,7 @@ class Run:
         self.groups = placed(self.names, groups, lr_multipliers(task, self.network, record), record, plan)
         self.optimizer = self.built()
         data = task.data()
-        self.examples = Examples(data.train_inputs, data.train_targets, dtype, device)
-        self.evaluated = {
-            "train": Examples(data.train_inputs, data.train_targets, dtype, device, evaluate),
-            "test": Examples(data.test_inputs, data.test_targets, dtype, device, evaluate),
-        }
+        self.examples, self.evaluated = both_parts(data, dtype, device, evaluate)
         self.batches = Batches(len(data.train_targets), batch_size, seed)
         self.gradients: list[Tensor] | None = None
         self.gradient_norms: list[float] = [math.nan] * len(self.parameters)
