@@ -119,8 +119,6 @@ def named_task(name: str, chosen: dict[str, Any], settings: Sequence[str]) -> Ta
     from ..training import tasks
 
     known = {options.option(each): getattr(tasks, each) for each in tasks.__all__ if each.islower()}
-    if name == "digits-mlp" and chosen.pop("scale_invariant", False):
-        name = "digits-scale-invariant"
     check_choice("--task", name, known)
     takes = list(inspect.signature(known[name]).parameters)
     if "folder" in chosen and "folder" not in takes:
