@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ematheory.claims.valleys import bootstrapped, slope, vertex
@@ -12,6 +12,7 @@ from ematheory.claims.valleys import bootstrapped, slope, vertex
 LOGS = np.linspace(-3, 3, 9)
 
 
+@settings(deadline=None)
 @given(place=st.floats(-2.2, 2.2), curvature=st.floats(0.1, 10), least=st.floats(-5, 5))
 def test_the_vertex_of_a_parabola_is_found(place, curvature, least):
     assert vertex(LOGS, least + curvature * (LOGS - place) ** 2) == pytest.approx(place, abs=1e-6)

@@ -12,7 +12,7 @@ import xarray as xr
 import ematheory as em
 from ematheory.conventions import NO_LAMBDA
 from ematheory.training import tracking
-from ematheory.training.loop import moved
+from ematheory.training.observables import turned
 from ematheory.training.tracking.forecast import angle, left_after
 from ematheory.training.tracking.meaning import CLASSES, meaning
 
@@ -207,7 +207,7 @@ def test_norms_and_rotations_are_those_of_the_vectors():
             steps(optimizer, 1, white())
             new = torch.cat([weight.detach().reshape(-1) for weight in weights])
             before.append(old)
-            seen.append((new.norm(), moved(old, new, new - old)[0], (new - old).norm() / old.norm()))
+            seen.append((new.norm(), turned(old, new), (new - old).norm() / old.norm()))
     found = tracker.dataset().isel(group=0, step=slice(1, None))
     expected = np.array(seen, dtype=float).T
     np.testing.assert_allclose(found.weight_norm, expected[0], rtol=1e-14)

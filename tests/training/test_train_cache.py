@@ -203,7 +203,7 @@ def test_a_task_of_a_function_cannot_be_shared_out():
         pass
 
     with pytest.raises(TypeError, match="define them in a module, or use workers=1"):
-        em.train(Local(8, 1), ADAMW, epochs=1, seeds=(0, 1), workers=2)
+        em.train(Local(width=8, depth=1), ADAMW, epochs=1, seeds=(0, 1), workers=2)
 
 
 @pytest.mark.parametrize(

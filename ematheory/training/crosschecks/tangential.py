@@ -44,6 +44,7 @@ def tangential_walk(
 
     Raises `ValueError` for another kind or decay.
 
+    >>> import numpy as np
     >>> walk = tangential_walk("sgd", np.full(2, 0.1), np.zeros(2), start=1.0, vectors=3, size=8, record=[1, 2])
     >>> bool((walk.norm[1] > walk.norm[0]).all())
     True
