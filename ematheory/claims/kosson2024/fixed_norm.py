@@ -180,7 +180,7 @@ def trained(tier: str) -> Evidence:
         Curve(name, range(len(SETTINGS)), rotation, angles.mean(1), angles.std(1, ddof=1) / angles.shape[1] ** 0.5)
         for name, angles in seen.items()
     ]
-    places = tuple(f"ηλ = {rate:g}, β₁ = {beta:g}" for rate, beta in SETTINGS)
+    places = tuple(f"{rate:g}, {beta:g}" for rate, beta in SETTINGS)
     figure = Figure(
         "Rotation beside that of AdamW at rest", "setting", "radians per step", tuple(curves), places=places
     )

@@ -153,12 +153,12 @@ def left_by_torch(decay: str, momentum: float, rate: float, steps: int) -> Left:
     """
     from ...training import crosschecks
 
-    gradients = np.random.default_rng(SEED).standard_normal((steps, 1))
-    pushed, other = (
-        crosschecks.driven(gradients, start=start, lr=LR, momentum=momentum, weight_decay=rate / LR, decay=decay)
-        for start in (LARGE_PUSH, 0.0)
-    )
-    left, sizes = (pushed - other).ravel(), (np.abs(pushed) + np.abs(other)).ravel()
+    gradients = np.random.default_rng(SEED).standard_normal((steps, 1)).repeat(2, axis=1)
+    start = np.array([LARGE_PUSH, 0.0])
+    pushed, other = crosschecks.driven(
+        gradients, start=start, lr=LR, momentum=momentum, weight_decay=rate / LR, decay=decay
+    ).T
+    left, sizes = pushed - other, np.abs(pushed) + np.abs(other)
     share = -np.expm1(np.log(left[-1] / left[TORCH_FROM]) / (steps - TORCH_FROM))
     each = 6 * ROUNDING / (1 - momentum) * (sizes / left)[TORCH_FROM:].max()
     return Left(float(share), float(each + 4 * ROUNDING))

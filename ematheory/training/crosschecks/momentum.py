@@ -13,15 +13,15 @@ DECAYS = ("l2", "per_lr")
 
 
 def driven(
-    gradients: FloatArray, *, start: float, lr: float, momentum: float, weight_decay: float, decay: str = "l2",
-    dampening: float = 0.0,
+    gradients: FloatArray, *, start: float | FloatArray, lr: float, momentum: float, weight_decay: float,
+    decay: str = "l2", dampening: float = 0.0,
 ) -> FloatArray:  # fmt: skip
     """The weights of torch.optim.SGD, start included, shape (T + 1, size), in float64.
 
     Parameters
     ----------
     gradients : shape (T, size), that of each step, whatever the weights are.
-    start : every weight's.
+    start : one number for every weight, or that of each, shape (size,).
     weight_decay : λ, with ``decay="l2"`` torch's own, added to the gradient. torch.optim.SGD has no per-LR decay: with
         ``decay="per_lr"`` the weights are multiplied by 1 − ηλ before the step, as torch.optim.AdamW does it.
 
@@ -32,7 +32,7 @@ def driven(
     """
     check_choice("decay", decay, DECAYS)
     with deterministic(), torch.no_grad():
-        weight = torch.full(gradients.shape[1:], start, dtype=torch.float64)
+        weight = torch.tensor(np.broadcast_to(start, gradients.shape[1:]), dtype=torch.float64)
         own = weight_decay if decay == "l2" else 0.0
         optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum, weight_decay=own, dampening=dampening)
         seen = [weight.numpy().copy()]
