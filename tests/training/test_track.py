@@ -587,7 +587,7 @@ def test_names_are_those_of_train_and_none_is_an_attribute_of_a_dataset():
 
 
 @pytest.mark.parametrize(
-    ("steps_", "every", "expected"), [(None, None, 100), (5000, None, 50), (300, None, 10), (300, 7, 7)]
+    ("steps_", "every", "expected"), [(None, None, 100), (5000, None, 50), (300, None, 20), (300, 7, 7)]
 )
 def test_the_default_interval(steps_, every, expected):
     tracker = em.track(torch.optim.AdamW([parameter(5)]), steps=steps_, every=every)
