@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import tracker  # noqa: E402
+import tracker
 
 
 def test_a_turn_times_both_copies_and_the_hooks():
