@@ -6,7 +6,7 @@ The network is of nanoGPT's size for a CPU: 4 blocks of 4 heads, 128 wide, conte
 equal copies train, one tracked, and take turns of one interval each, which holds one record. The share is the median of
 the turns' ratios less 1; beside it is the time inside the tracker's own hooks, which noise touches less. Seconds
 are the process's own, on one thread, so that a busy machine matters little. The goal is under 2 % at the interval of a
-run of unknown length, 100 steps, and at the least one, of runs of up to 1000 steps.
+run of unknown length, 100 steps, and at the least one, of runs of up to 2000 steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import ematheory as em
-from ematheory.training.tracking.tracker import DEFAULT_INTERVAL, LEAST_INTERVAL
+from ematheory.training.tracking.settings import DEFAULT_INTERVAL, LEAST_INTERVAL
 
 GOAL = 0.02
 CHARACTERS, WIDTH, HEADS, BLOCKS, CONTEXT, BATCH = 65, 128, 4, 4, 64, 12

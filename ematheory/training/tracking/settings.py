@@ -10,7 +10,7 @@ from ...records import POSITIVE, Interval, check_values, check_whole
 from .meaning import chosen
 
 # A record at every hundredth of the planned steps, but not more often than this; without a plan, every hundred steps.
-LEAST_INTERVAL, DEFAULT_INTERVAL = 10, 100
+LEAST_INTERVAL, DEFAULT_INTERVAL = 20, 100
 
 
 @dataclass(frozen=True)

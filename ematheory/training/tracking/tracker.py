@@ -56,7 +56,7 @@ def track(
     optimizer : any torch optimizer, also one that Accelerate or Lightning has wrapped.
     steps : the planned length of the run; without it nothing is said of the whole run.
     steps_per_epoch, tokens_per_step : give the timescale in epochs and in tokens too.
-    every : steps between records; by default 1 % of `steps` but at least 10, and 100 where `steps` is not given.
+    every : steps between records; by default 1 % of `steps` but at least 20, and 100 where `steps` is not given.
     out : where records go besides `tracker.dataset()`: the path of a file of JSON lines (appended to, flushed after
         each), a function of the record, a TensorBoard SummaryWriter (or `tracking.tensorboard(folder)`), or a list.
         In a distributed run only rank 0 writes.
