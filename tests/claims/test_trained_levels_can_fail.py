@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from ematheory.claims.lyu2024 import grokking
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import learning_rate_transfer
 
@@ -40,3 +42,38 @@ def test_a_rule_changes_the_decay_of_wider_networks(monkeypatch):
     fixed, scaled = (learning_rate_transfer.losses(32, power, "smoke") for power in (0.0, 1.0))
     assert fixed.shape == (2, 5)
     assert (fixed != scaled).all()
+
+
+SETTINGS = [grokking.Setting(0.03, decay) for decay in (0.8, 0.4, 0.2)]
+
+
+def log_times(power, few=3.0, memorised=10.0):
+    """Of eight seeds, shape (seeds, settings, 2): a time that is so many τ at the middle one, and goes as its power."""
+    timescales = np.array([setting.timescale_steps for setting in SETTINGS * 2])
+    understood = few * timescales[1] * (timescales / timescales[1]) ** power
+    exact = np.log(np.stack([np.full(len(timescales), memorised), understood], axis=1))
+    return exact + 0.02 * np.random.default_rng(0).normal(size=(8, *exact.shape))
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (log_times(1.0), "confirmed"),
+        (log_times(0.7), "refuted"),
+        (log_times(0.0), "refuted"),
+        (log_times(1.0, few=20.0), "refuted"),
+        (log_times(1.0, few=0.5), "refuted"),
+        (log_times(1.0, memorised=1000.0), "refuted"),
+        (np.where(np.arange(8)[:, None, None] == 3, np.nan, log_times(1.0)), "refuted"),
+    ],
+)
+def test_grokking(times, expected):
+    """Another power, too many or too few τ, learning all at once, and a run that never understood are no pass."""
+    evidence = grokking.judged(SETTINGS, SETTINGS, times)
+    assert judge(evidence)[0] == expected
+
+
+def test_the_first_step_at_which_half_is_right():
+    rows = [[0.0, 0.25, 0.75, 0.4], [0.0, 0.1, 0.2, 0.3], [0.0, 0.5, 0.4, 1.0]]
+    accuracy = xr.DataArray(rows, dims=("seed", "step"), coords={"step": [0, 10, 20, 30]})
+    np.testing.assert_array_equal(grokking.first_reached(accuracy), [15.0, np.nan, 10.0])
