@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ematheory.claims.bergsma2025b import collapse_of_networks
 from ematheory.claims.lyu2024 import grokking
 from ematheory.claims.verdict import judge
 from ematheory.claims.wang2025 import learning_rate_transfer
@@ -77,3 +78,48 @@ def test_the_first_step_at_which_half_is_right():
     rows = [[0.0, 0.25, 0.75, 0.4], [0.0, 0.1, 0.2, 0.3], [0.0, 0.5, 0.4, 1.0]]
     accuracy = xr.DataArray(rows, dims=("seed", "step"), coords={"step": [0, 10, 20, 30]})
     np.testing.assert_array_equal(grokking.first_reached(accuracy), [15.0, np.nan, 10.0])
+
+
+def curves(wider, control, seeds=16, noise=1e-4):
+    """Losses of a base, a wider network and a control, shape (seeds, 3, 4), from each one's rise over the last loss."""
+    rises = np.outer([1.0, wider, control], [0.12, 0.05, 0.02, 0.0])
+    losses = np.array([3.0, 2.5, 3.2])[:, None] * (1 + rises)
+    return losses * (1 + noise * np.random.default_rng(0).normal(size=(seeds, *losses.shape)))
+
+
+@pytest.mark.parametrize(
+    ("wider", "control", "noise", "expected"),
+    [
+        (1.0, 0.5, 1e-4, "confirmed"),
+        (1.1, 0.5, 1e-4, "refuted"),
+        (1.05, 1.0, 1e-4, "refuted"),
+        (1.0, 0.5, 1e-2, "inconclusive"),
+    ],
+)
+def test_collapse_of_networks(wider, control, noise, expected):
+    """Another curve than the base's refutes, and so does one farther from it than that of another τ_run."""
+    evidence = collapse_of_networks.judged((16, 24), curves(wider, control, noise=noise))
+    assert judge(evidence)[0] == expected
+
+
+def test_tokens_follow_parameters_and_decay_keeps_the_timescale(monkeypatch):
+    """A tiny run: τ_run is that asked for in all weights, whose number sets the length."""
+    torch_training = pytest.importorskip("ematheory.training.loop")
+    monkeypatch.setattr(collapse_of_networks, "TOKENS_PER_PARAMETER", 0.5)
+    monkeypatch.setattr(collapse_of_networks, "EVALUATED", 16)
+    monkeypatch.setitem(collapse_of_networks.SEEDS, "smoke", 1)
+    seen, real = [], torch_training.train
+
+    def watched(*given, **options):
+        seen.append(real(*given, **{**options, "observables": ["test_loss", "timescale_steps"]}))
+        return seen[-1]
+
+    monkeypatch.setattr("ematheory.training.train", watched, raising=False)
+    for width in (16, 24):
+        assert collapse_of_networks.Setting(width).losses("smoke").shape == (1, 4)
+    narrow, wide = (run.step.values[-1] for run in seen)
+    assert wide / narrow == pytest.approx(9696 / 4928, rel=0.1)
+    for run in seen:
+        # At each place the rates of all groups have decayed alike, and with them their timescales.
+        peak = run.timescale_steps.isel(step=0)
+        np.testing.assert_allclose(peak, peak.values.flat[0])
