@@ -24,6 +24,7 @@ PAPERS = {
     "chen2025": "Cautious weight decay (arXiv 2510.12402)",
     "bergsma2025b": "Power lines: scaling laws for weight decay and batch size in LLM pre-training (arXiv 2505.13738)",
     "zhang2019": "Which algorithmic choices matter at which batch sizes? (arXiv 1907.04164)",
+    "lyu2024": "Dichotomy of early and late phase implicit biases can provably induce grokking (arXiv 2311.18817)",
 }
 
 

@@ -15,6 +15,7 @@ from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Figure, Finding, Order
 from ..paired import averaged
 from ..simulated import engine
+from .collapse_of_networks import trained
 
 # h_i = i^{−3/2}, noise as the curvature, optima one off the start, at all of which a run of linear decay is seen.
 CURVATURE = np.arange(1.0, 101.0) ** -1.5
@@ -125,14 +126,20 @@ CLAIM = Claim(
     paper="bergsma2025b",
     statement=(
         "On the noisy quadratic, runs over the same data under one shape of schedule have the same loss curve, over "
-        "the last loss, when their τ_run match, whichever of η, λ and B it was set by."
+        "the last loss, when their τ_run match, whichever of η, λ and B it was set by; and so have networks of "
+        "different widths with the same tokens per parameter under muP."
     ),
-    source="'Scaling with Collapse', of networks, read in a secondary source; here on a model, THEORY.md T4",
+    source="'Scaling with Collapse', read in a secondary source; here on a model, THEORY.md T4, and small networks",
     assumptions=(
         "SGD with L2 from w₀ = 0, h_i = c_i = i^(−3/2), D = 1600 samples, linear decay to zero, τ_run = 0.4",
         "with η ∝ B at one λ the curves do come together as the steps get small: drift, noise and decay of a sample "
         "stay; η against λ, or λ against B, change the noise or the length that matters and keep only τ_run",
+        "trained: AdamW on character GPTs of some 5,000 to 16,000 parameters, warm-up and linear decay, one pass",
     ),
     kinds=("empirical", "asymptotic"),
-    levels={"simulated": Level(simulated, expected="refuted")},
+    # Nothing in the model makes runs of other lengths collapse at one τ_run: networks are not expected to, exactly.
+    levels={
+        "simulated": Level(simulated, expected="refuted"),
+        "trained": Level(trained, expected="refuted", tiers=("quick", "full"), needs=("torch",)),
+    },
 )

@@ -1,0 +1,87 @@
+"""C36 on networks: whether the best learning rate of a muP perceptron stays where it is as its width grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...optimizers import AdamW
+from ...schedules import Cosine
+from ...typing import FloatArray
+from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..valleys import bootstrapped, slope, vertex
+
+# A decay that rules: at the best rates the weights' memory is about a tenth of the run.
+DECAY, BETAS, BATCH, EPOCHS, SIZE = 3.0, (0.9, 0.98), 32, 30, 256
+DEPTH = 3
+RATES: FloatArray = np.geomspace(4e-3, 6.4e-2, 5)
+BASE = 16
+WIDTHS = {"quick": (16, 64), "full": (16, 32, 64, 128)}
+SEEDS = {"quick": 24, "full": 24}
+FIRST_SEED = 3600
+# The power of m that multiplies the λ of the weights whose rate muP divides by m.
+RULES = {"λ ∝ m": 1.0, "fixed λ": 0.0}
+# Half of the way between a best η that does not move and η ∝ m, which would keep the timescale at a fixed λ.
+RESOLUTION = 0.5
+
+
+def losses(width: int, power: float, tier: str) -> FloatArray:
+    """The test loss at the end, shape (seeds, rates), with the hidden weights' λ times mᵖᵒʷᵉʳ."""
+    from ...training import Group, tasks, train
+
+    task = tasks.digits_mlp(width, DEPTH, train_size=SIZE, parametrization="mup", base_width=BASE)
+    hidden = Group([f"weights.{layer}" for layer in range(1, DEPTH)], weight_decay=(width / BASE) ** power)
+    seeds = range(FIRST_SEED, FIRST_SEED + SEEDS[tier])
+    run = train(
+        task, AdamW(lr=list(RATES), weight_decay=DECAY, betas=BETAS), epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
+        schedule=Cosine(final=0.0), dtype="float32", record=[EPOCHS * (SIZE // BATCH)], observables="test_loss",
+        groups=[hidden], ensemble=32,
+    )  # fmt: skip
+    return np.asarray(run.test_loss.isel(step=0).transpose("seed", "lr"))
+
+
+def over_widths(tier: str) -> dict[str, FloatArray]:
+    """For each rule the losses of shape (seeds, widths, rates); at the base width the rules are one."""
+    base = losses(BASE, 0.0, tier)
+    return {
+        rule: np.stack([losses(width, power, tier) if width != BASE else base for width in WIDTHS[tier]], axis=1)
+        for rule, power in RULES.items()
+    }
+
+
+def judged(widths: Any, samples: Mapping[str, FloatArray]) -> Evidence:
+    """The slope of log η_opt in log m under each rule, from losses of shape (seeds, widths, rates)."""
+    logs, ratios = np.log(RATES), np.log(np.divide(widths, BASE))
+    joined = np.stack(list(samples.values()), axis=1)
+
+    def estimate(mean: FloatArray) -> list[float]:
+        places = [[vertex(logs, row) for row in rows] for rows in mean]
+        kept, fixed = (slope(ratios, row) for row in places)
+        return [kept, fixed, kept - fixed, *np.ravel(places)]
+
+    found, errors = bootstrapped(joined, estimate)
+    n, (kept, fixed, difference) = len(joined), found[:3]
+    findings = (
+        Sampled("slope of log η_opt in log m, λ ∝ m", kept, 0.0, errors[0], n, RESOLUTION),
+        Below("minus the slope with fixed λ", -fixed, errors[1], 0.0, n),
+        Below("slope with λ ∝ m less that with fixed λ", difference, errors[2], 0.0, n),
+    )
+    best = np.exp(found[3:]).reshape(len(samples), -1)
+    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (valleys(widths, samples, best),))
+
+
+def trained(tier: str) -> Evidence:
+    return judged(WIDTHS[tier], over_widths(tier))
+
+
+def valleys(widths: Any, samples: Mapping[str, FloatArray], best: FloatArray) -> Figure:
+    """The best rate over the width, with that of the base width beside it."""
+    curves = tuple(
+        Curve(f"{rule}; predicted: no change", widths, np.full(len(widths), row[0]), row)
+        for rule, row in zip(samples, best, strict=True)
+    )
+    n = len(next(iter(samples.values())))
+    title = f"Best learning rate of a muP perceptron on digits, λ = {DECAY:g} at width {BASE}, {n} seeds"
+    return Figure(title, "width", "peak η of the input weights", curves, log_x=True, log_y=True)

@@ -1,0 +1,125 @@
+"""Levels that train networks come out otherwise when what they find is otherwise: made-up findings and tiny runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ematheory.claims.bergsma2025b import collapse_of_networks
+from ematheory.claims.lyu2024 import grokking
+from ematheory.claims.verdict import judge
+from ematheory.claims.wang2025 import learning_rate_transfer
+
+
+def valley(slope, widths, seeds, noise=0.01):
+    """Losses of shape (seeds, widths, rates) with a best rate that goes as a power of the width."""
+    transfer = learning_rate_transfer
+    best = np.log(0.016) + slope * np.log(np.divide(widths, transfer.BASE))
+    losses = 0.3 + 0.1 * (np.log(transfer.RATES) - best[:, None]) ** 2
+    return losses + noise * np.random.default_rng(0).normal(size=(seeds, *losses.shape))
+
+
+@pytest.mark.parametrize(
+    ("kept", "fixed", "expected"),
+    [(0.0, 0.4, "confirmed"), (0.3, 0.6, "refuted"), (0.0, -0.4, "refuted"), (0.0, 0.0, "inconclusive")],
+)
+def test_learning_rate_transfer(kept, fixed, expected):
+    """A best rate that moves with λ ∝ m refutes, as does one that falls at a fixed λ; one that stays shows nothing."""
+    widths = (16, 64)
+    samples = {"λ ∝ m": valley(kept, widths, 24), "fixed λ": valley(fixed, widths, 24)}
+    assert judge(learning_rate_transfer.judged(widths, samples))[0] == expected
+
+
+def test_a_rule_changes_the_decay_of_wider_networks(monkeypatch):
+    """Of a tiny run: at the base width a power of m changes nothing, at twice the width it does."""
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(learning_rate_transfer, "EPOCHS", 1)
+    monkeypatch.setattr(learning_rate_transfer, "SIZE", 64)
+    monkeypatch.setitem(learning_rate_transfer.SEEDS, "smoke", 2)
+    base, scaled = (learning_rate_transfer.losses(16, power, "smoke") for power in (0.0, 1.0))
+    np.testing.assert_array_equal(base, scaled)
+    fixed, scaled = (learning_rate_transfer.losses(32, power, "smoke") for power in (0.0, 1.0))
+    assert fixed.shape == (2, 5)
+    assert (fixed != scaled).all()
+
+
+SETTINGS = [grokking.Setting(0.03, decay) for decay in (0.8, 0.4, 0.2)]
+
+
+def log_times(power, few=3.0, memorised=10.0):
+    """Of eight seeds, shape (seeds, settings, 2): a time that is so many τ at the middle one, and goes as its power."""
+    timescales = np.array([setting.timescale_steps for setting in SETTINGS * 2])
+    understood = few * timescales[1] * (timescales / timescales[1]) ** power
+    exact = np.log(np.stack([np.full(len(timescales), memorised), understood], axis=1))
+    return exact + 0.02 * np.random.default_rng(0).normal(size=(8, *exact.shape))
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (log_times(1.0), "confirmed"),
+        (log_times(0.7), "refuted"),
+        (log_times(0.0), "refuted"),
+        (log_times(1.0, few=20.0), "refuted"),
+        (log_times(1.0, few=0.5), "refuted"),
+        (log_times(1.0, memorised=1000.0), "refuted"),
+        (np.where(np.arange(8)[:, None, None] == 3, np.nan, log_times(1.0)), "refuted"),
+    ],
+)
+def test_grokking(times, expected):
+    """Another power, too many or too few τ, learning all at once, and a run that never understood are no pass."""
+    evidence = grokking.judged(SETTINGS, SETTINGS, times)
+    assert judge(evidence)[0] == expected
+
+
+def test_the_first_step_at_which_half_is_right():
+    rows = [[0.0, 0.25, 0.75, 0.4], [0.0, 0.1, 0.2, 0.3], [0.0, 0.5, 0.4, 1.0]]
+    accuracy = xr.DataArray(rows, dims=("seed", "step"), coords={"step": [0, 10, 20, 30]})
+    np.testing.assert_array_equal(grokking.first_reached(accuracy), [15.0, np.nan, 10.0])
+
+
+def curves(wider, control, seeds=16, noise=1e-4):
+    """Losses of a base, a wider network and a control, shape (seeds, 3, 4), from each one's rise over the last loss."""
+    rises = np.outer([1.0, wider, control], [0.12, 0.05, 0.02, 0.0])
+    losses = np.array([3.0, 2.5, 3.2])[:, None] * (1 + rises)
+    return losses * (1 + noise * np.random.default_rng(0).normal(size=(seeds, *losses.shape)))
+
+
+@pytest.mark.parametrize(
+    ("wider", "control", "noise", "expected"),
+    [
+        (1.0, 0.5, 1e-4, "confirmed"),
+        (1.1, 0.5, 1e-4, "refuted"),
+        (1.05, 1.0, 1e-4, "refuted"),
+        (1.0, 0.5, 1e-2, "inconclusive"),
+    ],
+)
+def test_collapse_of_networks(wider, control, noise, expected):
+    """Another curve than the base's refutes, and so does one farther from it than that of another τ_run."""
+    evidence = collapse_of_networks.judged((16, 24), curves(wider, control, noise=noise))
+    assert judge(evidence)[0] == expected
+
+
+def test_tokens_follow_parameters_and_decay_keeps_the_timescale(monkeypatch):
+    """A tiny run: τ_run is that asked for in all weights, whose number sets the length."""
+    torch_training = pytest.importorskip("ematheory.training.loop")
+    monkeypatch.setattr(collapse_of_networks, "TOKENS_PER_PARAMETER", 0.5)
+    monkeypatch.setattr(collapse_of_networks, "EVALUATED", 16)
+    monkeypatch.setitem(collapse_of_networks.SEEDS, "smoke", 1)
+    seen, real = [], torch_training.train
+
+    def watched(*given, **options):
+        seen.append(real(*given, **{**options, "observables": ["test_loss", "timescale_steps"]}))
+        return seen[-1]
+
+    monkeypatch.setattr("ematheory.training.train", watched, raising=False)
+    for width in (16, 24):
+        assert collapse_of_networks.Setting(width).losses("smoke").shape == (1, 4)
+    narrow, wide = (run.step.values[-1] for run in seen)
+    assert wide / narrow == pytest.approx(9696 / 4928, rel=0.1)
+    for run in seen:
+        # At each place the rates of all groups have decayed alike, and with them their timescales.
+        peak = run.timescale_steps.isel(step=0)
+        np.testing.assert_allclose(peak, peak.values.flat[0])
