@@ -11,7 +11,7 @@ from ...optimizers import AdamW
 from ...recording import every
 from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..evidence import Below, Curve, Evidence, Figure, Finding, Sampled
 from ..valleys import bootstrapped, slope
 
 MODULUS, WIDTH, SHARE, BETAS = 31, 128, 0.7, (0.9, 0.98)
@@ -81,7 +81,7 @@ def judged(by_decay: list[Setting], by_rate: list[Setting], samples: FloatArray)
     found, errors = bootstrapped(samples, estimate)
     (values, shares, delays), own = np.split(found, [2, 2 + len(settings)]), np.split(errors, [2, 2 + len(settings)])
     n = len(samples)
-    findings = (
+    findings: tuple[Finding, ...] = (
         *(Sampled(f"slope of log steps to understand in log τ_iter, by {letter}", values[i], 1.0, own[0][i], n,
                   RESOLUTION) for i, letter in enumerate(parts)),
         Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n),
