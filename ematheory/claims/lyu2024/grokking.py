@@ -82,8 +82,8 @@ def judged(by_decay: list[Setting], by_rate: list[Setting], samples: FloatArray)
     (values, shares, delays), own = np.split(found, [2, 2 + len(settings)]), np.split(errors, [2, 2 + len(settings)])
     n = len(samples)
     findings = (
-        *(Sampled(f"slope of log steps to understand in log τ_iter, by {letter}", values[i], 1.0, own[0][i], n,
-                  RESOLUTION) for i, letter in enumerate(parts)),
+        Sampled(f"slope of log steps to understand in log τ_iter, by {' and by '.join(parts)}", values, 1.0, own[0], n,
+                RESOLUTION),
         Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n),
         Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n),
         Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n),
@@ -103,7 +103,7 @@ def times(settings: list[Setting], parts: dict[str, slice], samples: FloatArray)
         )
         for letter, part in parts.items()
     )  # fmt: skip
-    title = f"Addition modulo {MODULUS}: steps until half of the other sums are right, {len(samples)} seeds"
+    title = f"Addition modulo {MODULUS}: steps to understand, {len(samples)} seeds"
     return Figure(title, "τ_iter, steps", "steps", curves, log_x=True, log_y=True)
 
 
