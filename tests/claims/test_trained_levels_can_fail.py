@@ -76,9 +76,9 @@ def test_grokking(times, expected):
 
 def test_a_tiny_run_memorises_and_does_not_understand_in_time(monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.setattr(grokking, "EXTRA", 30)
+    monkeypatch.setattr(grokking, "EXTRA", 0)
     monkeypatch.setitem(grokking.SEEDS, "smoke", 2)
-    memorised, understood = grokking.log_times(grokking.Setting(0.03, 10.0), "smoke").T
+    memorised, understood = grokking.log_times(grokking.Setting(0.03, 1.0), "smoke").T
     assert (memorised < np.log(30)).all()
     assert np.isnan(understood).all()
 
