@@ -23,8 +23,8 @@ CLAIM = Claim(
     kinds=("empirical",),
     levels={
         "symbolic": Level(proof("width-decay")),
-        # muP's transfer is a limit of large widths: from 16 units a seventh of a power of drift stays with λ ∝ m, which
-        # many seeds tell from none, beside more than twice as much at a fixed λ.
+        # muP's transfer is a limit of large widths. From 16 units a drift of a seventh of a power stays with λ ∝ m (and
+        # without decay about as much the other way), which many seeds tell from none: less than half of that at fixed λ.
         "trained": Level(trained, expected="refuted", tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )  # fmt: skip
