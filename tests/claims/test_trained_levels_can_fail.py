@@ -74,6 +74,15 @@ def test_grokking(times, expected):
     assert judge(evidence)[0] == expected
 
 
+def test_a_tiny_run_memorises_and_does_not_understand_in_time(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(grokking, "EXTRA", 0)
+    monkeypatch.setitem(grokking.SEEDS, "smoke", 2)
+    memorised, understood = grokking.log_times(grokking.Setting(0.03, 1.0), "smoke").T
+    assert (memorised < np.log(30)).all()
+    assert np.isnan(understood).all()
+
+
 def test_the_first_step_at_which_half_is_right():
     rows = [[0.0, 0.25, 0.75, 0.4], [0.0, 0.1, 0.2, 0.3], [0.0, 0.5, 0.4, 1.0]]
     accuracy = xr.DataArray(rows, dims=("seed", "step"), coords={"step": [0, 10, 20, 30]})

@@ -19,7 +19,7 @@ TOKENS_PER_PARAMETER, RUN_FRACTION = 20.0, 0.3
 WIDTHS = {"quick": (16, 24), "full": (16, 24, 32)}
 SEEDS = {"quick": 16, "full": 32}
 FIRST_SEED = 4200
-EVALUATED = 512  # windows of the test text
+DTYPE, EVALUATED = "float32", 512  # windows of the test text
 PLACES = (0.25, 0.5, 0.75, 1.0)
 # Of how far the base's curve falls between the first place and the last, what would be seen as another curve: the share
 # that is asked for on the model. And τ_run of the control.
@@ -34,9 +34,8 @@ class Setting(NamedTuple):
 
     def losses(self, tier: str) -> FloatArray:
         """The test loss at the places, shape (seeds, places); muP's rates, and λ that keeps τ_run in every weight."""
-        import torch
-
         from ...training import Group, tasks, train
+        from ...training.determinism import TRAINED_DTYPES
 
         def made(tokens: int) -> tasks.CharacterGPT:
             return tasks.char_gpt(
@@ -44,7 +43,7 @@ class Setting(NamedTuple):
                 train_tokens=tokens,
             )  # fmt: skip
 
-        network = made(2 * CONTEXT).network(0, torch.float32)
+        network = made(2 * CONTEXT).network(0, TRAINED_DTYPES[DTYPE])
         steps = self.steps(sum(parameter.numel() for parameter in network.parameters()))
         multiples = network.lr_multipliers()
         hidden = [name for name, multiple in multiples.items() if multiple != 1]
@@ -52,7 +51,7 @@ class Setting(NamedTuple):
         optimizer = AdamW(lr=LR, weight_decay=1 / (LR * self.run_fraction * steps), betas=BETAS)
         run = train(
             made(steps * BATCH * CONTEXT + 1), optimizer, epochs=1, batch_size=BATCH, schedule=SCHEDULE,
-            seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), dtype="float32", groups=groups, evaluate=EVALUATED,
+            seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), dtype=DTYPE, groups=groups, evaluate=EVALUATED,
             record=[round(place * steps) for place in PLACES], observables="test_loss", ensemble=32,
         )  # fmt: skip
         return np.asarray(run.test_loss.transpose("seed", "step"))
@@ -87,19 +86,17 @@ def judged(widths: tuple[int, ...], samples: FloatArray) -> Evidence:
 
 
 def collapse(widths: tuple[int, ...], samples: FloatArray) -> Figure:
-    """Each curve beside the base's."""
+    """Each curve, predicted to be the base's."""
     means = samples.mean(axis=0)
     over = means / means[:, -1:]
     labels = [*(f"width {width}" for width in widths[1:]), f"width {BASE}, τ_run = {OTHER_RUN_FRACTION:g}"]
-    curves = tuple(
-        Curve(f"{label}; predicted: width {BASE}'s", PLACES, over[0], row)
-        for label, row in zip(labels, over[1:], strict=True)
-    )
-    title = f"Character GPTs at {TOKENS_PER_PARAMETER:g} tokens per parameter, τ_run = {RUN_FRACTION:g}"
-    return Figure(f"{title}, {len(samples)} seeds", "share of the run", "test loss over the last", curves)
+    curves = tuple(Curve(label, PLACES, over[0], row) for label, row in zip(labels, over[1:], strict=True))
+    title = f"Losses of character GPTs at one TPP, {len(samples)} seeds"
+    return Figure(title, "share of the run", "test loss over the last", curves)
 
 
 def trained(tier: str) -> Evidence:
+    """Curves of wider networks against the narrowest one's, and its own at another τ_run as a control."""
     widths = WIDTHS[tier]
     settings = [*(Setting(width) for width in widths), Setting(BASE, OTHER_RUN_FRACTION)]
     return judged(widths, np.stack([setting.losses(tier) for setting in settings], axis=1))

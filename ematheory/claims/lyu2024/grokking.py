@@ -11,7 +11,7 @@ from ...optimizers import AdamW
 from ...recording import every
 from ...typing import FloatArray
 from ..claim import Claim, Level
-from ..evidence import Below, Curve, Evidence, Figure, Finding, Sampled
+from ..evidence import Below, Curve, Evidence, Figure, Sampled
 from ..valleys import bootstrapped, slope
 
 MODULUS, WIDTH, SHARE, BETAS = 31, 128, 0.7, (0.9, 0.98)
@@ -81,9 +81,9 @@ def judged(by_decay: list[Setting], by_rate: list[Setting], samples: FloatArray)
     found, errors = bootstrapped(samples, estimate)
     (values, shares, delays), own = np.split(found, [2, 2 + len(settings)]), np.split(errors, [2, 2 + len(settings)])
     n = len(samples)
-    findings: tuple[Finding, ...] = (
-        *(Sampled(f"slope of log steps to understand in log τ_iter, by {letter}", values[i], 1.0, own[0][i], n,
-                  RESOLUTION) for i, letter in enumerate(parts)),
+    findings = (
+        Sampled(f"slope of log steps to understand in log τ_iter, by {' and by '.join(parts)}", values, 1.0, own[0], n,
+                RESOLUTION),
         Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n),
         Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n),
         Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n),
@@ -103,7 +103,7 @@ def times(settings: list[Setting], parts: dict[str, slice], samples: FloatArray)
         )
         for letter, part in parts.items()
     )  # fmt: skip
-    title = f"Addition modulo {MODULUS}: steps until half of the other sums are right, {len(samples)} seeds"
+    title = f"Addition modulo {MODULUS}: steps to understand, {len(samples)} seeds"
     return Figure(title, "τ_iter, steps", "steps", curves, log_x=True, log_y=True)
 
 

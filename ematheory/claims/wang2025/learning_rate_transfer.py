@@ -68,20 +68,20 @@ def judged(widths: Any, samples: Mapping[str, FloatArray]) -> Evidence:
         Below("minus the slope with fixed λ", -fixed, errors[1], 0.0, n),
         Below("slope with λ ∝ m less that with fixed λ", difference, errors[2], 0.0, n),
     )
-    best = np.exp(found[3:]).reshape(len(samples), -1)
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (valleys(widths, samples, best),))
+    best, relative = (values[3:].reshape(len(samples), -1) for values in (np.exp(found), errors))
+    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (best_rates(widths, best, best * relative, n),))
 
 
 def trained(tier: str) -> Evidence:
+    """How the best rate moves with the width when λ of the weights that muP slows follows the width, and when not."""
     return judged(WIDTHS[tier], over_widths(tier))
 
 
-def valleys(widths: Any, samples: Mapping[str, FloatArray], best: FloatArray) -> Figure:
-    """The best rate over the width, with that of the base width beside it."""
+def best_rates(widths: Any, best: FloatArray, errors: FloatArray, seeds: int) -> Figure:
+    """The best rate over the width under each rule, and what it would be if τ of the hidden weights alone decided."""
     curves = tuple(
-        Curve(f"{rule}; predicted: no change", widths, np.full(len(widths), row[0]), row)
-        for rule, row in zip(samples, best, strict=True)
+        Curve(f"{rule}; if τ decided", widths, row[0] * np.divide(widths, BASE) ** (1 - power), row, own)
+        for (rule, power), row, own in zip(RULES.items(), best, errors, strict=True)
     )
-    n = len(next(iter(samples.values())))
-    title = f"Best learning rate of a muP perceptron on digits, λ = {DECAY:g} at width {BASE}, {n} seeds"
+    title = f"Best η of a muP perceptron on digits, {seeds} seeds"
     return Figure(title, "width", "peak η of the input weights", curves, log_x=True, log_y=True)
