@@ -45,7 +45,8 @@ def bootstrapped(
     source = np.random.default_rng(seed)
     chosen = source.integers(0, len(samples), (draws, len(samples)))
     found = np.array([estimate(samples[rows].mean(axis=0)) for rows in chosen], dtype=np.float64)
-    return np.asarray(estimate(samples.mean(axis=0)), dtype=np.float64), found.std(axis=0, ddof=1)
+    estimated = np.asarray(estimate(samples.mean(axis=0)), dtype=np.float64)
+    return estimated, np.where(np.isnan(estimated), np.nan, found.std(axis=0, ddof=1))
 
 
 def slope(logs: FloatArray, values: Any) -> float:

@@ -146,7 +146,10 @@ def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray, comparis
 
 @outcome.register
 def sampled(finding: Sampled, comparisons: int) -> Outcome:
-    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that is too wide."""
+    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that is too wide.
+
+    A measurement that is NaN misses; one whose error is not known decides nothing.
+    """
     measured, predicted, errors, resolution, allowance = finding.arrays()
     if finding.n < 2 or not measured.size:
         says = "an interval needs at least two replicas and one measurement"
@@ -155,8 +158,11 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
     difference = measured - predicted
     z = standardised(np.maximum(np.abs(difference) - allowance, 0.0), errors)
     width = standardised(critical * errors, resolution)
-    worst, widest = int(np.argmax(z)), int(np.argmax(width))
-    verdict = "refuted" if z[worst] > critical else "inconclusive" if width[widest] > 1 else "confirmed"
+    # Without an error nothing is known of a measurement, which can refute nothing.
+    known = np.isfinite(errors)
+    worst, widest = int(np.argmax(np.where(known, z, -1.0))), int(np.argmax(width))
+    is_missed = known[worst] and z[worst] > critical
+    verdict = "refuted" if is_missed else "inconclusive" if width[widest] > 1 else "confirmed"
     says = (
         f"{measured.size} of {comparisons} comparisons; widest ±{critical * errors[widest]:.3g} "
         f"where {resolution[widest]:.3g} would matter"

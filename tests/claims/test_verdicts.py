@@ -94,7 +94,9 @@ def test_intervals_without_spread_or_replicas():
     assert verdict(Sampled("w", [1.0], [1.0], [0.0], 10, 1.0)) == "confirmed"
     assert verdict(Sampled("w", [1.1], [1.0], [0.0], 10, 1.0)) == "refuted"
     assert verdict(Sampled("w", [math.nan], [1.0], [0.1], 10, 1.0)) == "refuted"
-    assert verdict(Sampled("w", [1.0], [1.0], [math.nan], 10, 1.0)) != "confirmed"
+    assert verdict(Sampled("w", [1.0], [1.0], [math.nan], 10, 1.0)) == "inconclusive"
+    assert verdict(Sampled("w", [math.nan, 1.0], [1.0, 1.0], [math.nan, 0.1], 10, 1.0)) == "inconclusive"
+    assert verdict(Sampled("w", [1.0, 9.0], [1.0, 1.0], [math.nan, 0.1], 10, 1.0)) == "refuted"
     assert verdict(Sampled("w", [1.0], [1.0], [0.1], 1, 1.0)) == "vacuous"
 
 
