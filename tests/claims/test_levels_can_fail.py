@@ -522,6 +522,7 @@ def test_optimum_simulated(monkeypatch):
     assert verdict(optimum.simulated("smoke")) == "refuted"
 
 
+@pytest.mark.slow
 def test_rankings_simulated(monkeypatch):
     """The published order, linear before cosine, is refuted; so are risks that are off by a tenth."""
     assert verdict(rankings.simulated("smoke")) == "confirmed"
@@ -669,6 +670,7 @@ def test_sharp_directions_trained(monkeypatch):
     assert verdict(horizon.trained("smoke")) == "refuted"
 
 
+@pytest.mark.slow
 def test_prior_trained(monkeypatch):
     assert verdict(prior.trained("smoke")) == "confirmed"
     right = prior.mean_weights
@@ -685,6 +687,7 @@ def test_reshuffling_trained(monkeypatch, sampling):
     assert verdict(reshuffling.trained("smoke")) == "refuted"
 
 
+@pytest.mark.slow
 def test_batch_rules_trained(monkeypatch):
     """Every rule comes out, and none with its rate's power a quarter off."""
     assert verdict(batch_rules.trained("smoke")) == "confirmed"
@@ -693,6 +696,7 @@ def test_batch_rules_trained(monkeypatch):
     assert verdict(batch_rules.trained("smoke")) == "refuted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", ["relative_step", "rotation"])
 def test_fixed_norm_trained(monkeypatch, result):
     assert verdict(fixed_norm.trained("smoke")) == "confirmed"
