@@ -1,4 +1,4 @@
-"""The levels of C23 and C25 on networks say what made-up runs show, whichever it is."""
+"""The levels of C23, C25 and C43 on networks say what made-up runs show, whichever it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ematheory.claims import Evidence
-from ematheory.claims.andriushchenko2024 import effective_lr_of_networks, products
+from ematheory.claims.andriushchenko2024 import effective_lr_of_networks, one_pass, products
 from ematheory.claims.verdict import judge
 
 SEEDS = 16
@@ -83,3 +83,40 @@ def test_effective_rates(monkeypatch):
 
     assert ratios(0.2, 1.5) == ["confirmed"] * 2
     assert ratios(0.8, 0.8) == ["refuted"] * 2
+
+
+def one_pass_made_up(gap=0.004, before=0.03, after=-0.03):
+    """Losses of λ = 0 and 0.2 with noise, shape (points, seeds, records), with and without a difference to λ = 0."""
+    records = one_pass.RECORDS
+    over = np.where(np.arange(records) <= one_pass.BEFORE, before, after)
+    unseen = 2.5 + np.array([0.0, 1.0])[:, None, None] * over + np.zeros((1, 8, 1))
+    unseen = unseen + np.random.default_rng(1).normal(size=(2, 8, records)) * 0.002
+    return SimpleNamespace(unseen=unseen, seen=unseen * (1 - gap * np.linspace(0.9, 1.1, 8)[:, None]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, ["confirmed"] * 3),
+        ({"gap": 0.05}, ["refuted", "confirmed", "confirmed"]),
+        ({"before": -0.03}, ["confirmed", "refuted", "confirmed"]),
+        ({"after": 0.03}, ["confirmed", "confirmed", "refuted"]),
+        ({"before": 0.0}, ["confirmed", "inconclusive", "confirmed"]),
+    ],
+)
+def test_one_pass(monkeypatch, changed, expected):
+    monkeypatch.setattr(one_pass, "measured", lambda tier: one_pass_made_up(**changed))
+    assert verdicts(*one_pass.trained("quick").findings) == expected
+
+
+def test_many_passes_are_not_one(monkeypatch):
+    """Text that was gone through thirty times is known: the gap on real runs is far above what is taken for none."""
+    from ematheory.training.crosschecks import one_pass as runs
+
+    right = runs.one_pass
+    monkeypatch.setattr(runs, "one_pass", lambda *given, **options: right(*given, **options, passes=30))
+    for name, value in {"STEPS": {"quick": 60}, "SEEDS": {"quick": 6}, "DECAYS": {"quick": (0.0,)}}.items():
+        monkeypatch.setattr(one_pass, name, value)
+    check = one_pass.measured("quick")
+    gap = (check.unseen - check.seen)[..., -1] / check.unseen[..., -1]
+    assert verdicts(one_pass.below("gap", gap, one_pass.NO_GAP)) == ["refuted"]

@@ -18,6 +18,7 @@ from ...typing import FloatArray
 from ..determinism import deterministic, generator
 from ..ensemble import Ensemble
 from ..examples import Batches
+from ..groups import Group
 from ..optimizers import at_points
 from ..request import Job, Request
 from ..run import as_outputs
@@ -28,7 +29,7 @@ from ..tasks import Task
 class OnePassCheck:
     """Losses of twins, which share their start and are trained on one half of the examples each.
 
-    losses : the mean over a half's scored examples, shape (points, seeds, records, twin, half); a twin has seen the
+    losses : in the task's unit (nats of cross-entropy), the mean over a half's scored examples, shape (points, seeds, records, twin, half); a twin has seen the
         half of its own number.
     """
 
@@ -55,6 +56,7 @@ def one_pass(
     record: Sequence[int] = (),
     scored: int = 1024,
     passes: int = 1,
+    groups: Sequence[Group] = (),
     seeds: Sequence[int] = (0,),
 ) -> OnePassCheck:
     """Train twins for so many steps on a half each, and score both on both halves after the recorded steps.
@@ -72,7 +74,7 @@ def one_pass(
     records = at_points(optimizer, grid(optimizer))
     jobs = [Job(one, seed) for one in records for seed in seeds for _ in range(2)]
     shape = multipliers(schedule, steps)
-    request = Request(task, 1, batch_size, shape, np.ones(steps), frozenset(), (), dtype="float32")
+    request = Request(task, 1, batch_size, shape, np.ones(steps), frozenset(), (), "float32", groups=tuple(groups))
     with deterministic():
         ensemble = Ensemble(request, jobs)
         halves = {
