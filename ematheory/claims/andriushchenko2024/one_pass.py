@@ -37,8 +37,9 @@ def measured(tier: str) -> OnePassCheck:
     task = tasks.char_gpt(width=WIDTH[tier], depth=1, context=CONTEXT, heads=2, corpus=CORPUS)
     given: dict[str, Any] = {"batch_size": BATCH, "schedule": WSD(decay=DECAY, warmup=WARMUP), "scored": SCORED}
     return one_pass(
-        task, AdamW(lr=LR, weight_decay=list(DECAYS[tier]), betas=BETAS), steps=STEPS[tier], record=recorded(tier), **given,
-        groups=[Group(("*norm.weight",), weight_decay=0.0)], seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]),
+        task, AdamW(lr=LR, weight_decay=list(DECAYS[tier]), betas=BETAS), **given,
+        steps=STEPS[tier], record=recorded(tier), groups=[Group(("*norm.weight",), weight_decay=0.0)],
+        seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]),
     )  # fmt: skip
 
 
@@ -86,8 +87,8 @@ CLAIM = Claim(
     id="C43",
     paper="andriushchenko2024",
     statement=(
-        "In one pass over text the gap between the losses on unseen and on seen text is about 0 for every λ; AdamW with "
-        "decay has the higher loss before the learning rate falls, and the lower one after."
+        "In one pass over text the gap between the losses on unseen and on seen text is about 0 for every λ; AdamW "
+        "with decay has the higher loss before the learning rate falls, and the lower one after."
     ),
     source="D'Angelo et al., arXiv 2310.04415, on language models trained in one pass; THEORY.md §9 A5",
     assumptions=(

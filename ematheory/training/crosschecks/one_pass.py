@@ -29,8 +29,8 @@ from ..tasks import Task
 class OnePassCheck:
     """Losses of twins, which share their start and are trained on one half of the examples each.
 
-    losses : in the task's unit (nats of cross-entropy), the mean over a half's scored examples, shape (points, seeds, records, twin, half); a twin has seen the
-        half of its own number.
+    losses : the mean over a half's scored examples, in the task's unit (nats of cross-entropy), shape (points, seeds,
+        records, twin, half); a twin has seen the half of its own number.
     """
 
     losses: FloatArray
