@@ -49,6 +49,12 @@ def test_the_jacobian_is_that_of_autograd_at_weights_with_rows_of_norm_1():
     assert check.jacobian_norms.item() == pytest.approx(norm, rel=1e-4)
 
 
+def test_no_jacobian_by_directions_where_lengths_matter():
+    task = tasks.digits_mlp(width=4, depth=1, train_size=32)
+    with pytest.raises(ValueError, match=r"lengths of those of biases\.0, .*scale_invariant=True"):
+        averages(task, em.SGD(lr=0.1), averaged=1, every=1, images=1, steps=1, batch_size=8)
+
+
 def test_without_decay_the_matched_run_is_the_run():
     check = effective_rates(TASK, em.SGD(lr=0.1, momentum=0.9), epochs=2, batch_size=16)
     assert check.distance("matched") == check.distance("plain") == 0

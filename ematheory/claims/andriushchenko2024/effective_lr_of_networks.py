@@ -89,5 +89,5 @@ def figure_of_networks(tier: str) -> Figure:
         curves += [
             Curve(f"{name}: {run}", epochs, np.exp(logs["decayed"]), np.exp(logs[run])) for run in ("matched", "plain")
         ]
-    title = f"Without decay at the decayed run's η/‖w‖² (matched) and η (plain), {SEEDS[tier]} seeds"
+    title = f"Losses at a decayed run's η/‖w‖² and at its η, {SEEDS[tier]} seeds"
     return Figure(title, "epoch", "loss of the batches", tuple(curves), log_y=True)

@@ -24,6 +24,7 @@ from ..tasks import Task
 
 # The weights of every member, by parameter: shape (members, …).
 Weights: TypeAlias = "dict[str, Tensor]"
+# The least probability that a loss is taken of.
 TINY = float(np.finfo(np.float32).tiny)
 # Whose outputs are compared.
 MODELS = ("iterate", "average", "fine_tuned", "snapshots")
@@ -46,7 +47,7 @@ class AveragesCheck:
     def loss(self, model: str) -> FloatArray:
         """The mean cross-entropy in nats, shape (points, seeds)."""
         right = self.probabilities[model][..., np.arange(len(self.classes)), self.classes]
-        # A float32 probability may be rounded to 0.
+        # In float32 one may be rounded to 0.
         return np.asarray(-np.log(np.maximum(right, TINY)).mean(axis=-1))
 
     def distance(self, model: str, other: str) -> FloatArray:
@@ -78,6 +79,14 @@ def averages(
     images : to take the Jacobian on, the first of those to train on; 0 for none. Needs rows that are normalised.
 
     All runs advance together in float32; sweep axes of the optimizer are `points`, in the grid's order.
+
+    Raises `ValueError` for the Jacobian of a network that is not scale-invariant.
+
+    >>> from ematheory import SGD, tasks
+    >>> task = tasks.digits_mlp(width=4, depth=1, train_size=32)
+    >>> check = averages(task, SGD(lr=0.1), steps=4, averaged=2, every=1)
+    >>> check.distance("iterate", "average").shape
+    (1, 1)
     """
     records = at_points(optimizer, grid(optimizer))
     jobs = [Job(record, seed) for record in records for seed in seeds]
@@ -138,10 +147,19 @@ class Averaged:
         }
 
     def jacobian_norms(self, images: int) -> FloatArray:
-        """Of the average, whose rows are scaled to 1, at which its function is the same: shape (members,)."""
-        inputs, _ = self.ensemble.examples.take(slice(0, images))
+        """Of the average, whose rows are scaled to 1, at which its function is the same: shape (members,).
+
+        Raises `ValueError` where the function would be another one.
+        """
+        ensemble = self.ensemble
+        if other := set(ensemble.names) - set(ensemble.request.task.scale_invariant_parameters(ensemble.network)):
+            raise ValueError(
+                "the Jacobian is taken by the directions of rows, and the function depends on the lengths of those of "
+                f"{', '.join(sorted(other))}: use a task with scale_invariant=True, or images=0"
+            )
+        inputs, _ = ensemble.examples.take(slice(0, images))
         directions = {name: vmap(unit_rows)(values) for name, values in self.average.items()}
-        members = range(len(self.ensemble.members))
+        members = range(len(ensemble.members))
         found = [self.squares({name: values[i] for name, values in directions.items()}, inputs) for i in members]
         return np.array([float(each.mean().sqrt()) for each in found])
 

@@ -66,6 +66,12 @@ def one_pass(
     advance together in float32.
 
     Raises `ValueError` where the task has too few examples for two halves.
+
+    >>> from ematheory import AdamW, tasks
+    >>> task = tasks.char_gpt(width=8, depth=1, context=8, heads=1)
+    >>> check = one_pass(task, AdamW(lr=1e-2), steps=2, batch_size=4, record=(2,), scored=4)
+    >>> check.seen.shape
+    (1, 1, 1)
     """
     half = steps * batch_size // passes
     available = len(task.data().train_targets)
