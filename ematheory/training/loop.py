@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from .request import Job, Observed, Request
 from .run import check_epochs, steps_per_epoch
 from .tasks import Task
 from .workers import completed
+
+MOST_SEED = 2**63 - 1
 
 
 def train(
@@ -132,7 +134,7 @@ def train(
         observables=check_observables(observables, task, optimizer),
         dtype=dtype,
         device=check_device(device),
-        foreach=foreach,
+        foreach=checked_foreach(foreach),
         accumulate=checked_parts(accumulate, batch_size),
         clip_norm=None if clip_norm is None else check_number("clip_norm", clip_norm, POSITIVE),
         groups=checked_groups(groups),
@@ -163,13 +165,21 @@ def train(
 
 def checked_seeds(seeds: Any) -> list[int]:
     """The seeds as a list. Raises for none, a repeated one, or what is no whole number ≥ 0."""
-    values = [seeds] if isinstance(seeds, int | float | np.integer) else list(seeds)
-    if not values or len(set(values)) < len(values):
-        raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
+    values = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     for seed in values:
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise TypeError(f"seeds must be whole numbers >= 0, got {seed!r}")
+        if seed > MOST_SEED:
+            raise ValueError(f"seeds must be at most {MOST_SEED}, which the dim's int64 holds, got {seed}")
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
     return [int(seed) for seed in values]
+
+
+def checked_foreach(foreach: Any) -> bool | None:
+    if not (foreach is None or isinstance(foreach, bool)):
+        raise TypeError(f"foreach must be True, False or None, got {foreach!r}")
+    return foreach
 
 
 def checked_parts(accumulate: Any, batch_size: int) -> int:

@@ -217,7 +217,8 @@ def check_observables(observables: str | Sequence[str] | None, task: Task, recor
     """
     if observables is None:
         return tuple(name for name in DEFAULT if task.scores_accuracy or name not in ACCURACIES)
-    names = (observables,) if isinstance(observables, str) else tuple(observables)
+    several = isinstance(observables, Iterable) and not isinstance(observables, str)
+    names: tuple[Any, ...] = tuple(observables) if several else (observables,)
     if not names:
         raise ValueError(f"observables needs at least one of {', '.join(OBSERVABLES)}, got none")
     for name in names:

@@ -261,3 +261,20 @@ def test_a_sweep_axis_cannot_be_called_as_an_observable_is():
 def test_wrong_groups(fields, error, message):
     with pytest.raises(error, match=message):
         Group(**fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"seeds": None}, TypeError, "whole numbers >= 0, got None"),
+        ({"seeds": [2**63]}, ValueError, "seeds must be at most"),
+        ({"seeds": [[0, 1]]}, TypeError, "whole numbers >= 0"),
+        ({"foreach": "yes"}, TypeError, "foreach must be True, False or None"),
+        ({"groups": 5}, TypeError, "a list of Group records"),
+        ({"observables": 5}, TypeError, "observables must be names"),
+        ({"device": "meta"}, ValueError, "device must be one"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told(given, error, message):
+    with pytest.raises(error, match=message):
+        em.train(TASK, ADAMW, epochs=1, **given)
