@@ -123,9 +123,17 @@ def named_task(name: str, chosen: dict[str, Any], settings: Sequence[str]) -> Ta
     takes = list(inspect.signature(known[name]).parameters)
     if "folder" in chosen and "folder" not in takes:
         raise ValueError(f"--task {name} reads no folder; leave out --data")
-    given = {**chosen, **dict(map(written_setting, settings))}
+    written = dict(map(written_setting, settings))
+    for twice in sorted(set(written) & set(chosen)):
+        raise ValueError(f"--setting {twice}=… is given a second time by an option of its own; leave one out")
+    given = {**chosen, **written}
     nouns.refuse_unknown(f"--task {name}", given, takes)
-    made: Task = known[name](**given)
+    if "folder" in takes and "folder" not in given:
+        raise ValueError(f"--task {name} reads files: give the folder that they are in as --data")
+    try:
+        made: Task = known[name](**given)
+    except OSError as error:  # no such folder, or files missing from it: told in words
+        raise ValueError(str(error)) from error
     return made
 
 

@@ -10,11 +10,13 @@ import hashlib
 import inspect
 import json
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,10 @@ FORMAT = 1
 PACKAGE = Path(__file__).parent.parent
 # The parts of the package whose code decides a run's numbers, and those of training's that do not.
 CODE = ("training", "optimizers")
+# What training takes from beside them: coefficients' functions, effective learning rates.
+BORROWED = (
+    "simulation/arrays.py", "simulation/observables.py", "simulation/specification.py", "derivations/effective_lr.py",
+)  # fmt: skip
 BESIDE = ("crosschecks", "tracking", "cache.py", "progress.py", "workers.py", "loop.py")
 # So many numbers of an array are hashed at a time: one mapped from a file is never whole in memory.
 HASHED = 2**22
@@ -102,6 +108,8 @@ class Keeping:
             return None
         try:
             kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            if not {"run", "rows"} <= set(kept):
+                raise KeyError("run")
         except Exception as error:
             raise damaged(self.path, error) from error
         return kept
@@ -135,16 +143,24 @@ def damaged(path: Path, error: Exception) -> ValueError:
 
 
 def checked_folder(folder: Any) -> Path:
-    """The folder, made where its parent is there."""
+    """The folder, made where its parent is there; it is written to once, before hours of training go into it."""
     if not isinstance(folder, str | os.PathLike):
         raise TypeError(f"cache must be the path of a folder, got {folder!r}")
+    if not os.fspath(folder):
+        raise ValueError("cache must be the path of a folder, got an empty one; '.' is the present folder")
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise ValueError(f"cache must be the path of a folder, but {str(folder)!r} is a file")
     if not path.parent.is_dir():
         raise ValueError(f"cache {str(folder)!r}: there is no folder {str(path.parent)!r} to make it in")
-    path.mkdir(exist_ok=True)
-    return path
+    try:
+        path.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise ValueError(
+            f"cache {str(folder)!r} cannot be written to ({error.strerror}); give another folder"
+        ) from None
 
 
 def settings_of(request: Request) -> dict[str, str]:
@@ -187,18 +203,43 @@ def package_code() -> str:
     """The hash of the code that trains."""
     files = (path for folder in CODE for path in sorted((PACKAGE / folder).rglob("*.py")))
     chosen = [path for path in files if not set(path.relative_to(PACKAGE).parts) & set(BESIDE)]
+    chosen += [PACKAGE / name for name in BORROWED]
     return hashed(part for path in chosen for part in (str(path.relative_to(PACKAGE)).encode(), path.read_bytes()))
 
 
 def code_of(value: Any) -> str:
-    """The hash of the file that defines a record's type, which may be a user's own."""
-    kind = type(value)
+    """The hash of the files that define a record's type, which may be a user's own, and the types that it extends."""
+    kinds = [kind for kind in type(value).__mro__ if kind is not object]
+    return hashed(part for kind in kinds for part in (f"{kind.__module__}.{kind.__qualname__}".encode(), source(kind)))
+
+
+def source(kind: type) -> bytes:
+    """The file that defines a type; of one typed in at a prompt or in a notebook, what its methods were compiled to."""
     try:
-        source = Path(inspect.getfile(kind)).read_bytes()
+        return Path(inspect.getfile(kind)).read_bytes()
     except (TypeError, OSError):
-        # Typed in at a prompt: only its name is known.
-        source = b""
-    return hashed([f"{kind.__module__}.{kind.__qualname__}".encode(), source])
+        return repr([compiled(name, member) for name, member in sorted(vars(kind).items())]).encode()
+
+
+def compiled(name: str, member: Any) -> Any:
+    """A class's member as what decides what it does, the same in every process."""
+    member = getattr(member, "__func__", getattr(member, "fget", member))
+    code = getattr(member, "__code__", None)
+    if code is not None:
+        return name, of_code(code), repr(member.__defaults__), repr(member.__kwdefaults__)
+    plain = not name.startswith("__") and isinstance(member, bool | int | float | str | bytes | tuple | None)
+    return name, repr(member) if plain else ""
+
+
+def of_code(code: CodeType) -> Any:
+    return code.co_code.hex(), code.co_names, code.co_varnames, [constant(each) for each in code.co_consts]
+
+
+def constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return of_code(value)
+    # The order of a set of words differs between processes.
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 @lru_cache(maxsize=16)

@@ -100,7 +100,9 @@ class Ensemble:
 
     def first_state(self, starts: Sequence[Tensor]) -> Any:
         """The optimizer's state of one parameter, from every member's own: one row each."""
-        return self.record.initial(tensors, torch.stack([start.reshape(-1) for start in starts]))
+        state = self.record.initial(tensors, torch.stack([start.reshape(-1) for start in starts]))
+        # Members of a state may be one tensor at first (NAdam's moments), and `update` writes over each.
+        return type(state)(*(values.clone() for values in state))
 
     def shaped(self, rows: Sequence[Tensor]) -> list[Tensor]:
         """Each parameter's matrix, one row per member, in the parameter's shape: (members, …)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ class Placed(NamedTuple):
 
 def checked_groups(groups: Any) -> tuple[Group, ...]:
     """The groups as a tuple. Raises `TypeError` for what is none."""
-    found = (groups,) if isinstance(groups, Group) else tuple(groups)
+    found = tuple(groups) if isinstance(groups, Iterable) else (groups,)
     for group in found:
         if not isinstance(group, Group):
             raise TypeError(f"groups must be a list of Group records, such as Group(names=('*.bias',)), got {group!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from .request import Job, Observed, Request
 from .run import check_epochs, steps_per_epoch
 from .tasks import Task
 from .workers import completed
+
+MOST_SEED = 2**63 - 1
 
 
 def train(
@@ -94,7 +96,8 @@ def train(
     (between the weights before the step and u, from torch's own state where that has it), both NaN at step 0, and
     `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
-    `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖);
+    `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖; infinite
+    where w was 0);
     `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k, which have a dim `group` where groups
     differ, as `initial_weight_left` has; and with a dim `parameter` `parameter_norm`, `parameter_rotation`,
     `parameter_update_ratio`, `parameter_gradient_norm`, `parameter_effective_learning_rate`.
@@ -132,7 +135,7 @@ def train(
         observables=check_observables(observables, task, optimizer),
         dtype=dtype,
         device=check_device(device),
-        foreach=foreach,
+        foreach=checked_foreach(foreach),
         accumulate=checked_parts(accumulate, batch_size),
         clip_norm=None if clip_norm is None else check_number("clip_norm", clip_norm, POSITIVE),
         groups=checked_groups(groups),
@@ -163,13 +166,21 @@ def train(
 
 def checked_seeds(seeds: Any) -> list[int]:
     """The seeds as a list. Raises for none, a repeated one, or what is no whole number ≥ 0."""
-    values = [seeds] if isinstance(seeds, int | float | np.integer) else list(seeds)
-    if not values or len(set(values)) < len(values):
-        raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
+    values = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     for seed in values:
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise TypeError(f"seeds must be whole numbers >= 0, got {seed!r}")
+        if seed > MOST_SEED:
+            raise ValueError(f"seeds must be at most {MOST_SEED}, which the dim's int64 holds, got {seed}")
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"seeds must be different whole numbers, at least one, got {values}")
     return [int(seed) for seed in values]
+
+
+def checked_foreach(foreach: Any) -> bool | None:
+    if not (foreach is None or isinstance(foreach, bool)):
+        raise TypeError(f"foreach must be True, False or None, got {foreach!r}")
+    return foreach
 
 
 def checked_parts(accumulate: Any, batch_size: int) -> int:

@@ -131,8 +131,15 @@ def effective_learning_rate(look: Look) -> float:
 
 
 def published_rate(look: Look, group: Placed, norm: float) -> float:
+    """The published form at this norm before the step; infinite where that is 0, and 0 without a rate.
+
+    Infinite weights have none (NaN).
+    """
     formula = matching(matched_rate_of(group.record))
     rate = look.of_step(group.plan.lr)
+    if not (rate > 0 and 0 < norm < math.inf):
+        # Beside the formula's domain: biases begin at 0, a warm-up at no rate.
+        return math.inf if rate > 0 and norm == 0 else rate * norm * 0
     with np.errstate(all="ignore"):
         return float(formula(lr=rate, decay_per_step=0.0, weight_norm=np.float64(norm), other_weight_norm=1.0))
 
@@ -217,7 +224,8 @@ def check_observables(observables: str | Sequence[str] | None, task: Task, recor
     """
     if observables is None:
         return tuple(name for name in DEFAULT if task.scores_accuracy or name not in ACCURACIES)
-    names = (observables,) if isinstance(observables, str) else tuple(observables)
+    several = isinstance(observables, Iterable) and not isinstance(observables, str)
+    names: tuple[Any, ...] = tuple(observables) if several else (observables,)
     if not names:
         raise ValueError(f"observables needs at least one of {', '.join(OBSERVABLES)}, got none")
     for name in names:

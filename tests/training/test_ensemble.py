@@ -20,7 +20,7 @@ OPTIMIZERS = [
     em.AdamW(lr=[1e-3, 1e-2], weight_decay=1.0, decay="cautious"), em.Adam(lr=[1e-3, 1e-2], weight_decay=0.01),
     em.SGD(lr=[0.05, 0.1], momentum=0.9, weight_decay=0.01), em.SGD(lr=[0.1, 0.2], weight_decay=0.1, decay="per_lr"),
     em.Lion(lr=[1e-4, 1e-3], weight_decay=1.0), em.AdamP(lr=[1e-3, 1e-2], weight_decay=0.1),
-    em.ScheduleFreeAdamW(lr=[1e-3, 1e-2]),
+    em.ScheduleFreeAdamW(lr=[1e-3, 1e-2]), em.RMSprop(lr=[1e-3, 1e-2], momentum=0.9),
 ]  # fmt: skip
 
 
@@ -42,6 +42,15 @@ def test_a_hundred_steps_are_those_of_the_runs_by_themselves(optimizer):
     assert farthest(together, alone) < 1e-9
     assert np.array_equal(np.isinf(together.timescale_steps), np.isinf(alone.timescale_steps))
     assert together.sizes == alone.sizes
+
+
+def test_nadam_is_torchs_though_both_of_its_moments_begin_as_one_tensor():
+    settings = dict(epochs=1, schedule=em.Cosine(final=0.1, warmup=0.1), record=em.every(1))
+    optimizer = em.NAdam(lr=[1e-3, 1e-2], weight_decay=0.01)
+    together, alone = (em.train(TASK, optimizer, **settings, ensemble=count) for count in (2, 1))
+    # torch keeps the product of its momenta in float32.
+    np.testing.assert_allclose(together.weight_norm, alone.weight_norm, rtol=1e-8)
+    np.testing.assert_allclose(together.train_loss, alone.train_loss, rtol=1e-6)
 
 
 def test_with_accumulation_and_clipping_too():

@@ -255,3 +255,45 @@ def test_records_are_read_without_torch(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "5"
+
+
+def in_turns(path, *names):
+    """Two optimizers tracked into one file."""
+    first, second = optimizer_of(0), optimizer_of(1)
+    trackers = [em.track(each, every=1, out=path, name=name) for each, name in zip((first, second), names, strict=True)]
+    for _ in range(3):
+        go(first, 1)
+        go(second, 1)
+    for tracker in trackers:
+        tracker.detach()
+
+
+def test_two_optimizers_under_one_name_in_one_file_are_told_of(tmp_path):
+    with pytest.warns(UserWarning, match="give each its own track"):
+        in_turns(tmp_path / "run.jsonl", None, None)
+    in_turns(tmp_path / "apart.jsonl", "1", "2")
+    assert tracking.dataset(tracking.read(tmp_path / "apart.jsonl"), "1").sizes["step"] == 4
+
+
+@pytest.mark.parametrize("line", ['{"record": "step"}', '{"record": "step", "optimizer": "A", "step": 1}', "[1]"])
+def test_half_a_record_is_none(line, tmp_path):
+    (tmp_path / "run.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"line 1 of .* is no record of a tracker"):
+        tracking.read(tmp_path / "run.jsonl")
+
+
+def test_a_header_alone_is_no_dataset(tmp_path):
+    (tmp_path / "run.jsonl").write_text('{"record": "start", "optimizer": "A", "step": 0}\n')
+    with pytest.raises(ValueError, match="no record of a step yet"):
+        tracking.dataset(tracking.read(tmp_path / "run.jsonl"))
+
+
+def test_no_two_tensors_or_groups_share_a_name():
+    first, second = (torch.nn.Parameter(torch.ones(n)) for n in (2, 3))
+    optimizer = torch.optim.AdamW([{"params": [first], "name": "group 1"}, {"params": [second]}], lr=0.02)
+    with em.track(optimizer, every=1, names=[("1.0", first)]) as tracker:
+        go(optimizer, 1)
+    found = tracker.dataset()
+    assert found.parameter.values.tolist() == ["1.0", "1.0 (1.0)"]
+    assert found.group.values.tolist() == ["group 0", "group 1"]
+    np.testing.assert_allclose(found.parameter_norm[0], [2**0.5, 3**0.5])

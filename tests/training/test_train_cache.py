@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ import torch
 import ematheory as em
 from ematheory.results import same_result
 from ematheory.training import Group, workers
-from ematheory.training.cache import Cache, Keeping
+from ematheory.training.cache import Cache, Keeping, code_of
 from ematheory.training.request import Job, Request, observe
 
 TASK = em.tasks.digits_mlp(width=8, depth=1)
@@ -213,6 +215,8 @@ def test_a_task_of_a_function_cannot_be_shared_out():
         ({"cache": __file__}, ValueError, "is a file"),
         ({"cache": "/no/such/parent"}, ValueError, "no folder '/no/such'"),
         ({"cache": "runs", "checkpoint_every": -1}, ValueError, "checkpoint_every"),
+        ({"cache": ""}, ValueError, "got an empty one"),
+        ({"cache": "/proc"}, ValueError, "cannot be written to"),
         ({"workers": 0}, ValueError, "workers must be"),
     ],
 )
@@ -231,3 +235,67 @@ def test_a_damaged_file_is_named(suffix, tmp_path):
         stored.unlink()
     with pytest.raises(ValueError, match=r"cannot be read .* delete it"):
         em.train(TASK, ADAMW, epochs=1, cache=tmp_path)
+
+
+def test_what_another_program_kept_is_no_run_under_way(tmp_path):
+    em.train(TASK, ADAMW, epochs=1, cache=tmp_path)
+    (stored,) = tmp_path.iterdir()
+    stored.unlink()
+    torch.save({"epoch": 1}, stored.with_suffix(".part"))
+    with pytest.raises(ValueError, match=r"cannot be read .* delete it"):
+        em.train(TASK, ADAMW, epochs=1, cache=tmp_path)
+
+
+TYPED = """
+from ematheory.training.tasks import Task
+
+class Typed(Task):
+    def loss(self, outputs, targets):
+        return {factor} * outputs.square().mean() if targets.dtype in {{"a", "b", "c"}} else [o for o in outputs]
+"""
+
+
+def typed_in(factor):
+    """A task of a type that no file holds, as a notebook's is."""
+    names = {"__name__": "no_such_module"}
+    exec(TYPED.format(factor=factor), names)
+    return names["Typed"]()
+
+
+def test_a_type_without_a_file_is_told_by_its_methods():
+    first, again, other = (code_of(typed_in(factor)) for factor in (2, 2, 3))
+    assert first == again
+    assert first != other
+
+
+def test_a_type_is_told_by_those_that_it_extends_too(tmp_path, monkeypatch):
+    (tmp_path / "of_base.py").write_text("from ematheory.training.tasks import Task\nclass Base(Task):\n    x = 1\n")
+    (tmp_path / "of_own.py").write_text("from of_base import Base\nclass Own(Base):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("of_own").Own()
+    before = code_of(made)
+    (tmp_path / "of_base.py").write_text("class Base: ...\n")
+    assert code_of(made) != before
+
+
+@contextmanager
+def set_aside():
+    """torch's global settings that change float32 numbers, all changed."""
+    torch.set_float32_matmul_precision("medium")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
+            yield
+            assert torch.get_float32_matmul_precision() == "medium"
+            assert torch.get_default_dtype() == torch.float64
+            assert torch.is_autocast_enabled("cpu")
+            assert torch.is_inference_mode_enabled()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        torch.set_default_dtype(torch.float32)
+
+
+def test_torchs_global_settings_change_no_bit():
+    plain = em.train(TASK, ADAMW, epochs=1, dtype="float32")
+    with set_aside():
+        assert same_result(em.train(TASK, ADAMW, epochs=1, dtype="float32"), plain)

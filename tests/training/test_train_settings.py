@@ -261,3 +261,35 @@ def test_a_sweep_axis_cannot_be_called_as_an_observable_is():
 def test_wrong_groups(fields, error, message):
     with pytest.raises(error, match=message):
         Group(**fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"seeds": None}, TypeError, "whole numbers >= 0, got None"),
+        ({"seeds": [2**63]}, ValueError, "seeds must be at most"),
+        ({"seeds": [[0, 1]]}, TypeError, "whole numbers >= 0"),
+        ({"foreach": "yes"}, TypeError, "foreach must be True, False or None"),
+        ({"groups": 5}, TypeError, "a list of Group records"),
+        ({"observables": 5}, TypeError, "observables must be names"),
+        ({"device": "meta"}, ValueError, "device must be one"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_told(given, error, message):
+    with pytest.raises(error, match=message):
+        em.train(TASK, ADAMW, epochs=1, **given)
+
+
+@pytest.mark.parametrize("optimizer", [em.SGD(lr=0.1, momentum=0.9), ADAMW], ids=repr)
+def test_effective_rates_of_weights_that_begin_at_zero(optimizer):
+    """Biases do; and the first step of a warm-up has no rate."""
+    asked = ["parameter_effective_learning_rate", "parameter_norm", "learning_rate"]
+    settings = dict(epochs=1, schedule=em.Linear(final=0.5, warmup=0.2), record=em.every(1), observables=asked)
+    run = em.train(TASK, optimizer, **settings).isel(seed=0)
+    power = 2 if isinstance(optimizer, em.SGD) else 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = run.learning_rate.values[1:, None] / run.parameter_norm.values[:-1] ** power
+    expected[0] = 0
+    assert run.learning_rate.values[1] == 0
+    assert np.isinf(expected).any()
+    np.testing.assert_allclose(run.parameter_effective_learning_rate.values[1:], expected, rtol=1e-12)

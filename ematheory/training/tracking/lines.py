@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 Line = dict[str, Any]
+
+# What each kind of record has at least.
+MEMBERS = {
+    "start": {"optimizer", "step"}, "step": {"optimizer", "step", "groups", "parameters"},
+    "warning": {"optimizer", "step", "text"},
+}  # fmt: skip
 
 
 def text(line: Line) -> str:
@@ -39,19 +47,38 @@ def number(value: Any) -> float:
 class JsonLines:
     """Appends records to a file, which is opened with the first and flushed with each."""
 
+    # Who began to record last, by file and optimizer's name.
+    writers: ClassVar[dict[tuple[Path, str], JsonLines]] = {}
+
     def __init__(self, path: Path) -> None:
         if not path.parent.is_dir():
             raise ValueError(f"out={str(path)!r}: the folder {str(path.parent)!r} does not exist")
         if path.is_dir():
             raise ValueError(f"out={str(path)!r} is a folder; give a file such as {str(path / 'run.jsonl')!r}")
-        self.path, self.opened = path, False
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ValueError(f"out={str(path)!r} cannot be written to; give a file where you may write")
+        self.path, self.opened, self.told = path, False, False
 
     def __call__(self, line: Line) -> None:
+        self.check_alone(line)
         if not self.opened:
             drop_torn_end(self.path)
             self.opened = True
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text(line) + "\n")
+
+    def check_alone(self, line: Line) -> None:
+        """Warn where a second optimizer of the same name writes here between this one's records."""
+        key = (self.path.absolute(), line["optimizer"])
+        if line["record"] == "start":
+            self.writers[key] = self
+        elif self.writers.get(key) is not self and not self.told:
+            self.told = True
+            warnings.warn(
+                f"two optimizers write to {str(self.path)!r} as {line['optimizer']!r}, and their records cannot be "
+                "told apart: give each its own track(…, name=…)",
+                stacklevel=2,
+            )
 
 
 def drop_torn_end(path: Path) -> None:
@@ -92,7 +119,8 @@ def parsed(path: Path, line: int, row: bytes) -> Line:
         found = json.loads(row)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or found.get("record") not in ("start", "step", "warning"):
+    members = MEMBERS.get(str(found.get("record"))) if isinstance(found, dict) else None
+    if members is None or not members <= set(found):
         raise ValueError(
             f"line {line} of {str(path)!r} is no record of a tracker: {row[:60].decode('utf-8', 'replace')!r}"
         )

@@ -21,11 +21,13 @@ def dataset(lines: Sequence[Line], optimizer: str | None = None) -> xr.Dataset:
     Dims (step, group), and (step, parameter) for `parameter_…`; NaN where something was not there yet, or has no value.
     `group` and `parameter` are names; the coordinate `parameter_group` says whose group each parameter is in.
 
-    Raises `ValueError` for records of several optimizers unless one is named.
+    Raises `ValueError` for records of several optimizers unless one is named, and for those without any step.
     """
     chosen = of_optimizer(lines, optimizer)
     # A record that a restart repeats stands for the earlier one.
     records = list({line["step"]: line for line in steps_of(chosen)}.values())
+    if not records:
+        raise ValueError("there is no record of a step yet, only the header of a run")
     steps = np.array([line["step"] for line in records], dtype=np.int64)
     groups, parameters = (columns(records, kind) for kind in ("groups", "parameters"))
     owner = {name: row["group"] for line in records for name, row in line["parameters"].items()}

@@ -77,15 +77,23 @@ def checked_pairs(pairs: Any, given: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def members(optimizer: torch.optim.Optimizer, names: dict[int, str]) -> Iterator[tuple[int, str, Tensor]]:
-    """Every tensor with its group and name: the one given, the group's own, or `0.3` for the fourth of group 0."""
+    """Every tensor with its group and name: the one given, the group's own, or `0.3` for the fourth of group 0.
+
+    A name that an earlier tensor has is followed by the place, as in `weight (0.3)`.
+    """
+    seen: set[str] = set()
     for number, group in enumerate(optimizer.param_groups):
-        own = group.get("param_names") or [f"{number}.{place}" for place in range(len(group["params"]))]
-        for name, tensor in zip(own, group["params"], strict=True):
-            yield number, names.get(id(tensor), name), tensor
+        places = [f"{number}.{place}" for place in range(len(group["params"]))]
+        for place, own, tensor in zip(places, group.get("param_names") or places, group["params"], strict=True):
+            name = names.get(id(tensor), own)
+            while name in seen:
+                name = f"{name} ({place})"
+            seen.add(name)
+            yield number, name, tensor
 
 
 def group_name(optimizer: torch.optim.Optimizer, number: int) -> str:
-    """The group's own name where it has one and no other group has the same, else `group 0`."""
+    """The group's own name where it has one and no other group has the same, or would without one; else `group 0`."""
     named = [group.get("name") for group in optimizer.param_groups]
-    own = named[number]
-    return own if isinstance(own, str) and named.count(own) == 1 else f"group {number}"
+    own, others = named[number], [f"group {other}" for other in range(len(named)) if other != number]
+    return own if isinstance(own, str) and named.count(own) == 1 and own not in others else f"group {number}"
