@@ -90,6 +90,6 @@ def growing(plain: Course, corrected: Course) -> Figure:
     curves = []
     for name, seen in (("AdamW", plain), ("AdamC", corrected)):
         over = seen.whole() / seen.whole()[:, [MIDDLE]]
-        curves.append(Curve(f"{name}; predicted: none", SHARES, np.ones(len(SHARES)), over.mean(axis=0), error(over)))
+        curves.append(Curve(f"{name}; line: no growth", SHARES, np.ones(len(SHARES)), over.mean(axis=0), error(over)))
     title = f"Gradient of a scale-invariant perceptron, linear decay to 0, {len(plain.gradient)} seeds"
     return Figure(title, "share of the run", "‖g‖ over the middle's", tuple(curves))
