@@ -171,3 +171,9 @@ class Evidence:
     seeds: tuple[int, ...] = ()
     figures: tuple[Figure, ...] = ()
     isa: str | None = None
+
+    def __add__(self, other: Evidence) -> Evidence:
+        """What both found, under the first one's instruction set."""
+        return Evidence(
+            (*self.findings, *other.findings), (*self.seeds, *other.seeds), (*self.figures, *other.figures), self.isa
+        )

@@ -38,6 +38,19 @@ def test_a_smaller_training_set_begins_a_larger_one_and_has_the_same_test(whole,
     assert as_json(whole) != as_json(part)
 
 
+def test_wrong_classes_are_as_many_as_asked_for_and_the_test_has_none():
+    right, wrong = tasks.digits_mlp().data(), tasks.digits_mlp(label_noise=0.25).data()
+    assert (right.train_targets != wrong.train_targets).sum() == round(0.25 * len(right.train_targets))
+    assert set(wrong.train_targets) == set(range(10))
+    np.testing.assert_array_equal(right.train_inputs, wrong.train_inputs)
+    np.testing.assert_array_equal(right.test_targets, wrong.test_targets)
+    fewer = tasks.digits_mlp(label_noise=0.25, train_size=100).data()
+    np.testing.assert_array_equal(wrong.train_targets[:100], fewer.train_targets)
+    assert tasks.digits_mlp() != tasks.digits_mlp(label_noise=0.25)
+    with pytest.raises(ValueError, match=r"label_noise"):
+        tasks.digits_mlp(label_noise=1.5)
+
+
 @pytest.mark.parametrize("task", [pair[0] for pair in WHOLE_AND_PART.values()], ids=WHOLE_AND_PART)
 def test_data_have_the_kinds_that_training_expects(task):
     data = task.data()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from ...records import Interval, check_values, check_whole
 from .. import require
@@ -46,6 +47,7 @@ class Digits(ImageTask):
 
     test_share: float = 0.2
     split_seed: int = 0
+    label_noise: float = 0.0
 
     image = (1, 8)
     classes = 10
@@ -57,12 +59,23 @@ class Digits(ImageTask):
         super().__post_init__()
         check_whole("split_seed", self.split_seed, Interval(0))
         check_values("test_share", self.test_share, Interval(0.0, 1.0, closed_low=False))
+        check_values("label_noise", self.label_noise, Interval(0.0, 1.0, closed_high=True))
 
     def data(self) -> Split:
         """Standardised images (n, 1, 8, 8) and classes 0…9 (n,). Raises `ModuleNotFoundError` without scikit-learn."""
         whole = digits(self.test_share, self.split_seed)
         size = check_train_size(self.train_size, len(whole.train_targets))
-        return whole._replace(train_inputs=whole.train_inputs[:size], train_targets=whole.train_targets[:size])
+        targets = mislabelled(whole.train_targets, self.label_noise, self.split_seed)
+        return whole._replace(train_inputs=whole.train_inputs[:size], train_targets=targets[:size])
+
+
+def mislabelled(targets: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
+    """The classes 0…9, shape (n,), with that share of them, chosen by the seed, moved to another class."""
+    source = np.random.default_rng([seed, len(targets)])
+    wrong = source.permutation(len(targets))[: round(share * len(targets))]
+    moved = targets.copy()
+    moved[wrong] = (moved[wrong] + source.integers(1, 10, len(wrong))) % 10
+    return moved
 
 
 def digits_mlp(
@@ -75,6 +88,7 @@ def digits_mlp(
     train_size: int | None = None,
     test_share: float = 0.2,
     split_seed: int = 0,
+    label_noise: float = 0.0,
 ) -> Digits:
     """Digits with a ReLU network of `depth` hidden layers of `width` units, with biases.
 
@@ -86,6 +100,8 @@ def digits_mlp(
     parametrization : "standard" or "mup"; `base_width` (128) is where the two agree.
     train_size : train on the first so many images (of 1438); by default all.
     test_share, split_seed : the share of the 1797 images kept for testing, and the seed that chooses them.
+    label_noise : the share of the training images that get a wrong class, once and for all; a network that is too
+        small to learn them by heart keeps a loss and gradients to the end.
 
     Raises `TypeError` or `ValueError` for a setting out of range.
 
@@ -95,6 +111,7 @@ def digits_mlp(
     return Digits(
         architecture="mlp", width=width, depth=depth, scale_invariant=scale_invariant, parametrization=parametrization,
         base_width=base_width, train_size=train_size, test_share=test_share, split_seed=split_seed,
+        label_noise=label_noise,
     )  # fmt: skip
 
 
