@@ -14,6 +14,7 @@ from ...typing import FloatArray, Value
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, Order, largest
 from ..proof import proof
+from .effective_lr_of_networks import figure_of_networks, of_networks
 
 # η and ηλ of the decayed run, and the starting weights, all alike, of both; the other run's norm is another one.
 LR, RATE, START, OTHER_START = 0.2, 0.05, 1.0, 3.0

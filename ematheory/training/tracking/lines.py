@@ -120,7 +120,7 @@ def parsed(path: Path, line: int, row: bytes) -> Line:
     except ValueError:
         found = None
     members = MEMBERS.get(str(found.get("record"))) if isinstance(found, dict) else None
-    if members is None or not members <= set(found):
+    if not isinstance(found, dict) or members is None or not members <= set(found):
         raise ValueError(
             f"line {line} of {str(path)!r} is no record of a tracker: {row[:60].decode('utf-8', 'replace')!r}"
         )
