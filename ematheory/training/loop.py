@@ -93,7 +93,8 @@ def train(
     Dataset with dims (sweep axes, seed, step). By default `train_loss`, `test_loss` (the task's mean loss over training
     and test examples; cross-entropy in nats), `test_accuracy` (share; where targets are classes), `weight_norm` (of all
     trained weights), `rotation` (angle between the weights before and after the step, radians) and `update_cosine`
-    (between the weights before the step and u, from torch's own state where that has it), both NaN at step 0, and
+    (between the weights before the step and u, from torch's own state where that has it, else, as in an ensemble, from
+    the step itself: then NaN where η_k = 0, and mostly rounding in bfloat16), both NaN at step 0, and
     `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
     `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖;

@@ -114,13 +114,17 @@ def read(path: str | Path) -> list[Line]:
     return kept
 
 
+def is_record(found: Line) -> bool:
+    members = MEMBERS.get(str(found.get("record")))
+    return members is not None and members <= set(found)
+
+
 def parsed(path: Path, line: int, row: bytes) -> Line:
     try:
         found = json.loads(row)
     except ValueError:
         found = None
-    members = MEMBERS.get(str(found.get("record"))) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or members is None or not members <= set(found):
+    if not isinstance(found, dict) or not is_record(found):
         raise ValueError(
             f"line {line} of {str(path)!r} is no record of a tracker: {row[:60].decode('utf-8', 'replace')!r}"
         )
