@@ -639,3 +639,26 @@ def test_the_face_lists_its_parts():
     assert set(dir(tracking)) >= {"track", "read", "dataset", "huggingface", "lightning", "tensorboard"}
     with pytest.raises(AttributeError, match="it has"):
         tracking.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("record", "shares"),
+    [
+        (em.Lion(lr=1e-2, weight_decay=0.1), [1e-3, 6e-4, 1e-4]),
+        (em.SGD(lr=1e-2, weight_decay=0.1, decay="per_lr"), [1e-3, 6e-4, 1e-4]),
+        (em.AdamW(lr=1e-2, weight_decay=1e-3, decay="independent"), [1e-3, 6e-4, 1e-4]),
+        (em.AdamW(lr=1e-2, weight_decay=0.1, decay="corrected"), [1e-3, 3.6e-4, 1e-5]),
+        (em.AdamW(lr=1e-2, weight_decay=0.1, decay="cautious"), [np.nan] * 3),
+        (em.RMSprop(lr=1e-2, weight_decay=0.1), [np.nan] * 3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_record_says_what_its_decay_means(record, shares):
+    weight = parameter(5)
+    optimizer = em.training.RecordOptimizer([weight], record)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 10)
+    with em.track(optimizer, steps=10, every=5) as tracker:
+        for _ in range(10):
+            steps(optimizer, 1, white())
+            scheduler.step()
+    np.testing.assert_allclose(tracker.dataset().decay_per_step.isel(group=0), shares, rtol=1e-12)

@@ -30,6 +30,8 @@ from ...conventions import (
     Convention,
     convention,
 )  # fmt: skip
+from ...optimizers import Adam, Optimizer, RMSprop
+from ...optimizers.optimizer import SymbolicTime
 from ...records import check_choice
 
 Group = Mapping[str, Any]
@@ -145,9 +147,32 @@ def meaning(optimizer: Any, group: Group, decay: str | None = None) -> Meaning:
 
 
 def known(optimizer: Any) -> Convention | None:
-    """By the class, or the nearest one that it extends."""
+    """By the record of a `RecordOptimizer`, else by the class or the nearest one that it extends."""
+    if isinstance(record := getattr(optimizer, "record", None), Optimizer):
+        return of_record(record)
     keys = ((kind.__module__.split(".")[0], kind.__name__) for kind in type(optimizer).__mro__)
     return next((CLASSES[key] for key in keys if key in CLASSES), None)
+
+
+def of_record(record: Optimizer) -> Convention | None:
+    """What a record's own `decay_per_step` makes of λ; None where no one number says it, as for cautious decay.
+
+    >>> from ematheory import AdamW, Lion
+    >>> [of_record(each).multiplies == PER_LR for each in (Lion(lr=0.1), AdamW(lr=0.1, decay="independent"))]
+    [True, False]
+    """
+    lr, decay, multiplier = 0.5, 0.25, 0.125
+    share = record.decay_per_step(SymbolicTime(1, lr, decay, multiplier))
+    shares = {lr * decay: PER_LR, multiplier * decay: INDEPENDENT, lr * multiplier * decay: CORRECTED}
+    if getattr(record, "decay", "") == "l2" or isinstance(record, Adam | RMSprop):
+        multiplies = L2
+    elif share in shares and not record.decays_where_aligned:
+        multiplies = shares[share]
+    else:
+        return None
+    like = TORCH_ADAM if multiplies == L2 else TORCH_ADAMW
+    name = f"ematheory.{type(record).__name__}"
+    return replace(like, framework=name, multiplies=multiplies, update=OTHER, source=name)
 
 
 def marked(found: Convention | None, optimizer: Any, group: Group) -> Convention | None:
