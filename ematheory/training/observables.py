@@ -92,10 +92,23 @@ def joined(tensors: Iterable[Tensor]) -> Tensor:
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
+def length(vectors: Tensor) -> Tensor:
+    """The norms of vectors along the last axis, which is kept with length 1."""
+    return torch.as_tensor(vectors.norm(dim=-1, keepdim=True))
+
+
+def angle(before: Tensor, after: Tensor) -> Tensor:
+    """The angles between vectors along the last axis, kept: 2·atan2(‖ŵ'−ŵ‖, ‖ŵ'+ŵ‖), in radians; NaN where one is 0.
+
+    Nothing is lost where they are small.
+    """
+    old, new = before / length(before), after / length(after)
+    return 2 * torch.atan2(length(new - old), length(new + old))
+
+
 def turned(before: Tensor, after: Tensor) -> float:
-    """The angle between two tensors as vectors, 2·atan2(‖ŵ'−ŵ‖, ‖ŵ'+ŵ‖), in radians; NaN where one is 0."""
-    old, new = before / before.norm(), after / after.norm()
-    return 2 * math.atan2(float((new - old).norm()), float((new + old).norm()))
+    """The angle between two tensors as vectors, in radians; NaN where one is 0."""
+    return float(angle(before.reshape(-1), after.reshape(-1)))
 
 
 def ratio(before: Tensor, after: Tensor) -> float:

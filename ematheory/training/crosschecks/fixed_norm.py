@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...typing import FloatArray
 from ..determinism import deterministic, generator
+from ..observables import angle, length
 from .injection import warmed
-from .tangential import angle, length
 
 
 def turned(

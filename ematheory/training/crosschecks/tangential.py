@@ -12,6 +12,7 @@ from torch import Tensor
 from ...records import check_choice
 from ...typing import FloatArray
 from ..determinism import deterministic, generator
+from ..observables import angle, length
 from .invariant_runs import KINDS
 
 DECAYS = ("torch", "per_lr")
@@ -77,13 +78,3 @@ def tangential_noise(weight: Tensor, spread: float, source: torch.Generator) -> 
     square = (weight * weight).sum(dim=-1, keepdim=True)
     along = (noise * weight).sum(dim=-1, keepdim=True) / square
     return noise.sub_(along * weight).div_(square.sqrt())
-
-
-def length(vectors: Tensor) -> Tensor:
-    return torch.as_tensor(vectors.norm(dim=-1, keepdim=True))
-
-
-def angle(before: Tensor, after: Tensor) -> Tensor:
-    """2·atan2(‖ŵ' − ŵ‖, ‖ŵ' + ŵ‖), which loses nothing where it is small."""
-    one, other = before / length(before), after / length(after)
-    return 2 * torch.atan2(length(other - one), length(other + one))
