@@ -78,6 +78,11 @@ def extensions() -> list[Extension]:
 class BuildNative(build_ext):
     """Compiles the engine apart, once per instruction set, then the module around it."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        # The two modules at once: nvcc's one long compilation leaves other cores idle.
+        self.parallel = self.parallel or True
+
     def run(self) -> None:
         lack = what_is_lacking()
         if lack:

@@ -53,13 +53,21 @@ def jax_scan(replicas: int, dtype: str, generator: str, noise: str = "") -> Run:
     return lambda: jax.block_until_ready(run(start, over))[0]
 
 
-def torch_optim(replicas: int, kind: str) -> Run:
+def synchronize(device: str) -> None:
+    """Wait for what torch has started on a GPU; on a CPU it has ended."""
+    import torch
+
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def torch_optim(replicas: int, kind: str, device: str = "cpu") -> Run:
     """`torch.optim.AdamW`, fused or foreach, its gradient filled in by hand."""
     import torch
 
-    curvature = torch.tensor(CURVATURE, dtype=torch.float32)
+    curvature = torch.tensor(CURVATURE, dtype=torch.float32, device=device)
     scale = curvature.sqrt()
-    weight = torch.ones(replicas, COORDINATES, requires_grad=True)
+    weight = torch.ones(replicas, COORDINATES, device=device, requires_grad=True)
     weight.grad = torch.zeros_like(weight)
     noise = torch.empty_like(weight.grad)
     how: dict[str, Any] = {kind: True}
@@ -72,36 +80,41 @@ def torch_optim(replicas: int, kind: str) -> Run:
                 torch.mul(curvature, weight, out=weight.grad)
                 weight.grad.addcmul_(noise.normal_(), scale)
                 optimizer.step()
+        synchronize(device)
         return weight.detach()
 
     return run
 
 
-def torch_compiled(replicas: int) -> Run:
+def torch_compiled(replicas: int, device: str = "cpu") -> Run:
     """The step as one compiled function; what changes comes as tensors, so that it is compiled once.
 
-    torch fills the normals: those that inductor makes inside of the function take some ten times as long on a CPU.
+    On a CPU torch fills the normals: those that inductor makes inside of the function take some ten times as long. On a
+    GPU they are made there, in the one kernel.
     """
     import torch
 
-    curvature = torch.tensor(CURVATURE, dtype=torch.float32)
-    scale, weight = curvature.sqrt(), torch.ones(replicas, COORDINATES)
+    curvature = torch.tensor(CURVATURE, dtype=torch.float32, device=device)
+    scale, weight = curvature.sqrt(), torch.ones(replicas, COORDINATES, device=device)
     first, second, noise = (torch.zeros_like(weight) for _ in range(3))
+    is_filled = device == "cpu"
 
     @torch.compile(dynamic=False)
     def step(step_size: Any, decay: Any, correction: Any) -> None:
-        gradient = curvature * weight + scale * noise
+        gradient = curvature * weight + scale * (noise if is_filled else torch.randn_like(weight))
         first.mul_(BETA1).add_(gradient, alpha=1 - BETA1)
         second.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
         weight.sub_(decay * weight + step_size * first / ((second * correction).sqrt() + EPS))
 
-    over = [torch.from_numpy(row).unbind() for row in coefficients()]
+    over = [torch.from_numpy(row).to(device).unbind() for row in coefficients()]
 
     def run() -> Any:
         with torch.no_grad():
             for now in zip(*over, strict=True):
-                noise.normal_()
+                if is_filled:
+                    noise.normal_()
                 step(*now)
+        synchronize(device)
         return weight
 
     return run

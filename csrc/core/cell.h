@@ -9,6 +9,14 @@
 namespace ematheory {
 namespace {
 
+// A step's coefficients: on a device as few loads as their size allows, for memory there starts at multiples of 256.
+template <class T, int COUNT>
+struct EMATHEORY_ALIGNED((COUNT * sizeof(T)) % 16 == 0  ? 16
+                         : (COUNT * sizeof(T)) % 8 == 0 ? 8
+                                                        : sizeof(T)) Row {
+  T c[COUNT];
+};
+
 // `COUNT` cells of one point, `apart` cells from each other; those past the end repeat the last one, unused.
 template <class T, class Problem, class Optimizer, int COUNT>
 struct Cells {
@@ -74,10 +82,8 @@ struct Cells {
 
   // One step of every cell, with the coefficients of this call's step `step`.
   EMATHEORY_FUNCTION void update(const int64_t step, const float normals[COUNT]) {
-    T c[Optimizer::COEFFICIENTS];
-    EMATHEORY_UNROLL
-    for (int member = 0; member < Optimizer::COEFFICIENTS; ++member)
-      c[member] = coefficients[step * Optimizer::COEFFICIENTS + member];
+    const Row<T, Optimizer::COEFFICIENTS> row =
+        reinterpret_cast<const Row<T, Optimizer::COEFFICIENTS> *>(coefficients)[step];
     EMATHEORY_UNROLL
     for (int lane = 0; lane < COUNT; ++lane) {
       T own[Optimizer::STATE], of[Problem::COEFFICIENTS];
@@ -85,35 +91,54 @@ struct Cells {
       for (int member = 0; member < Optimizer::STATE; ++member) own[member] = state[member][lane];
       EMATHEORY_UNROLL
       for (int member = 0; member < Problem::COEFFICIENTS; ++member) of[member] = of_problem[member][lane];
-      Optimizer::update(own, Problem::gradient(Optimizer::point(own, c), static_cast<T>(normals[lane]), of), c);
+      const T gradient = Problem::gradient(Optimizer::point(own, row.c), static_cast<T>(normals[lane]), of);
+      Optimizer::update(own, gradient, row.c);
       EMATHEORY_UNROLL
       for (int member = 0; member < Optimizer::STATE; ++member) state[member][lane] = own[member];
     }
   }
 
-  EMATHEORY_FUNCTION void run() {
-    int64_t snapshot = 0, number = 0;
-    // Step −1 is the state before the first update.
-    take(snapshot, number);
-    while (number < job.steps) {
+  // One step with the normals of a row that is known when the program runs: choices keep them in registers.
+  EMATHEORY_FUNCTION void update_with(const int row, const int64_t step) {
+    float normals[COUNT];
+    EMATHEORY_UNROLL
+    for (int lane = 0; lane < COUNT; ++lane)
+      normals[lane] = row == 0   ? drawn[0][lane]
+                      : row == 1 ? drawn[1][lane]
+                      : row == 2 ? drawn[2][lane]
+                                 : drawn[3][lane];
+    update(step, normals);
+  }
+
+  // The call's steps from `number` up to `until`; four at once, without a choice between, wherever they share a draw.
+  EMATHEORY_FUNCTION void advance(int64_t number, const int64_t until) {
+    while (number < until) {
       const uint64_t step = job.first_step + static_cast<uint64_t>(number);
       const int from = static_cast<int>(step % STEPS_PER_CALL);
       draw(static_cast<uint32_t>(step / STEPS_PER_CALL));
-      // A row known when compiled keeps the normals in registers.
-      EMATHEORY_UNROLL
-      for (int row = 0; row < STEPS_PER_CALL; ++row) {
-        if (row < from || number >= job.steps) continue;
-        update(number++, drawn[row]);
-        take(snapshot, number);
+      if (from == 0 && until - number >= STEPS_PER_CALL) {
+        EMATHEORY_UNROLL
+        for (int row = 0; row < STEPS_PER_CALL; ++row) update(number + row, drawn[row]);
+        number += STEPS_PER_CALL;
+      } else {
+        EMATHEORY_ROLLED
+        for (int row = from; row < STEPS_PER_CALL && number < until; ++row) update_with(row, number++);
       }
+    }
+  }
+
+  // All steps, with a copy of the weight wherever a snapshot is wanted after so many of them.
+  EMATHEORY_FUNCTION void run() {
+    int64_t number = 0;
+    for (int64_t snapshot = 0; snapshot <= job.snapshot_count; ++snapshot) {
+      const bool is_last = snapshot == job.snapshot_count;
+      const int64_t until = is_last ? job.steps : job.snapshots_at[snapshot];
+      advance(number, until);
+      number = until;
+      if (!is_last) save(job.snapshots, snapshot, state[0]);
     }
     EMATHEORY_UNROLL
     for (int member = 0; member < Optimizer::STATE; ++member) save(job.state, member, state[member]);
-  }
-
-  // Copies the weight where a snapshot is wanted after so many updates.
-  EMATHEORY_FUNCTION void take(int64_t &snapshot, const int64_t done) const {
-    if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == done) save(job.snapshots, snapshot++, state[0]);
   }
 };
 

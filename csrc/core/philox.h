@@ -35,7 +35,7 @@ struct Product<uint32_t> {
   uint32_t high, low;
 
   EMATHEORY_FUNCTION Product(const uint32_t multiplier, const uint32_t word) {
-    const uint64_t product = static_cast<uint64_t>(multiplier) * word;
+    const uint64_t product = wide_product(multiplier, word);
     high = static_cast<uint32_t>(product >> 32);
     low = static_cast<uint32_t>(product);
   }

@@ -16,6 +16,13 @@
 #define EMATHEORY_ROLLED
 #endif
 
+// The alignment that a device's memory has; that of a host's array is its entry's.
+#if defined(__CUDA_ARCH__)
+#define EMATHEORY_ALIGNED(bytes) alignas(bytes)
+#else
+#define EMATHEORY_ALIGNED(bytes)
+#endif
+
 namespace ematheory {
 namespace {
 
@@ -73,6 +80,17 @@ EMATHEORY_FUNCTION double double_of(const uint64_t bits) {
   double x;
   __builtin_memcpy(&x, &bits, sizeof x);
   return x;
+#endif
+}
+
+// All 64 bits of a product; nvcc adds a zero to the upper half of what C++ says here.
+EMATHEORY_FUNCTION uint64_t wide_product(const uint32_t x, const uint32_t y) {
+#if defined(__CUDA_ARCH__)
+  uint64_t product;
+  asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(x), "r"(y));
+  return product;
+#else
+  return static_cast<uint64_t>(x) * y;
 #endif
 }
 
