@@ -10,21 +10,26 @@ namespace ematheory {
 namespace {
 
 constexpr int THREADS = 128;
-// Two cells per thread share the loads of a step's coefficients and hide each other's latencies.
-constexpr int PER_THREAD = 2;
-constexpr int64_t PER_BLOCK = int64_t{THREADS} * PER_THREAD;
+// Two cells per thread share the loads of a step's coefficients and a block's share of Philox; in float64 the registers
+// that takes leave too few threads to hide latencies.
+template <class T>
+constexpr int PER_THREAD = sizeof(T) == sizeof(float) ? 2 : 1;
+
+template <class T>
+constexpr int64_t PER_BLOCK = int64_t{THREADS} * PER_THREAD<T>;
 
 int64_t blocks_per_point(const ematheory_job &job) {
-  return (job.replicas * job.coordinates + PER_BLOCK - 1) / PER_BLOCK;
+  const int64_t per_block = job.is_double ? PER_BLOCK<double> : PER_BLOCK<float>;
+  return (job.replicas * job.coordinates + per_block - 1) / per_block;
 }
 
 // Thread t of a block takes the cells t, t + THREADS, … of it, so that neighbours read neighbouring numbers.
 template <class T, class Problem, class Optimizer>
 EMATHEORY_FUNCTION void run_thread(const ematheory_job &job, const int64_t block, const int64_t blocks,
                                    const int thread) {
-  const int64_t first = (block % blocks) * PER_BLOCK + thread;
+  const int64_t first = (block % blocks) * PER_BLOCK<T> + thread;
   if (first >= job.replicas * job.coordinates) return;
-  Cells<T, Problem, Optimizer, PER_THREAD>(job, block / blocks, first, THREADS).run();
+  Cells<T, Problem, Optimizer, PER_THREAD<T>>(job, block / blocks, first, THREADS).run();
 }
 
 template <class T, class Problem, class Optimizer>
