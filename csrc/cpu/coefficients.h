@@ -48,23 +48,25 @@ struct CoefficientsAcross {
   const T *of_lane[LANES];
   int changing[Optimizer::COEFFICIENTS], changing_count = 0;
   int64_t steps;
+  const int lanes;  // of the parts that have cells
 
   // Cells `cell` … `cell` + `size` of all points together; lanes past the end take the last cell's.
-  CoefficientsAcross(const ematheory_job &job, const int64_t cell, const int64_t size) : steps(job.steps) {
-    for (int lane = 0; lane < LANES; ++lane) {
+  CoefficientsAcross(const ematheory_job &job, const int64_t cell, const int64_t size)
+      : steps(job.steps), lanes(static_cast<int>((size + PART - 1) / PART * PART)) {
+    for (int lane = 0; lane < lanes; ++lane) {
       const int64_t point = (cell + (lane < size ? lane : size - 1)) / (job.replicas * job.coordinates);
       of_lane[lane] = static_cast<const T *>(job.coefficients) + point * steps * Optimizer::COEFFICIENTS;
     }
     find_changing();
     for (int place = 0; steps && place < Optimizer::COEFFICIENTS; ++place)
       for (int step = 0; step < STEPS_PER_CALL; ++step)
-        for (int lane = 0; lane < LANES; ++lane) turned[place][step][lane] = of_lane[lane][place];
+        for (int lane = 0; lane < lanes; ++lane) turned[place][step][lane] = of_lane[lane][place];
   }
 
   // Most coefficients are the same at every step: only the others have to be turned again.
   void find_changing() {
     bool changes[Optimizer::COEFFICIENTS] = {};
-    for (int lane = 0; lane < LANES; ++lane) {
+    for (int lane = 0; lane < lanes; ++lane) {
       if (lane && of_lane[lane] == of_lane[lane - 1]) continue;
       for (int64_t step = 1; step < steps; ++step)
         for (int place = 0; place < Optimizer::COEFFICIENTS; ++place)
@@ -81,13 +83,16 @@ struct CoefficientsAcross {
     return {turned, row};
   }
 
+  // Lane by lane: lanes' rows may lie a power of two apart, and so share a few sets of the cache, which keep each for
+  // just the time that it is read.
   void turn(const int64_t step) {
     const int64_t count = steps - step < STEPS_PER_CALL ? steps - step : STEPS_PER_CALL;
-    for (int number = 0; number < changing_count; ++number)
+    for (int lane = 0; lane < lanes; ++lane) {
+      const T *const rows_of_lane = of_lane[lane] + step * Optimizer::COEFFICIENTS;
       for (int64_t next = 0; next < count; ++next)
-        for (int lane = 0; lane < LANES; ++lane)
-          turned[changing[number]][next][lane] =
-              of_lane[lane][(step + next) * Optimizer::COEFFICIENTS + changing[number]];
+        for (int number = 0; number < changing_count; ++number)
+          turned[changing[number]][next][lane] = rows_of_lane[next * Optimizer::COEFFICIENTS + changing[number]];
+    }
   }
 };
 
