@@ -34,6 +34,11 @@ def advance(
     snapshots: Floats,
     items: int = 0,
     is_replaced: bool = False,
+    first_column: int = 0,
+    clip_norm: npt.NDArray[np.float64] | None = None,
+    averaging: Floats | None = None,
+    rounding: str = "",
+    drift: Floats | None = None,
     on_host: bool = False,
 ) -> None:
     """`_native.advance` on the current device, with the same bits; `on_host` runs the threads' source on the CPU.

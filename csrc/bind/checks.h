@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../core/job.h"
+#include "../core/options.h"
 #include "traced.h"
 
 namespace py = pybind11;
@@ -80,7 +81,7 @@ inline void check_points(const py::array &point_numbers) {
   for (py::ssize_t i = 0; i < point_numbers.size(); ++i) check_limit("point_numbers", numbers[i], MAXIMUM_POINTS - 1);
 }
 
-// Options of a step, which only the engine for whole vectors has.
+// Options of a step, which only the engines for whole vectors have.
 struct StepOptions {
   std::optional<py::array> clip_norm, averaging;
   std::string rounding;
@@ -147,7 +148,7 @@ inline void add_options(const StepOptions &given, const py::dtype &dtype, emathe
     check_array("drift", *given.drift, dtype, {2, job.points, job.coordinates});
     job.drift = given.drift->data();
   }
-  job.is_coupled |= given.clip_norm || job.averages || job.rounding || given.drift;
+  job.is_coupled |= has_options(job);
 }
 
 // Raises ValueError for anything that does not fit together or is beyond a limit.
@@ -174,9 +175,8 @@ inline ematheory_job checked_job(const Arrays &given) {
   job.steps = steps;
   job.is_coupled = job.problem >= SEPARABLE_PROBLEMS || job.optimizer >= SEPARABLE_OPTIMIZERS;
   add_options(options, dtype, job);
-  const int64_t moving = job.drift ? 1 : 0, copies = (job.averages ? job.averages : 1) + moving;
-  check_array("state", state, dtype, {of_optimizer.state + job.averages + moving, points, replicas, coordinates});
-  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), points * copies, replicas, coordinates});
+  check_array("state", state, dtype, {of_optimizer.state + held_of(job), points, replicas, coordinates});
+  check_array("snapshots", snapshots, dtype, {snapshots_at.size(), points * copies_of(job), replicas, coordinates});
   check_array("problem_coefficients", problem_coefficients, dtype, {of_problem.coefficients, points, coordinates});
   check_array("coefficients", coefficients, dtype, {points, steps, of_optimizer.coefficients});
   check_array("point_numbers", point_numbers, py::dtype::of<uint32_t>(), {points});

@@ -25,10 +25,13 @@ void advance(const std::string &problem, const std::string &optimizer, py::array
              const py::array &problem_coefficients, const py::array &coefficients, const uint64_t first_step,
              const uint64_t seed, const uint64_t first_replica, const py::array &point_numbers,
              const py::array &snapshots_at, py::array snapshots, const int64_t items, const bool is_replaced,
-             const bool on_host) {
-  const ematheory_job job =
-      checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed, first_replica,
-                   point_numbers, snapshots_at, snapshots, items, is_replaced, StepOptions{}});
+             const int64_t first_column, const std::optional<py::array> &clip_norm,
+             const std::optional<py::array> &averaging, const std::string &rounding,
+             const std::optional<py::array> &drift, const bool on_host) {
+  const StepOptions options{clip_norm, averaging, rounding, drift};
+  ematheory_job job = checked_job({problem, optimizer, state, problem_coefficients, coefficients, first_step, seed,
+                                   first_replica, point_numbers, snapshots_at, snapshots, items, is_replaced, options});
+  set_first_column(job, first_column);
   const py::gil_scoped_release others_may_run;
   said([&](char *message) { (on_host ? ematheory_cuda_advance_on_host : ematheory_cuda_advance)(&job, message); });
 }
@@ -73,6 +76,7 @@ PYBIND11_MODULE(_cuda, module) {
   module.def("problems", [] { return names(traced_problems(), traced_problems().size()); });
   module.def("advance", &advance, py::kw_only(), "problem"_a, "optimizer"_a, "state"_a, "problem_coefficients"_a,
              "coefficients"_a, "first_step"_a, "seed"_a, "first_replica"_a, "point_numbers"_a, "snapshots_at"_a,
-             "snapshots"_a, "items"_a = 0, "is_replaced"_a = false, "on_host"_a = false);
+             "snapshots"_a, "items"_a = 0, "is_replaced"_a = false, "first_column"_a = 0, "clip_norm"_a = py::none(),
+             "averaging"_a = py::none(), "rounding"_a = "", "drift"_a = py::none(), "on_host"_a = false);
   module.def("contraction_is_off", &contraction_is_off);
 }

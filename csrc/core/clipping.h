@@ -11,7 +11,7 @@ constexpr double CLIPPING_MARGIN = 1e-6;
 // The one sum that clipping takes.
 struct SquaredNorm {
   static constexpr int DOTS = 1;
-  static constexpr int pass_of(int) { return 0; }
+  EMATHEORY_FUNCTION static constexpr int pass_of(int) { return 0; }
 };
 
 // g·min(1, most/(‖g‖ + 1e-6)), the factor in float64.

@@ -26,7 +26,7 @@ struct ematheory_job {
   int64_t snapshot_count;
   const int64_t *snapshots_at;
   void *snapshots;
-  // Options of a step, each null or 0 where it is not asked for; only the engine for whole vectors has them.
+  // Options of a step, each null or 0 where it is not asked for; only the engines for whole vectors have them.
   const double *clip_norm;  // (points,)
   int64_t averages;
   const void *averaging;  // (steps, averages, 2): the shares of the old average and of the new weight

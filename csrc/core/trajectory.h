@@ -4,17 +4,16 @@
 // calling it alike:
 //   sync()                                  wait until all have come here, and see what each has written
 //   points, gradient, update                the parts of a step, of the job's records, as coupled.h has them
-//   draw(block, normals)                    the normals of steps 4·block … 4·block + 3, a row of each step
+//   draw(drawn, block)                      the numbers of steps 4·block … 4·block + 3, a row of each step
 //   sort(epoch, keys, order)                the data set's items in their order in an epoch
-//   alter_point, alter_gradient, alter_weight   what a call asks of a step besides, at the three places where it may
-//   copy(snapshot, point, replica, size, weight)   copies what a record is made of
 //   is_stopped()                            whether to leave the work unfinished
+//   HAS_OPTIONS                             whether jobs may have options of a step
 #pragma once
 
 #include "coupled.h"
+#include "drawn.h"
 #include "items.h"
-#include "job.h"
-#include "normal.h"
+#include "options.h"
 
 namespace ematheory {
 namespace {
@@ -42,10 +41,10 @@ inline Records records_of(const int problem, const int optimizer) {
 // How long a vector's arrays are.
 struct Lengths {
   int64_t size, batch, columns, items;
-  int64_t row;  // of normals: the columns, and as many as the engine adds to them
+  int64_t multiple;  // of which rows of random numbers are
 };
 
-// Of the job's vectors at a point, with rows of normals filled up to a multiple of `multiple`.
+// Of the job's vectors at a point.
 template <class T>
 EMATHEORY_FUNCTION Lengths lengths_of(const ematheory_job &job, const Records &records, const int64_t point,
                                       const int64_t multiple) {
@@ -54,7 +53,7 @@ EMATHEORY_FUNCTION Lengths lengths_of(const ematheory_job &job, const Records &r
   const int64_t batch =
       records.batch < 0 ? 1 : static_cast<int64_t>(of_problem[(records.batch * job.points + point) * size]);
   const int64_t columns = records.has_samples ? batch * (size + 1) : size;
-  return {size, batch, columns, job.items, (columns + multiple - 1) / multiple * multiple};
+  return {size, batch, columns, job.items, multiple};
 }
 
 // Where a vector starts in the given member of an array of shape (members, points, replicas, coordinates).
@@ -66,21 +65,6 @@ EMATHEORY_FUNCTION int64_t place_of(const ematheory_job &job, const int64_t memb
 // What the normals that a step needs are for.
 EMATHEORY_FUNCTION Stream stream_of(const ematheory_job &job) { return job.items ? DATA_STREAM : GRADIENT_STREAM; }
 
-// Memory that is cut into arrays one after another, each aligned; from address 0 it only counts.
-struct Arena {
-  static constexpr size_t ALIGNMENT = 64;
-
-  uintptr_t address;
-  size_t used = 0;
-
-  template <class Entry>
-  EMATHEORY_FUNCTION Entry *take(const int64_t count) {
-    Entry *const array = reinterpret_cast<Entry *>(address + used);
-    used += (static_cast<size_t>(count) * sizeof(Entry) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return array;
-  }
-};
-
 // Whether the normals are of the dtype T, and so need no copy.
 template <class T>
 EMATHEORY_FUNCTION constexpr bool normals_are() {
@@ -91,15 +75,20 @@ EMATHEORY_FUNCTION constexpr bool normals_are() {
 template <class T>
 struct Working {
   T *at, *gradient, *noise;
-  float *normals;  // of four steps, a row each
+  Drawn<float> normals;
+  // What the options draw for each coordinate: bits that round the weight, and normals that move the optimum.
+  Drawn<uint32_t> words;
+  Drawn<float> moves;
   uint64_t *keys;
   int64_t *order;
 
-  EMATHEORY_FUNCTION Working(Arena &arena, const Lengths &lengths)
+  EMATHEORY_FUNCTION Working(Arena &arena, const ematheory_job &job, const Lengths &lengths)
       : at(arena.take<T>(lengths.size)),
         gradient(arena.take<T>(lengths.size)),
         noise(arena.take<T>(normals_are<T>() && !lengths.items ? 0 : lengths.columns)),
-        normals(arena.take<float>(STEPS_PER_CALL * lengths.row)),
+        normals(arena, stream_of(job), lengths.columns, lengths.multiple),
+        words(arena, ROUNDING_STREAM, is_stochastic(job) ? lengths.size : 0, lengths.multiple),
+        moves(arena, DRIFT_STREAM, job.drift ? lengths.size : 0, lengths.multiple),
         keys(arena.take<uint64_t>(lengths.items)),
         order(arena.take<int64_t>(lengths.items)) {}
 };
@@ -114,8 +103,9 @@ struct Trajectory {
   const uint32_t replica_number, point_number;
   const Members<T> state;
   const Members<const T> of_problem;
-  const Working<T> working;
-  int64_t epoch = -1, block = -1;
+  const Options<T, Engine::HAS_OPTIONS> options;
+  Working<T> working;
+  int64_t epoch = -1;
 
   EMATHEORY_FUNCTION Trajectory(const ematheory_job &job, const Engine &engine, const Records &records,
                                 const Lengths &lengths, const int64_t point, const int64_t replica,
@@ -130,23 +120,27 @@ struct Trajectory {
         point_number(job.point_numbers[point]),
         state(state),
         of_problem{static_cast<const T *>(job.problem_coefficients) + point * lengths.size, job.points * lengths.size},
+        options{job, {state[records.state], state.apart}, point, lengths.size},
         working(working) {}
 
-  // The normals of steps 4·block … 4·block + 3, or of the items of those numbers, for every column.
-  EMATHEORY_FUNCTION void draw(const int64_t wanted) {
-    if (block == wanted) return;
-    block = wanted;
-    // Columns may be read by other threads than those that draw them.
-    engine.sync();
-    engine.draw(static_cast<uint32_t>(wanted), working.normals);
-    engine.sync();
+  // The numbers of a step, or of an item.
+  template <class Entry>
+  EMATHEORY_FUNCTION const Entry *row_of(Drawn<Entry> &drawn, const uint64_t step) {
+    const int64_t block = static_cast<int64_t>(step / STEPS_PER_CALL);
+    if (drawn.block != block) {
+      drawn.block = block;
+      // Columns may be read by other threads than those that draw them.
+      engine.sync();
+      engine.draw(drawn, static_cast<uint32_t>(block));
+      engine.sync();
+    }
+    return drawn.at(step);
   }
 
   // One standard normal for each column, or the mean of a batch's items.
   EMATHEORY_FUNCTION const T *noise_of(const uint64_t step) {
     if (job.items) return batch_mean(step);
-    draw(static_cast<int64_t>(step / STEPS_PER_CALL));
-    const float *row = working.normals + static_cast<int64_t>(step % STEPS_PER_CALL) * lengths.row;
+    const float *row = row_of(working.normals, step);
     if constexpr (normals_are<T>()) {
       return row;
     } else {
@@ -163,8 +157,7 @@ struct Trajectory {
     engine.each(lengths.size, [=](const int64_t i) { noise[i] = T(0); });
     for (int64_t place = 0; place < lengths.batch && !engine.is_stopped(); ++place) {
       const int64_t item = item_of(step * static_cast<uint64_t>(lengths.batch) + static_cast<uint64_t>(place));
-      draw(item / STEPS_PER_CALL);
-      const float *row = working.normals + (item % STEPS_PER_CALL) * lengths.row;
+      const float *row = row_of(working.normals, static_cast<uint64_t>(item));
       engine.each(lengths.size, [=](const int64_t i) { noise[i] = noise[i] + static_cast<T>(row[i]); });
     }
     const T batch = static_cast<T>(lengths.batch);
@@ -190,18 +183,36 @@ struct Trajectory {
     const uint64_t step = job.first_step + static_cast<uint64_t>(number);
     const T *drawn = noise_of(step);
     engine.points(lengths.size, state, c, working.at);
-    engine.alter_point(lengths.size, working.at);
+    options.shift(engine, working.at);
     engine.gradient(lengths.size, of_problem, working.at, drawn, working.gradient);
-    engine.alter_gradient(lengths.size, working.gradient);
+    options.clip(engine, working.gradient);
     engine.update(lengths.size, state, c, working.gradient);
-    engine.alter_weight(step, number, state[0]);
+    finish(step, number);
+  }
+
+  // What the options do after the update.
+  EMATHEORY_FUNCTION void finish(const uint64_t step, const int64_t number) {
+    if (options.rounds_to(EMATHEORY_NEAREST)) options.round_to_nearest(engine, state[0]);
+    if (options.rounds_to(EMATHEORY_STOCHASTIC))
+      options.round_stochastically(engine, row_of(working.words, step), state[0]);
+    options.average(engine, number, state[0]);
+    if (options.drifts()) options.drift(engine, row_of(working.moves, step));
+  }
+
+  // Into the snapshots, of shape (snapshots, points, copies, replicas, coordinates).
+  EMATHEORY_FUNCTION void copy(const int64_t snapshot) const {
+    const int64_t copies = options.copies(), first = (snapshot * job.points + point) * copies;
+    for (int64_t place = 0; place < copies; ++place) {
+      T *const to = static_cast<T *>(job.snapshots) + ((first + place) * job.replicas + replica) * lengths.size;
+      const T *const from = options.copied(place, state[0]);
+      engine.each(lengths.size, [=](const int64_t i) { to[i] = from[i]; });
+    }
   }
 
   EMATHEORY_FUNCTION void run() {
     int64_t snapshot = 0;
     for (int64_t number = 0; number <= job.steps; ++number) {
-      if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number)
-        engine.copy(snapshot++, point, replica, lengths.size, state[0]);
+      if (snapshot < job.snapshot_count && job.snapshots_at[snapshot] == number) copy(snapshot++);
       if (number == job.steps || engine.is_stopped()) return;
       step(number);
     }

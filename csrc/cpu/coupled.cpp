@@ -5,10 +5,8 @@
 
 #include <stdlib.h>
 
-#include "../core/clipping.h"
 #include "../core/trajectory.h"
 #include "noise.h"
-#include "options.h"
 #include "order.h"
 
 #define EMATHEORY_JOIN(level, name) ematheory_##level##_##name
@@ -111,25 +109,20 @@ Functions<T> functions_of(const int problem, const int optimizer) {
 // What core/trajectory.h asks of an engine, by one thread for one vector.
 template <class T>
 struct Thread : Lanes {
+  static constexpr bool HAS_OPTIONS = true;
   const ematheory_job &job;
   const Functions<T> functions;
   const uint32_t point, replica;  // their numbers
-  const int64_t tiles;
-  Noise *const drawing;
-  Options<T> &options;
+  Noise *const drawing;           // tile by tile
 
-  Thread(const ematheory_job &job, const uint32_t point, const uint32_t replica, const int64_t tiles, Noise *drawing,
-         Options<T> &options)
+  Thread(const ematheory_job &job, const uint32_t point, const uint32_t replica, const int64_t tiles, Noise *drawing)
       : job(job),
         functions(functions_of<T>(job.problem, job.optimizer)),
         point(point),
         replica(replica),
-        tiles(tiles),
-        drawing(drawing),
-        options(options) {
-    const uint32_t last = last_word(point, stream_of(job));
+        drawing(drawing) {
     for (int64_t tile = 0; tile < tiles; ++tile)
-      set_up(drawing[tile], job.seed, last, replica, int64_t{1} << 32, job.first_column + tile * LANES);
+      set_up(drawing[tile], job.seed, 0, replica, int64_t{1} << 32, job.first_column + tile * LANES);
   }
 
   void sync() const {}
@@ -146,33 +139,16 @@ struct Thread : Lanes {
     functions.update(size, state, c, gradient);
   }
 
-  void alter_point(const int64_t, T *at) const { options.shift(at); }
-
-  void alter_gradient(const int64_t size, T *found) const {
-    if (job.clip_norm) clip_norm(Lanes(), size, job.clip_norm[options.point], found);
-  }
-
-  void alter_weight(const uint64_t step, const int64_t number, T *weight) const {
-    options.round(step, weight);
-    options.average(number, weight);
-    options.drift(step);
-  }
-
-  // Into the snapshots, of shape (snapshots, points, copies, replicas, coordinates).
-  void copy(const int64_t snapshot, const int64_t at, const int64_t row, const int64_t size, const T *weight) const {
-    const int64_t copies = options.copies(), first = (snapshot * job.points + at) * copies;
-    for (int64_t place = 0; place < copies; ++place)
-      __builtin_memcpy(static_cast<T *>(job.snapshots) + ((first + place) * job.replicas + row) * size,
-                       options.copied(place, weight), static_cast<size_t>(size) * sizeof(T));
-  }
-
   // What is drawn for a step that is left unfinished is too, for nothing reads it then.
-  void draw(const uint32_t block, float *normals) const {
+  template <class Entry>
+  void draw(const Drawn<Entry> &drawn, const uint32_t block) const {
+    const int64_t tiles = drawn.row / LANES;
     for (int64_t tile = 0; tile < tiles && !is_stopped(); ++tile) {
-      alignas(64) Normals four;
+      drawing[tile].last = last_word(point, drawn.stream);
+      alignas(64) Entry four[STEPS_PER_CALL][LANES];
       for (int part = 0; part < STEPS_PER_CALL; ++part) ematheory::draw(drawing[tile], block, part, four);
       for (int row = 0; row < STEPS_PER_CALL; ++row)
-        __builtin_memcpy(normals + (row * tiles + tile) * LANES, four[row], sizeof four[row]);
+        __builtin_memcpy(drawn.rows + (row * tiles + tile) * LANES, four[row], sizeof four[row]);
     }
   }
 
@@ -187,10 +163,11 @@ struct Thread : Lanes {
 template <class T>
 struct Arrays {
   const Working<T> working;
+  const int64_t tiles;
   Noise *const drawing;
 
-  Arrays(Arena arena, const Lengths &lengths, size_t *size = nullptr)
-      : working(arena, lengths), drawing(arena.take<Noise>(lengths.row / LANES)) {
+  Arrays(Arena arena, const ematheory_job &job, const Lengths &lengths, size_t *size = nullptr)
+      : working(arena, job, lengths), tiles(working.normals.row / LANES), drawing(arena.take<Noise>(tiles)) {
     if (size) *size = arena.used;
   }
 };
@@ -200,20 +177,13 @@ bool run_vector(const ematheory_job &job, const int64_t point, const int64_t rep
   const Records records = records_of(job.problem, job.optimizer);
   const Lengths lengths = lengths_of<T>(job, records, point, LANES);
   size_t size;
-  Arrays<T>(Arena{0}, lengths, &size);
+  Arrays<T>(Arena{0}, job, lengths, &size);
   void *const memory = aligned_alloc(Arena::ALIGNMENT, size);
   if (!memory) return false;
-  const Arrays<T> arrays(Arena{reinterpret_cast<uintptr_t>(memory)}, lengths);
-  Scratch scratch(Options<T>::needed(job));
-  if (!scratch.is_there()) {
-    free(memory);
-    return false;
-  }
-  Options<T> options(job, static_cast<T *>(job.state) + place_of(job, records.state, point, replica), point);
-  options.take(scratch, job.first_replica + static_cast<uint32_t>(replica));
+  const Arrays<T> arrays(Arena{reinterpret_cast<uintptr_t>(memory)}, job, lengths);
   const Members<T> state{static_cast<T *>(job.state) + place_of(job, 0, point, replica), place_of(job, 1, 0, 0)};
   const Thread<T> thread(job, job.point_numbers[point], job.first_replica + static_cast<uint32_t>(replica),
-                         lengths.row / LANES, arrays.drawing, options);
+                         arrays.tiles, arrays.drawing);
   Trajectory<T, Thread<T>>(job, thread, records, lengths, point, replica, state, arrays.working).run();
   free(memory);
   return true;

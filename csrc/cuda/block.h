@@ -112,17 +112,23 @@ struct Coefficients {
 };
 
 // What core/trajectory.h asks of an engine, by one of a block's threads. Which records, all threads decide alike at
-// each part of a step: a kernel for each pair would take minutes to compile.
-template <class T>
+// each part of a step: a kernel for each pair would take minutes to compile. Options cost registers, so that a job
+// without them is better off without.
+template <class T, bool OPTIONS>
 struct BlockEngine {
+  static constexpr bool HAS_OPTIONS = OPTIONS;
   const ematheory_job &job;
   const Block &block;
-  const Lengths lengths;
   const uint32_t point, replica;  // their numbers
 
   template <class Work>
   EMATHEORY_FUNCTION void each(const int64_t size, const Work &work) const {
     block.each(size, work);
+  }
+
+  template <int PASS, class Number, class Program, class Terms>
+  EMATHEORY_FUNCTION void sum(const int64_t size, Number *dots, const Terms &terms) const {
+    block.template sum<PASS, Number, Program>(size, dots, terms);
   }
 
   EMATHEORY_FUNCTION void sync() const { block.sync(); }
@@ -155,19 +161,21 @@ struct BlockEngine {
 #undef EMATHEORY_ENTRY
   }
 
-  EMATHEORY_FUNCTION void draw(const uint32_t number, float *normals) const {
+  template <class Entry>
+  EMATHEORY_FUNCTION void draw(const Drawn<Entry> &drawn, const uint32_t number) const {
     const PhiloxKey key = philox_key(job.seed);
-    const PhiloxBlock<uint32_t> shared = philox_block(number, last_word(point, stream_of(job)), key);
-    const uint32_t of_replica = replica;
-    const int64_t row = lengths.row;
-    block.each(lengths.columns, [=](const int64_t i) {
-      const PhiloxCell cell = philox_cell(static_cast<uint32_t>(i), of_replica, key);
+    const PhiloxBlock<uint32_t> shared = philox_block(number, last_word(point, drawn.stream), key);
+    const uint32_t of_replica = replica, first = static_cast<uint32_t>(job.first_column);
+    const int64_t row = drawn.row;
+    Entry *const rows = drawn.rows;
+    block.each(drawn.columns, [=](const int64_t i) {
+      const PhiloxCell cell = philox_cell(first + static_cast<uint32_t>(i), of_replica, key);
       uint32_t words[4];
       philox_finish(cell.low1, cell.high0, cell.low0, shared, key, words);
-      float four[STEPS_PER_CALL];
-      box_muller(words, four);
+      Entry four[STEPS_PER_CALL];
+      entries_of(words, four);
       EMATHEORY_UNROLL
-      for (int step = 0; step < STEPS_PER_CALL; ++step) normals[step * row + i] = four[step];
+      for (int step = 0; step < STEPS_PER_CALL; ++step) rows[step * row + i] = four[step];
     });
   }
 
@@ -199,55 +207,47 @@ struct BlockEngine {
     sync();
   }
 
-  // What a call may ask of a step besides is done on a CPU alone.
-  EMATHEORY_FUNCTION void alter_point(int64_t, T *) const {}
-  EMATHEORY_FUNCTION void alter_gradient(int64_t, T *) const {}
-  EMATHEORY_FUNCTION void alter_weight(uint64_t, int64_t, T *) const {}
-
-  EMATHEORY_FUNCTION void copy(const int64_t snapshot, const int64_t at, const int64_t row, const int64_t size,
-                               const T *weight) const {
-    T *const to = static_cast<T *>(job.snapshots) + place_of(job, snapshot, at, row);
-    each(size, [=](const int64_t i) { to[i] = weight[i]; });
-  }
-
   // A call on a GPU is short: an interrupt waits for its end.
   EMATHEORY_FUNCTION bool is_stopped() const { return false; }
 };
 
-// A vector's state and the arrays it is stepped with.
+// A vector's state, the options' arrays after the optimizer's, and the arrays it is stepped with.
 template <class T>
 struct BlockArrays {
+  const int64_t members;
   const Members<T> state;
   const Working<T> working;
 
-  EMATHEORY_FUNCTION BlockArrays(Arena &arena, const Records &records, const Lengths &lengths)
-      : state{arena.take<T>(records.state * lengths.size), lengths.size}, working(arena, lengths) {}
+  EMATHEORY_FUNCTION BlockArrays(Arena &arena, const ematheory_job &job, const Records &records, const Lengths &lengths)
+      : members(records.state + held_of(job)),
+        state{arena.take<T>(members * lengths.size), lengths.size},
+        working(arena, job, lengths) {}
 };
 
 // One vector with its state in `memory`.
-template <class T>
+template <class T, bool OPTIONS>
 EMATHEORY_FUNCTION void run_vector(const ematheory_job &job, const Records &records, const Block &block,
                                    const uintptr_t memory, const int64_t point, const int64_t replica) {
   const Lengths lengths = lengths_of<T>(job, records, point, 1);
   Arena arena{memory};
-  const BlockArrays<T> arrays(arena, records, lengths);
+  const BlockArrays<T> arrays(arena, job, records, lengths);
   const Members<T> state = arrays.state;
   const Members<T> whole{static_cast<T *>(job.state) + place_of(job, 0, point, replica), place_of(job, 1, 0, 0)};
-  for (int member = 0; member < records.state; ++member)
+  for (int64_t member = 0; member < arrays.members; ++member)
     block.each(lengths.size, [=](const int64_t i) { state[member][i] = whole[member][i]; });
-  const BlockEngine<T> engine{job, block, lengths, job.point_numbers[point],
-                              job.first_replica + static_cast<uint32_t>(replica)};
-  Trajectory<T, BlockEngine<T>>(job, engine, records, lengths, point, replica, state, arrays.working).run();
-  for (int member = 0; member < records.state; ++member)
+  using Engine = BlockEngine<T, OPTIONS>;
+  const Engine engine{job, block, job.point_numbers[point], job.first_replica + static_cast<uint32_t>(replica)};
+  Trajectory<T, Engine>(job, engine, records, lengths, point, replica, state, arrays.working).run();
+  for (int64_t member = 0; member < arrays.members; ++member)
     block.each(lengths.size, [=](const int64_t i) { whole[member][i] = state[member][i]; });
 }
 
 // The vectors number `first`, `first` + `apart`, … of the job.
-template <class T>
+template <class T, bool OPTIONS>
 EMATHEORY_FUNCTION void run_vectors(const ematheory_job &job, const Records &records, const Block &block,
                                     const uintptr_t memory, const int64_t first, const int64_t apart) {
   for (int64_t vector = first; vector < job.points * job.replicas; vector += apart)
-    run_vector<T>(job, records, block, memory, vector / job.replicas, vector % job.replicas);
+    run_vector<T, OPTIONS>(job, records, block, memory, vector / job.replicas, vector % job.replicas);
 }
 
 // How much memory that takes, for the longest vector; the job's arrays are the host's.
@@ -256,7 +256,7 @@ size_t memory_of(const ematheory_job &job, const Records &records) {
   size_t most = 0;
   for (int64_t point = 0; point < job.points; ++point) {
     Arena counted{0};
-    BlockArrays<T>(counted, records, lengths_of<T>(job, records, point, 1));
+    BlockArrays<T>(counted, job, records, lengths_of<T>(job, records, point, 1));
     most = counted.used > most ? counted.used : most;
   }
   return most;

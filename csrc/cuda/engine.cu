@@ -118,8 +118,8 @@ void ematheory_cuda_advance(const ematheory_job *wanted, char message[EMATHEORY_
   const Records records = records_of(job.problem, job.optimizer);
   const size_t number = job.is_double ? sizeof(double) : sizeof(float);
   const size_t weights = static_cast<size_t>(job.points * job.replicas * job.coordinates) * number;
-  const size_t state_size = weights * static_cast<size_t>(records.state);
-  const size_t snapshots_size = weights * static_cast<size_t>(job.snapshot_count);
+  const size_t state_size = weights * static_cast<size_t>(records.state + held_of(job));
+  const size_t snapshots_size = weights * static_cast<size_t>(job.snapshot_count * copies_of(job));
   Copy state(attempt, job.state, state_size), snapshots(attempt, job.snapshots, snapshots_size, false);
   Copy of(attempt, job.problem_coefficients,
           static_cast<size_t>(records.of_problem * job.points * job.coordinates) * number);
@@ -127,6 +127,9 @@ void ematheory_cuda_advance(const ematheory_job *wanted, char message[EMATHEORY_
                     static_cast<size_t>(job.points * job.steps * records.coefficients) * number);
   Copy points(attempt, job.point_numbers, static_cast<size_t>(job.points) * sizeof(uint32_t));
   Copy at(attempt, job.snapshots_at, static_cast<size_t>(job.snapshot_count) * sizeof(int64_t));
+  Copy clip(attempt, job.clip_norm, job.clip_norm ? static_cast<size_t>(job.points) * sizeof(double) : 0);
+  Copy averaging(attempt, job.averaging, static_cast<size_t>(2 * job.steps * job.averages) * number);
+  Copy drift(attempt, job.drift, job.drift ? static_cast<size_t>(2 * job.points * job.coordinates) * number : 0);
   if (attempt.failed() || weights == 0) return;
   job.state = state.device();
   job.snapshots = snapshots.device();
@@ -134,6 +137,9 @@ void ematheory_cuda_advance(const ematheory_job *wanted, char message[EMATHEORY_
   job.coefficients = coefficients.device();
   job.point_numbers = static_cast<const uint32_t *>(points.device());
   job.snapshots_at = static_cast<const int64_t *>(at.device());
+  job.clip_norm = static_cast<const double *>(clip.device());
+  job.averaging = averaging.device();
+  job.drift = drift.device();
   if (job.is_coupled)
     run_on_device(job, vector_memory(*wanted), attempt);
   else

@@ -11,13 +11,14 @@ namespace {
 // Fewer blocks than this on a multiprocessor would leave it waiting for barriers and for memory.
 constexpr size_t LEAST_BLOCKS = 3;
 
-template <class T>
+template <class T, bool OPTIONS>
 __global__ void __launch_bounds__(PARTIALS)
     kernel(const ematheory_job job, const Records records, char *scratch, const size_t memory) {
   extern __shared__ __align__(16) char shared[];
   __shared__ Exchanged exchanged;
   char *const own = scratch ? scratch + blockIdx.x * memory : shared;
-  run_vectors<T>(job, records, Block(threadIdx.x, &exchanged), reinterpret_cast<uintptr_t>(own), blockIdx.x, gridDim.x);
+  run_vectors<T, OPTIONS>(job, records, Block(threadIdx.x, &exchanged), reinterpret_cast<uintptr_t>(own), blockIdx.x,
+                          gridDim.x);
 }
 
 using Kernel = void (*)(ematheory_job, Records, char *, size_t);
@@ -55,7 +56,7 @@ int64_t blocks_of(Attempt &attempt, const Kernel kernel, const int64_t vectors, 
   return held < 1 ? 1 : held < blocks ? held : blocks;
 }
 
-template <class T>
+template <class T, bool OPTIONS>
 bool run_blocks(const ematheory_job &job) {
   const Records records = records_of(job.problem, job.optimizer);
   const size_t memory = memory_of<T>(job, records);
@@ -66,11 +67,24 @@ bool run_blocks(const ematheory_job &job) {
   // Two blocks, so that the tests see one go on to another vector.
   for (int64_t block = 0; block < 2 && is_right; ++block)
     is_right = turns.run([&](const int thread) {
-      run_vectors<T>(job, records, Block(thread, &exchanged), reinterpret_cast<uintptr_t>(own), block, 2);
+      run_vectors<T, OPTIONS>(job, records, Block(thread, &exchanged), reinterpret_cast<uintptr_t>(own), block, 2);
     });
   std::free(own);
   return is_right;
 }
+
+// How a job is run: by the device, or by the host.
+struct Kind {
+  Kernel kernel;
+  bool (*on_host)(const ematheory_job &);
+};
+
+template <class T>
+Kind for_options(const ematheory_job &job) {
+  return has_options(job) ? Kind{kernel<T, true>, run_blocks<T, true>} : Kind{kernel<T, false>, run_blocks<T, false>};
+}
+
+Kind kind_of(const ematheory_job &job) { return job.is_double ? for_options<double>(job) : for_options<float>(job); }
 
 }  // namespace
 
@@ -80,7 +94,7 @@ size_t vector_memory(const ematheory_job &job) {
 }
 
 void run_on_device(const ematheory_job &job, const size_t memory, Attempt &attempt) {
-  const Kernel chosen = job.is_double ? kernel<double> : kernel<float>;
+  const Kernel chosen = kind_of(job).kernel;
   const bool is_shared = fits_shared(attempt, chosen, memory);
   const int64_t blocks = blocks_of(attempt, chosen, job.points * job.replicas, memory, is_shared);
   if (attempt.failed()) return;
@@ -93,7 +107,7 @@ void run_on_device(const ematheory_job &job, const size_t memory, Attempt &attem
 }
 
 void run_on_host(const ematheory_job &job, char message[EMATHEORY_MESSAGE]) {
-  if (!(job.is_double ? run_blocks<double>(job) : run_blocks<float>(job)))
+  if (!kind_of(job).on_host(job))
     std::snprintf(message, EMATHEORY_MESSAGE, "no memory, or a block's threads did not all come to a barrier");
 }
 

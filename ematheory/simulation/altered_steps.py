@@ -1,4 +1,4 @@
-"""What the reference does around the gradient and the update of a step; csrc/cpu/options.h is the same in C++."""
+"""What the reference does around the gradient and the update of a step; csrc/core/options.h is the same in C++."""
 
 from __future__ import annotations
 

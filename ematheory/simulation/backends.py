@@ -73,16 +73,8 @@ def words_of(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
     return words
 
 
-class Native:
-    """The native engine at one instruction set and number of threads; neither changes a bit."""
-
-    name = "cpu"
-    cells_per_block = 2**20
-    work_per_call = 2**28
-
-    def __init__(self, isa: str, threads: int) -> None:
-        self.isa = isa
-        self.threads = threads
+class Compiled:
+    """What the engines of machine code share: groups are stepped one after another, where each is a vector."""
 
     def advance(
         self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), options: StepArrays = NO_OPTIONS,
@@ -100,12 +92,28 @@ class Native:
                 block[name][..., columns] = own[name]
 
     def step(self, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
+        """One call of a module's `advance`."""
+        raise NotImplementedError
+
+
+class Native(Compiled):
+    """The native engine at one instruction set and number of threads; neither changes a bit."""
+
+    name = "cpu"
+    cells_per_block = 2**20
+    work_per_call = 2**28
+
+    def __init__(self, isa: str, threads: int) -> None:
+        self.isa = isa
+        self.threads = threads
+
+    def step(self, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         module = native.native_module()
         assert module is not None
         module.advance(isa=self.isa, threads=self.threads, **words_of(problem, optimizer), **block)
 
 
-class Cuda:
+class Cuda(Compiled):
     """The CUDA engine on the current device, with the CPU's bits; each call copies the state there and back."""
 
     name = "cuda"
@@ -125,23 +133,11 @@ class Cuda:
         assert module is not None
         return module
 
-    def advance(
-        self,
-        *,
-        problem: Problem,
-        optimizer: Optimizer,
-        state: np.ndarray[Any, Any],
-        groups: Groups = (),
-        options: StepArrays = NO_OPTIONS,
-        **block: Any,
-    ) -> None:
-        # `choose` has refused those that would be given here.
-        assert not are_stepped_apart(problem, optimizer, groups)
-        assert options == NO_OPTIONS
+    def step(self, problem: Problem, optimizer: Optimizer, **block: Any) -> None:
         began = time.monotonic()
-        self.module.advance(state=state, **words_of(problem, optimizer), **block)
+        self.module.advance(**words_of(problem, optimizer), **block)
         seconds = max(time.monotonic() - began, 1e-6)
-        drawn = state[0].size // problem.coordinates * problem.normals_per_step
+        drawn = block["state"][0].size * problem.normals_per_step // problem.coordinates
         work = drawn * block["coefficients"].shape[1]
         # The first calls are short, and tell how fast this device is; a cut changes no bit.
         rate = work / seconds
@@ -185,8 +181,8 @@ def choose(
 
     ``"auto"`` is a GPU where there is one and the `work` (in particle-steps) is large enough to pay, the native engine
     where it was built, and the reference for records that these do not hold. `options` names what a step
-    does besides (see `StepOptions`), which no GPU does. Raises `ValueError` for an unknown word,
-    and for a backend that cannot run this request, with the reason.
+    does besides (see `StepOptions`). Raises `ValueError` for an unknown word, and for a backend that cannot run this
+    request, with the reason.
     """
     check_choice("backend", backend, BACKENDS)
     count = native.check_threads(threads)
@@ -194,11 +190,11 @@ def choose(
     refuse_groups(backend, problem, optimizer, groups, options)
     apart = are_stepped_apart(problem, optimizer, groups)
     generated = generated and not (apart and (problem.sums_whole or options))
-    refuse(backend, problem, optimizer, built, generated, options)
+    refuse(backend, problem, optimizer, built, generated)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
-    fits = generated and not apart and not options
-    large = backend == "auto" and isa == "auto" and fits and work >= WORTH_A_GPU
+    # Groups would be a call each, with copies of its own.
+    large = backend == "auto" and isa == "auto" and generated and not apart and work >= WORTH_A_GPU
     if backend == "cuda" or (large and not native.why_no_cuda()):
         if isa != "auto":
             raise ValueError(f"isa={isa!r} is for the native engine on the CPU, but backend is 'cuda'; leave isa out")
@@ -212,28 +208,21 @@ def choose(
 
 def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups, options: Sequence[str]) -> None:
     """Raise `ValueError` for a compiled backend that cannot step these groups as vectors of their own."""
-    if not are_stepped_apart(problem, optimizer, groups):
+    if backend not in ("cpu", "cuda") or not are_stepped_apart(problem, optimizer, groups):
         return
-    if backend == "cuda":
+    if options:
         raise ValueError(
-            f"backend 'cuda' takes all coordinates of {type(problem).__name__} with {type(optimizer).__name__} as one "
-            f"vector, but there are {len(groups)} groups; use 'cpu', 'reference' or 'auto'"
+            f"backend {backend!r} steps each of the {len(groups)} groups by itself, and has no {', '.join(options)} "
+            "then; use 'reference' or 'auto'"
         )
-    if backend == "cpu" and options:
+    if problem.sums_whole:
         raise ValueError(
-            f"backend 'cpu' steps each of the {len(groups)} groups by itself, and has no {', '.join(options)} then; "
-            "use 'reference' or 'auto'"
-        )
-    if backend == "cpu" and problem.sums_whole:
-        raise ValueError(
-            f"backend 'cpu' steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has sums "
-            f"over all weights and {type(optimizer).__name__} over each group; use 'reference' or 'auto'"
+            f"backend {backend!r} steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has "
+            f"sums over all weights and {type(optimizer).__name__} over each group; use 'reference' or 'auto'"
         )
 
 
-def refuse(
-    backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool, options: Sequence[str]
-) -> None:
+def refuse(backend: str, problem: Problem, optimizer: Optimizer, built: bool, generated: bool) -> None:
     """Raise `ValueError` for a compiled backend that is not there or does not hold both records."""
     if backend == "cpu" and not built:
         raise ValueError("backend 'cpu': the native engine was not built (no compiler?); use 'reference' or 'auto'")
@@ -243,11 +232,6 @@ def refuse(
         raise ValueError(
             f"backend {backend!r} holds only {ours}; {type(problem).__name__} with {type(optimizer).__name__} "
             "runs on backend='reference' or 'auto'"
-        )
-    if backend == "cuda" and options:
-        raise ValueError(
-            f"backend 'cuda' has no {', '.join(options)}: whole vectors with options are stepped on a CPU; use 'cpu', "
-            "'reference' or 'auto'"
         )
     if backend == "cuda" and (why := native.why_no_cuda()):
         raise ValueError(f"backend 'cuda': {why}; use 'cpu', 'reference' or 'auto'")

@@ -93,7 +93,7 @@ def block_bytes(asked: Specification, engine: Backend, cut: Layout, is_kept: boo
 
 def scratch_bytes(asked: Specification, engine: Backend) -> int:
     """What the native engine holds of whole vectors, one a thread: normals of four steps, counters, noise of one."""
-    if engine.name != "cpu" or (is_separable(asked.problem, asked.optimizer) and not asked.beyond_gpu):
+    if engine.name != "cpu" or (is_separable(asked.problem, asked.optimizer) and not asked.step_options):
         return 0
     return engine.threads * asked.problem.normals_per_step * (4 * 4 + 3 * 4 + np.dtype(asked.dtype).itemsize)
 

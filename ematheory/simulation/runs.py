@@ -197,7 +197,7 @@ def simulate(
     )  # fmt: skip
     engine = choose(
         backend, isa, threads, problem, optimizer, work_of(specification), groups=specification.groups,
-        options=specification.beyond_gpu,
+        options=specification.step_options,
     )  # fmt: skip
     kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every, specification)
     journal = (kept and kept.read()) or Journal(cut_of(specification, engine))

@@ -94,8 +94,8 @@ class Specification:
         return self.per_point + self.drifts
 
     @property
-    def beyond_gpu(self) -> tuple[str, ...]:
-        """What is asked for of a step that only the engines for whole vectors on a CPU do."""
+    def step_options(self) -> tuple[str, ...]:
+        """What is asked for of a step besides, which the compiled engines do to whole vectors."""
         return (*self.options.names, *(["drift"] if self.drifts else []))
 
     @property

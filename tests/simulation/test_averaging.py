@@ -94,7 +94,6 @@ def test_one_average_has_no_dim_and_is_one_of_several() -> None:
         ({"tail_average": 0.5, "observables": "rotation"}, "rotation is of the optimizer's own steps: leave out tail_"),
         ({"iterate_average": 0.5, "observables": "update_norm"}, "leave out iterate_average"),
         ({"iterate_average": 0.5, "first_passage": {"update_norm": 0.1}}, "leave out iterate_average"),
-        ({"iterate_average": 0.5, "backend": "cuda"}, "backend 'cuda' has no iterate_average"),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], message: str) -> None:

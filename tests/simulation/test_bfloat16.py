@@ -114,7 +114,6 @@ def test_a_run_is_that_of_torch_s_conversion_after_each_step(backend: str) -> No
         ({"weights": "float16", "dtype": "float32"}, "weights must be one of 'bfloat16', got 'float16'"),
         ({"rounding": "stochastic"}, "weights was left out"),
         ({"weights": "bfloat16", "dtype": "float32", "rounding": "up"}, "rounding must be one of 'nearest', 'stoch"),
-        ({"weights": "bfloat16", "dtype": "float32", "backend": "cuda"}, "backend 'cuda' has no weights"),
     ],
 )
 def test_what_is_refused(settings: dict[str, Any], message: str) -> None:

@@ -87,5 +87,3 @@ def test_what_is_refused() -> None:
         em.simulate(problem, optimizer, steps=5, clip_norm=0.0)
     with pytest.raises(TypeError, match="clip_norm must be a number"):
         em.simulate(problem, optimizer, steps=5, clip_norm="1")
-    with pytest.raises(ValueError, match="backend 'cuda' has no clip_norm"):
-        em.simulate(problem, optimizer, steps=5, clip_norm=1.0, backend="cuda")

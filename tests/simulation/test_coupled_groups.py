@@ -148,10 +148,10 @@ def test_dot_products_of_groups() -> None:
 
 
 @NATIVE
-def test_what_a_backend_cannot_step_apart_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match="backend 'cpu' steps each of the 4 groups by itself, but LinearRegression has"
-    ):
-        run(regression(), ADAMP, backend="cpu")
-    with pytest.raises(ValueError, match="backend 'cuda' takes all coordinates of ScaleInvariant with SGD as one vec"):
-        run(vector(), SGD, backend="cuda")
+@pytest.mark.parametrize("backend", ["cpu", "cuda"])
+def test_what_a_backend_cannot_step_apart_is_refused(backend: str) -> None:
+    apart = f"backend '{backend}' steps each of the 4 groups by itself"
+    with pytest.raises(ValueError, match=f"{apart}, but LinearRegression has"):
+        run(regression(), ADAMP, backend=backend)
+    with pytest.raises(ValueError, match=f"{apart}, and has no clip_norm then; use 'reference' or 'auto'"):
+        run(vector(), SGD, backend=backend, clip_norm=1.0)

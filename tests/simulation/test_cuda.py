@@ -83,7 +83,7 @@ def test_calls_in_parts_are_one_call(on_host):
 
 
 # What the GPU's calls do not take.
-OF_CPUS = ("isa", "threads", "first_column", "clip_norm", "averaging", "rounding", "drift")
+OF_CPUS = ("isa", "threads")
 
 
 @pytest.mark.parametrize("name", [name for name in WRONG if name not in OF_CPUS])

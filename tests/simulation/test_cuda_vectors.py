@@ -13,6 +13,7 @@ from ematheory import native, optimizers
 from ematheory.optimizers import Optimizer
 from ematheory.problems import Problem
 from ematheory.simulation import backends
+from ematheory.simulation.options import StepArrays
 from ematheory.simulation.reference import Reference
 
 cuda = pytest.importorskip("ematheory._cuda", reason="no CUDA module (it needs nvcc)")
@@ -33,6 +34,21 @@ PROBLEMS = {
     "noisy_quadratic": lambda size: em.NoisyQuadratic(np.ones(size)),
     "random_walk": lambda size: em.RandomWalk(size=size),
 }
+AVERAGES = 2
+# What a step does besides; of the two points the norms clip one's gradients alone.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "clipped": ("clip_norm",),
+    "averaged": ("averaging",),
+    "drifting": ("drift",),
+    "nearest": ("nearest",),
+    "stochastic": ("stochastic",),
+    "all": ("clip_norm", "averaging", "drift", "stochastic"),
+}
+OPTION_PAIRS = [
+    ("noisy_quadratic", "adamw"), ("noisy_quadratic", "adamp"), ("random_walk", "sgd_l2"), ("scale_invariant", "amos"),
+    ("scale_invariant", "schedule_free_adamw"), ("linear_regression", "lion"), ("reshuffled", "adamw"),
+    ("replaced", "adamp"),
+]  # fmt: skip
 # At least one of a pair couples the coordinates; the others are test_cuda.py's.
 PAIRS = [(one, other) for one in PROBLEMS for other in OPTIMIZERS if one not in SEPARABLE or other in COUPLED]
 
@@ -61,11 +77,39 @@ def case(problem: Problem, optimizer: Optimizer, dtype: str, *, steps: int = 6, 
     }
 
 
+def with_options(arguments: dict, names: tuple[str, ...]) -> dict:
+    """The same with options, whose arrays follow in the state and stand in the snapshots."""
+    rng = np.random.default_rng(4)
+    state, steps = arguments["state"], arguments["coefficients"].shape[1]
+    averages, moving = AVERAGES * ("averaging" in names), int("drift" in names)
+    copies = max(averages, 1) + moving
+    numbers = rng.uniform(0, 1, (averages + moving, *state.shape[1:])).astype(state.dtype)
+    snapshots = np.zeros((len(arguments["snapshots_at"]), POINTS * copies, *state.shape[2:]), state.dtype)
+    options = StepArrays(
+        clip_norm=np.array([0.3, 1e6]) if "clip_norm" in names else None,
+        averaging=rng.uniform(0, 1, (steps, averages, 2)).astype(state.dtype) if averages else None,
+        rounding=next((name for name in names if name in ("nearest", "stochastic")), ""),
+        drift=rng.uniform(0, 1, (2, POINTS, state.shape[-1])).astype(state.dtype) if moving else None,
+    )
+    return {**arguments, "state": np.concatenate([state, numbers]), "snapshots": snapshots, "options": options}
+
+
+def advance(arguments: dict, on_host: bool) -> None:
+    """The module's `advance` of the arguments of `Reference.advance`."""
+    given = dict(arguments)
+    words = backends.words_of(given.pop("problem"), given.pop("optimizer"))
+    options = given.pop("options", StepArrays())
+    cuda.advance(on_host=on_host, **words, **options.given, **given)
+
+
+def copied(arguments: dict) -> dict:
+    return {**arguments, **{key: arguments[key].copy() for key in ("state", "snapshots")}}
+
+
 def assert_same_bits(arguments: dict, on_host: bool) -> None:
-    wanted, seen = ({**arguments, **{key: arguments[key].copy() for key in ("state", "snapshots")}} for _ in range(2))
+    wanted, seen = copied(arguments), copied(arguments)
     Reference().advance(**wanted)
-    words = backends.words_of(seen.pop("problem"), seen.pop("optimizer"))
-    cuda.advance(on_host=on_host, **words, **seen)
+    advance(seen, on_host)
     assert bits(seen["state"]) == bits(wanted["state"])
     assert bits(seen["snapshots"]) == bits(wanted["snapshots"])
 
@@ -93,6 +137,43 @@ def test_vectors_that_do_not_fill_their_blocks(problem, optimizer, size, dtype, 
     assert_same_bits(case(PROBLEMS[problem](size), OPTIMIZERS[optimizer], dtype), on_host)
 
 
+def is_of(dtype: str, option: str) -> bool:
+    """Whether weights of the dtype take the option."""
+    return dtype == "float32" or not {"nearest", "stochastic"} & set(OPTIONS[option])
+
+
+@pytest.mark.parametrize("on_host", PLACES)
+@pytest.mark.parametrize(
+    ("dtype", "option"), [(dtype, name) for dtype in ("float32", "float64") for name in OPTIONS if is_of(dtype, name)]
+)
+@pytest.mark.parametrize(("problem", "optimizer"), OPTION_PAIRS)
+def test_options_of_a_step(problem, optimizer, option, dtype, on_host):
+    plain = case(PROBLEMS[problem](70), OPTIMIZERS[optimizer], dtype)
+    asked = with_options(plain, OPTIONS[option])
+    assert_same_bits(asked, on_host)
+    # The option is seen at all; a random walk has no optimum that could move.
+    Reference().advance(**plain)
+    advance(asked, on_host)
+    is_same = bits(asked["snapshots"][-1, 0]) == bits(plain["snapshots"][-1, 0])
+    assert is_same == ((problem, option) == ("random_walk", "drifting"))
+
+
+@pytest.mark.parametrize("on_host", PLACES)
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 200])
+def test_options_of_vectors_that_do_not_fill_their_blocks(size, on_host):
+    plain = case(PROBLEMS["noisy_quadratic"](size), OPTIMIZERS["adamw"], "float32")
+    assert_same_bits(with_options(plain, OPTIONS["all"]), on_host)
+
+
+@pytest.mark.parametrize("on_host", PLACES)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_denormals_and_divergence(option, on_host):
+    limits = np.finfo("float32")
+    for scale in (4 * float(limits.smallest_normal), float(limits.max) ** 0.6, float(limits.max)):
+        plain = case(PROBLEMS["noisy_quadratic"](70), OPTIMIZERS["adamw"], "float32", scale=scale)
+        assert_same_bits(with_options(plain, OPTIONS[option]), on_host)
+
+
 @pytest.mark.parametrize("on_host", PLACES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", COUPLED)
@@ -111,26 +192,42 @@ def test_the_items_of_any_data_set_come_in_their_order(items, on_host):
 
 
 @pytest.mark.parametrize("on_host", PLACES)
+@pytest.mark.parametrize("options", [(), OPTIONS["all"]])
 @pytest.mark.parametrize("problem", ["scale_invariant", "linear_regression", "reshuffled"])
-def test_calls_in_parts_are_one_call(problem, on_host):
-    arguments = case(PROBLEMS[problem](5), OPTIMIZERS["adamp"], "float32")
-    whole = {**arguments, "state": arguments["state"].copy()}
+def test_calls_in_parts_are_one_call(problem, options, on_host):
+    arguments = with_options(case(PROBLEMS[problem](5), OPTIMIZERS["adamp"], "float32"), options)
+    whole = copied(arguments)
     Reference().advance(**whole)
-    words = backends.words_of(arguments.pop("problem"), arguments.pop("optimizer"))
     nothing = {"snapshots_at": arguments["snapshots_at"][:0], "snapshots": arguments["snapshots"][:0]}
+    asked = arguments["options"]
     for first, last in ((0, 3), (3, 4), (4, 4), (4, 6)):
         part = np.ascontiguousarray(arguments["coefficients"][:, first:last])
+        shares = None if asked.averaging is None else asked.averaging[first:last]
         now = {**arguments, **nothing, "coefficients": part, "first_step": arguments["first_step"] + first}
-        cuda.advance(on_host=on_host, **words, **now)
+        advance({**now, "options": asked._replace(averaging=shares)}, on_host)
     assert bits(arguments["state"]) == bits(whole["state"])
 
 
-def test_nothing_to_do_is_done():
-    arguments = case(PROBLEMS["linear_regression"](3), OPTIMIZERS["adamp"], "float32")
-    words = backends.words_of(arguments.pop("problem"), arguments.pop("optimizer"))
+@pytest.mark.parametrize("options", [(), OPTIONS["all"]])
+def test_nothing_to_do_is_done(options):
+    arguments = with_options(case(PROBLEMS["linear_regression"](3), OPTIMIZERS["adamp"], "float32"), options)
     for name in ("state", "problem_coefficients", "snapshots"):
         arguments[name] = arguments[name][..., :0]
-    cuda.advance(on_host=True, **words, **arguments)
+    if options:
+        arguments["options"] = arguments["options"]._replace(drift=arguments["options"].drift[..., :0])
+    advance(arguments, True)
+
+
+@pytest.mark.parametrize("on_host", PLACES)
+def test_a_part_of_a_vectors_columns_has_the_noise_of_its_place(on_host):
+    """Where nothing couples the coordinates, those from one on are stepped as they are among all."""
+    arguments = with_options(case(PROBLEMS["noisy_quadratic"](70), OPTIMIZERS["adamw"], "float32"), ("stochastic",))
+    whole, part = copied(arguments), copied(arguments)
+    Reference().advance(**whole)
+    for name in ("state", "problem_coefficients", "snapshots"):
+        part[name] = np.ascontiguousarray(part[name][..., 3:])
+    advance({**part, "first_column": 3}, on_host)
+    assert bits(part["state"]) == bits(whole["state"][..., 3:])
 
 
 def test_wrong_batches():
@@ -152,6 +249,11 @@ def test_wrong_batches():
 def test_simulate_gives_the_references_result(monkeypatch, problem, optimizer, dtype):
     run = dict(steps=14, schedule=em.Cosine(warmup=0.1), record=em.every(5), observables=problem.observables)
     run |= dict(replicas=range(60, 70), dtype=dtype, random_numbers="independent")
+    assert_same_result(monkeypatch, problem, optimizer, run)
+
+
+def assert_same_result(monkeypatch, problem: Problem, optimizer: Optimizer, run: dict) -> None:
+    """A run by the backend, on a device if any, is the reference's."""
     wanted = em.simulate(problem, optimizer, **run, backend="reference")
     if NO_DEVICE:
         monkeypatch.setattr(backends, "Cuda", HostCuda)
@@ -159,3 +261,39 @@ def test_simulate_gives_the_references_result(monkeypatch, problem, optimizer, d
     found = em.simulate(problem, optimizer, **run, backend="cuda")
     assert found.equals(wanted)
     assert '"cuda"' in found.attrs["run"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clip_norm": [0.1, 1.0, 1e9]},
+        {"iterate_average": [0.5, 0.9], "weights": "bfloat16"},
+        {"tail_average": 0.5, "clip_norm": 1.0, "weights": "bfloat16", "rounding": "stochastic"},
+    ],
+)
+@pytest.mark.parametrize("drift", [0.0, 0.2])
+def test_simulate_with_options_gives_the_references_result(monkeypatch, options, drift):
+    problem = em.NoisyQuadratic(1 / np.arange(1, 31), drift=drift, drift_reversion=drift / 2)
+    run = dict(steps=14, record=em.every(5), replicas=range(60, 70), dtype="float32", lags=[0, 2], **options)
+    assert_same_result(monkeypatch, problem, em.AdamW(lr=[0.01, 0.1], weight_decay=0.1), run)
+
+
+@pytest.mark.parametrize(
+    ("problem", "optimizer"),
+    [
+        (em.ScaleInvariant(size=75), em.SGD(lr=[0.05, 0.1], weight_decay=0.1)),
+        (em.ScaleInvariant(size=75), em.Amos(lr=0.01, scale=0.3)),
+        (em.ReshuffledData(np.ones(75), size=12, batch_size=3), em.AdamP(lr=0.01, weight_decay=0.1)),
+    ],
+)
+def test_simulate_steps_groups_as_vectors_of_their_own(monkeypatch, problem, optimizer):
+    run = dict(steps=7, replicas=range(60, 70), groups=[70, 2, 3], observables=("weight_norm", "weight_mean"))
+    assert_same_result(monkeypatch, problem, optimizer, run)
+
+
+def test_auto_takes_a_device_for_options_and_not_for_groups(monkeypatch):
+    monkeypatch.setattr(backends, "Cuda", HostCuda)
+    monkeypatch.setattr(native, "why_no_cuda", lambda: "")
+    asked = ("auto", "auto", None, em.ScaleInvariant(size=4), em.SGD(lr=0.1), 2**40)
+    assert backends.choose(*asked, options=("clip_norm",)).name == "cuda"
+    assert backends.choose(*asked, groups=(2, 2)).name == "cpu"

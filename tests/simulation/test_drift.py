@@ -93,8 +93,6 @@ def test_what_is_refused() -> None:
     moving = em.NoisyQuadratic(curvature=1.0, drift=0.1)
     with pytest.raises(ValueError, match=r"drift > 0 is not predicted: .*use simulate"):
         em.predict(moving, em.SGD(lr=0.1), steps=5)
-    with pytest.raises(ValueError, match="backend 'cuda' has no drift"):
-        em.simulate(moving, em.SGD(lr=0.1), steps=5, backend="cuda")
     with pytest.raises(ValueError, match="drift must be finite and >= 0, got -1"):
         em.NoisyQuadratic(curvature=1.0, drift=-1.0)
     with pytest.raises(ValueError, match=r"drift_reversion must be in \[0, 1\], got 1.5"):
