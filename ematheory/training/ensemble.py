@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..optimizers import Optimizer
 from ..optimizers.optimizer import SymbolicTime
@@ -142,7 +143,9 @@ class Ensemble:
         losses = torch.zeros(len(self.members), dtype=torch.float64, device=self.request.device)
         for part in places.chunk(self.request.accumulate, 1):
             inputs, targets = self.examples.take(part)
-            found, loss = self.gradient(parameters, inputs, targets)
+            # A GPU's fused attention cannot be vectorised.
+            with sdpa_kernel(SDPBackend.MATH):
+                found, loss = self.gradient(parameters, inputs, targets)
             fresh = [found[name] for name in self.names]
             total = [old + new for old, new in zip(total, fresh, strict=True)] if total else fresh
             losses += loss
