@@ -71,7 +71,8 @@ def test_twelve_steps_are_those_of_the_cpu_to_rounding(kind, optimizer):
     task = task_of(kind)
     settings = dict(**SETTINGS, observables=NAMES, accumulate=2, clip_norm=1.0, seeds=(0, 1))
     found, expected = (em.train(task, optimizer, **settings, device=device) for device in ("cuda", "cpu"))
-    assert farthest(found, expected) < 1e-11
+    # Another order of the sums of one run, an ensemble's, came to at most 1e-15 on a CPU.
+    assert farthest(found, expected) < 1e-12
     assert all(np.array_equal(np.isnan(found[name]), np.isnan(expected[name])) for name in NAMES)
     np.testing.assert_array_equal(found.initial_weight_left, expected.initial_weight_left)
 
@@ -155,10 +156,10 @@ def test_a_hundred_steps_together_are_those_of_the_runs_by_themselves(optimizer)
 @pytest.mark.parametrize(("dtype", "apart"), [("float64", 1e-12), ("float32", 1e-3)])
 def test_one_step_together_of_every_network(kind, dtype, apart):
     optimizer = em.SGD(lr=[0.05, 0.1], momentum=0.9)
-    settings = dict(epochs=1, batch_size=32, record=[0, 1], dtype=dtype, device="cuda")
+    settings = dict(epochs=1, batch_size=32, record=[0, 1], dtype=dtype, seeds=(0, 1), device="cuda")
     names = ("train_loss", "weight_norm", "parameter_gradient_norm")
     together, alone = (
-        em.train(task_of(kind), optimizer, **settings, observables=names, ensemble=count) for count in (2, 1)
+        em.train(task_of(kind), optimizer, **settings, observables=names, ensemble=count) for count in (4, 1)
     )
     assert farthest(together, alone, names) < apart
 
