@@ -1,19 +1,20 @@
 """What `em.track` costs: the share of a char GPT's training step, at the intervals that it chooses by itself.
 
-python benchmarks/tracker.py [ROUNDS]
+python benchmarks/tracker.py [--device cuda] [ROUNDS]
 
 The network is of nanoGPT's size for a CPU: 4 blocks of 4 heads, 128 wide, contexts of 64 characters, batches of 12. Two
 equal copies train, one tracked, and take turns of one interval each, which holds one record. The share is the median of
 the turns' ratios less 1; beside it is the time inside the tracker's own hooks, which noise touches less. Seconds
-are the process's own, on one thread, so that a busy machine matters little. The goal is under 2 % at the interval of a
+are the process's own, on one thread, so that a busy machine matters little; on a GPU they are those that pass until it
+has nothing left to do. The goal is under 2 % at the interval of a
 run of unknown length, 100 steps, and at the least one, of runs of up to 2000 steps.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -58,15 +59,15 @@ class CharacterGPT(nn.Module):
         return self.head(self.blocks(self.tokens(tokens) + self.places.weight))
 
 
-def stepper() -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
+def stepper(device: str = "cpu") -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
     """A function that takes one training step, its network and its optimizer, with nanoGPT's two groups."""
     torch.manual_seed(0)
-    network = CharacterGPT()
+    network = CharacterGPT().to(device)
     matrices = [weight for weight in network.parameters() if weight.ndim > 1]
     vectors = [weight for weight in network.parameters() if weight.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
-    text = torch.randint(CHARACTERS, (BATCH, CONTEXT + 1))
+    text = torch.randint(CHARACTERS, (BATCH, CONTEXT + 1)).to(device)
 
     def step() -> None:
         logits = network(text[:, :-1])
@@ -78,61 +79,74 @@ def stepper() -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
     return step, network, optimizer
 
 
-class Stopwatch:
-    """Seconds spent in the functions that it wraps."""
+def seconds_so_far(device: str) -> float:
+    """Of this process; with a GPU of the clock, once the GPU has nothing left to do."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+
+class Stopwatch:
+    """Seconds spent in the functions that it wraps: on a GPU's host, without waiting for what was asked before."""
+
+    def __init__(self, device: str) -> None:
+        self.seconds, self.clock = 0.0, time.process_time if device == "cpu" else time.perf_counter
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*given: Any) -> None:
-            start = time.process_time()
+            start = self.clock()
             function(*given)
-            self.seconds += time.process_time() - start
+            self.seconds += self.clock() - start
 
         return timed
 
 
-def turn(step: Callable[[], None], steps: int) -> float:
-    start = time.process_time()
+def turn(step: Callable[[], None], steps: int, device: str) -> float:
+    start = seconds_so_far(device)
     for _ in range(steps):
         step()
-    return time.process_time() - start
+    return seconds_so_far(device) - start
 
 
-def turns(every: int, rounds: int) -> Iterator[tuple[float, float, float]]:
+def turns(every: int, rounds: int, device: str = "cpu") -> Iterator[tuple[float, float, float]]:
     """Seconds of an interval without the tracker, with it, and inside its hooks."""
-    plain, tracked = stepper(), stepper()
-    tracker, watch = em.track(tracked[2], every=every, names=tracked[1]), Stopwatch()
+    plain, tracked = stepper(device), stepper(device)
+    tracker, watch = em.track(tracked[2], every=every, names=tracked[1]), Stopwatch(device)
     for hooks in (tracked[2]._optimizer_step_pre_hooks, tracked[2]._optimizer_step_post_hooks):
         for place, hook in hooks.items():
             hooks[place] = watch.around(hook)
     for each in (plain, tracked):
-        turn(each[0], every)  # imports, SymPy's functions, torch's buffers
+        turn(each[0], every, device)  # imports, SymPy's functions, torch's buffers
     for number in range(rounds):
         watch.seconds = 0.0
         # Who goes first changes, so that what drifts cancels.
         order = (plain, tracked) if number % 2 else (tracked, plain)
-        seconds = {id(each): turn(each[0], every) for each in order}
+        seconds = {id(each): turn(each[0], every, device) for each in order}
         yield seconds[id(plain)], seconds[id(tracked)], watch.seconds
     tracker.detach()
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, device: str) -> None:
     torch.set_num_threads(1)
     weights = sum(weight.numel() for weight in CharacterGPT().parameters())
-    print(f"load {os.getloadavg()[0]:.2f}, torch {torch.__version__}, one thread, {weights:,} weights")
+    where = device if device == "cpu" else torch.cuda.get_device_name(device)
+    print(f"{where}, load {os.getloadavg()[0]:.2f}, torch {torch.__version__}, one thread, {weights:,} weights")
     for every in (LEAST_INTERVAL, DEFAULT_INTERVAL):
-        found = list(turns(every, max(3, rounds * LEAST_INTERVAL // every)))
+        found = list(turns(every, max(3, rounds * LEAST_INTERVAL // every), device))
         step = statistics.median(plain for plain, _, _ in found) / every
         share = statistics.median(tracked / plain - 1 for plain, tracked, _ in found)
         inside = statistics.median(hooks / plain for plain, _, hooks in found)
         print(
-            f"every {every:3} steps of {1000 * step:.1f} ms: {share:+.2%} of a step, {inside:.2%} in its hooks, goal "
+            f"every {every:3} steps of {1000 * step:.2f} ms: {share:+.2%} of a step, {inside:.2%} in its hooks, goal "
             f"{GOAL:.0%}: {'met' if max(share, inside) < GOAL else 'missed'} ({len(found)} turns)",
             flush=True,
         )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    parser = argparse.ArgumentParser(description="What em.track costs.")
+    parser.add_argument("rounds", nargs="?", type=int, default=40)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    main(given.rounds, given.device)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..optimizers import Optimizer
 from ..optimizers.optimizer import SymbolicTime
@@ -55,6 +56,7 @@ class Member:
     def score(self, part: str) -> Score:
         ensemble = self.ensemble
         own = dict(zip(self.names, self.parameters, strict=True))
+        own.update({name: values[self.place] for name, values in ensemble.fixed.items()})
         network = partial(functional_call, ensemble.network, own)
         return score(
             ensemble.request.task, lambda inputs: network((inputs,)), ensemble.evaluated[part],
@@ -86,17 +88,17 @@ class Ensemble:
             )
             for place, job in enumerate(jobs)
         ]  # fmt: skip
-        starts = [self.weights_of(job.seed, dtype) for job in jobs]
+        networks = [request.task.network(job.seed, dtype).to(device) for job in jobs]
+        starts = [[parameter.detach() for parameter in network.parameters()] for network in networks]
+        # What each network draws and does not train, such as random features: shape (members, …).
+        buffers = [dict(network.named_buffers()) for network in networks]
+        self.fixed = {name: torch.stack([each[name] for each in buffers]) for name in buffers[0]}
         self.shapes = [start.shape for start in starts[0]]
         self.states = [self.first_state(of_members) for of_members in zip(*starts, strict=True)]
         self.group_of = {place: i for i, group in enumerate(self.members[0].groups) for place in group.members}
         self.examples, self.evaluated = both_parts(data, dtype, device, request.evaluate)
         self.batches = [Batches(len(data.train_targets), request.batch_size, job.seed) for job in jobs]
         self.gradient = vmap(grad_and_value(self.loss))
-
-    def weights_of(self, seed: int, dtype: torch.dtype) -> list[Tensor]:
-        network = self.request.task.network(seed, dtype).to(self.request.device)
-        return [parameter.detach() for parameter in network.parameters()]
 
     def first_state(self, starts: Sequence[Tensor]) -> Any:
         """The optimizer's state of one parameter, from every member's own: one row each."""
@@ -113,9 +115,9 @@ class Ensemble:
         """The weights of each parameter, shape (members, …)."""
         return self.shaped([state.weight for state in self.states])
 
-    def loss(self, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, parameters: dict[str, Tensor], fixed: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """One member's loss on its micro-batch, over the number of micro-batches."""
-        outputs = functional_call(self.network, parameters, (inputs,))
+        outputs = functional_call(self.network, {**parameters, **fixed}, (inputs,))
         return self.request.task.loss(outputs, as_outputs(targets, outputs)) / self.request.accumulate
 
     @torch.no_grad()
@@ -142,7 +144,9 @@ class Ensemble:
         losses = torch.zeros(len(self.members), dtype=torch.float64, device=self.request.device)
         for part in places.chunk(self.request.accumulate, 1):
             inputs, targets = self.examples.take(part)
-            found, loss = self.gradient(parameters, inputs, targets)
+            # A GPU's fused attention cannot be vectorised.
+            with sdpa_kernel(SDPBackend.MATH):
+                found, loss = self.gradient(parameters, self.fixed, inputs, targets)
             fresh = [found[name] for name in self.names]
             total = [old + new for old, new in zip(total, fresh, strict=True)] if total else fresh
             losses += loss

@@ -201,5 +201,20 @@ class Run:
         with torch.no_grad():
             for parameter, value in zip(self.parameters, state["parameters"], strict=True):
                 parameter.copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_exactly(self.optimizer, state["optimizer"])
         self.batches.go_to(Place(*state["place"]))
+
+
+def load_exactly(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """`load_state_dict`, but every tensor in the dtype it had, and numbers of a whole tensor on the CPU, as torch's.
+
+    torch casts what it does not know, such as NAdam's float32 product of momenta, to the parameter's dtype and device.
+    """
+    optimizer.load_state_dict(state)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for place, kept in state["state"].items():
+        parameter = parameters[place]
+        for name, value in kept.items():
+            if isinstance(value, Tensor):
+                device = "cpu" if value.dim() == 0 < parameter.dim() else parameter.device
+                optimizer.state[parameter][name] = value.to(device, copy=True)

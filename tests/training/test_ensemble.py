@@ -86,6 +86,15 @@ def test_units_of_any_size_are_put_back_in_order_and_cached(tmp_path):
     assert len(list(tmp_path.iterdir())) == 12
 
 
+def test_each_member_keeps_what_its_own_network_drew_and_does_not_train():
+    """Random features come of the seed, as the weights do."""
+    task = em.tasks.random_features(width=8, inputs=16, train_size=64, test_size=16)
+    settings = dict(epochs=2, batch_size=16, seeds=(0, 1), observables=("train_loss", "test_loss", "weight_norm"))
+    together, alone = (em.train(task, em.SGD(lr=0.1), **settings, ensemble=count) for count in (2, 1))
+    for name in settings["observables"]:
+        np.testing.assert_allclose(together[name], alone[name], rtol=1e-12)
+
+
 def test_wrong_use_is_told():
     with pytest.raises(ValueError, match="use float32, or ensemble=1"):
         em.train(TASK, OPTIMIZERS[0], epochs=1, ensemble=2, dtype="bfloat16")

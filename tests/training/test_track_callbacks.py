@@ -29,9 +29,9 @@ def optimizer_of(model):
     return optimizer, schedule
 
 
-def plain_loop(steps=STEPS):
+def plain_loop(steps=STEPS, device="cpu"):
     """Two passes over the data in order."""
-    model, (inputs, targets) = network(), data()
+    model, (inputs, targets) = network().to(device), (part.to(device) for part in data())
     optimizer, schedule = optimizer_of(model)
     with em.track(optimizer, steps=STEPS, steps_per_epoch=STEPS / 2, names=model, **OPTIONS) as tracker:
         for k in range(steps):
@@ -51,7 +51,7 @@ def same(found, expected):
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
 
 
-def hugging_face(folder, callback, resume=None, stop_after=None):
+def hugging_face(folder, callback, resume=None, stop_after=None, use_cpu=True):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
 
@@ -75,7 +75,7 @@ def hugging_face(folder, callback, resume=None, stop_after=None):
     model = Model()
     rows = [{"inputs": x, "labels": y} for x, y in zip(inputs, targets, strict=True)]
     args = transformers.TrainingArguments(
-        output_dir=str(folder), per_device_train_batch_size=BATCH, num_train_epochs=2, max_grad_norm=0, use_cpu=True,
+        output_dir=str(folder), per_device_train_batch_size=BATCH, num_train_epochs=2, max_grad_norm=0, use_cpu=use_cpu,
         report_to=[], save_strategy="steps", save_steps=9, disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
     trainer = InOrder(
@@ -102,7 +102,7 @@ def test_a_resumed_hugging_face_run_goes_on_where_it_was(tmp_path, monkeypatch):
     same(hugging_face(tmp_path, kind(**OPTIONS), resume=str(tmp_path / "checkpoint-9")), plain_loop())
 
 
-def lightning_run(folder, callback, resume=None, epochs=2):
+def lightning_run(folder, callback, resume=None, epochs=2, accelerator="cpu"):
     lightning = pytest.importorskip("lightning.pytorch")
 
     class Module(lightning.LightningModule):
@@ -119,8 +119,8 @@ def lightning_run(folder, callback, resume=None, epochs=2):
 
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*data()), batch_size=BATCH)
     trainer = lightning.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[callback], default_root_dir=str(folder),
+        max_epochs=epochs, accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[callback], default_root_dir=str(folder),
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

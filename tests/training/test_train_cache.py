@@ -21,6 +21,7 @@ import ematheory as em
 from ematheory.results import same_result
 from ematheory.training import Group, workers
 from ematheory.training.cache import Cache, Keeping, code_of
+from ematheory.training.determinism import deterministic
 from ematheory.training.request import Job, Request, observe
 
 TASK = em.tasks.digits_mlp(width=8, depth=1)
@@ -125,6 +126,19 @@ def test_a_run_goes_on_to_the_same_bits(optimizer, dtype, tmp_path, monkeypatch)
     assert same_result(em.train(TASK, optimizer, cache=tmp_path, **settings), whole)
     assert steps[0] == 32
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
+def test_an_early_checkpoint_keeps_nadams_float32_product_of_momenta():
+    """Later it is 0; torch's own load_state_dict makes it the weights' dtype."""
+    job = Job(em.NAdam(lr=1e-2), 0)
+    with deterministic():
+        one, other = REQUEST.run(job), REQUEST.run(job)
+        for _ in range(3):
+            one.step()
+        other.go_to(one.state())
+        for run in (one, other):
+            run.step()
+    assert torch.equal(one.weights(), other.weights())
 
 
 def killed_after(folder: Path, processes: int, epochs: int) -> list[int]:

@@ -14,7 +14,7 @@ from ...optimizers import Optimizer
 from ...records import check_choice
 from ...timescales import ema_coefficients
 from ...typing import FloatArray
-from ..determinism import DTYPES, deterministic
+from ..determinism import DTYPES, check_device, deterministic
 from ..optimizers import at_one_point, check_in_torch, plan
 from ..run import Run, check_epochs, steps_per_epoch
 from ..tasks import Task
@@ -99,13 +99,15 @@ def moving_average(
     dtype: str = "float64",
     foreach: bool | None = None,
     store: bool = False,
+    device: str = "cpu",
 ) -> AverageCheck:
     """Train with torch and compare its weights with the exponential moving average of q = −u/λ.
 
     u is recomputed after each step from torch's own state (exp_avg, exp_avg_sq, step; SGD's momentum_buffer), never
     from weight differences. For AdamW `residual` stays below 1e-12 in float64 and `bound_share` at most 1 in both
     dtypes. For Adam and SGD, whose weight_decay is L2, the same sums are formed with α = ηλ and do not give the
-    weights. `store` keeps every q as well (steps × weights numbers) for `stored_residual`.
+    weights. `store` keeps every q as well (steps × weights numbers) for `stored_residual`. `device` is torch's name of
+    where to train; all is compared in the float64 of that device and of NumPy.
 
     Source: E1, E2 (arXiv 2405.13698). Raises as `train` does, and `ValueError` where λ = 0 at some step:
     q = −u/λ.
@@ -122,9 +124,13 @@ def moving_average(
     weight_decay = np.where(run_plan.lr > 0, run_plan.weight_decay, record.weight_decay)
     if (weight_decay <= 0).any():
         raise ValueError("the moving average of q = −u/λ needs weight_decay > 0 at every step, got 0")
+    device = check_device(device)
     start = time.perf_counter()
     with deterministic():
-        run = Run(task, record, run_plan, batch_size=batch_size, seed=seed, dtype=DTYPES[dtype], foreach=foreach)
+        run = Run(
+            task, record, run_plan, batch_size=batch_size, seed=seed, dtype=DTYPES[dtype], foreach=foreach,
+            device=device,
+        )  # fmt: skip
         sums, stored, shown = followed(run, weight_decay, dtype, store)
     coefficients = ema_coefficients(run_plan.lr, weight_decay)
     return judged(
@@ -133,6 +139,7 @@ def moving_average(
         settings={
             "optimizer": repr(record), "schedule": repr(schedule), "decay_schedule": repr(decay_schedule),
             "dtype": dtype, "seed": seed, "epochs": epochs, "batch_size": batch_size, "foreach": foreach,
+            **({} if device == "cpu" else {"device": device}),
         },
     )  # fmt: skip
 
@@ -150,9 +157,9 @@ def followed(
         after = run.weights()
         q = sums.add(float(run.plan.lr[k - 1]), float(weight_decay[k - 1]), run.update(), before, after)
         if store:
-            stored.append(q.numpy())
+            stored.append(q.cpu().numpy())
         if k % interval == 0:
-            shown.append((k, after.numpy(), sums.weights().numpy()))
+            shown.append((k, after.cpu().numpy(), sums.weights().cpu().numpy()))
         before = after
     return sums, stored, shown
 
@@ -167,9 +174,9 @@ def judged(
     seconds: float,
     settings: dict[str, Any],
 ) -> AverageCheck:
-    weights, scale = run.weights(), float(run.weights().abs().max())
-    error = (weights - sums.weights()).abs()
-    start, average = sums.initial.numpy(), sums.average.numpy()
+    weights, scale = run.weights().cpu(), float(run.weights().abs().max())
+    error, bound = (weights - sums.weights().cpu()).abs(), sums.bound().cpu()
+    start, average = sums.initial.cpu().numpy(), sums.average.cpu().numpy()
     moving = np.flatnonzero(start != shown[-1][1])[:SHOWN]
     stored_residual = None
     if stored is not None:
@@ -177,8 +184,8 @@ def judged(
         stored_residual = float(np.abs(rebuilt - weights.numpy()).max() / scale)
     return AverageCheck(
         residual=float(error.max()) / scale,
-        bound=float(sums.bound().max()) / scale,
-        bound_share=float((error / sums.bound()).max()),
+        bound=float(bound.max()) / scale,
+        bound_share=float((error / bound).max()),
         stored_residual=stored_residual,
         initial_left=sums.initial_left,
         initial_left_read=float((weights.numpy() - average) @ start / (start @ start)),

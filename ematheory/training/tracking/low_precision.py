@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...simulation.bfloat16 import nearest
 from .forecast import NAN
-from .measuring import sampled
+from .measuring import sampled, transferred
 from .rows import Row
 from .tensors import Tracked
 
@@ -18,16 +18,22 @@ from .tensors import Tracked
 SIGNIFICANDS = range(128, 256)
 
 
-def lost(each: Tracked, alpha: float, group: dict[str, Any]) -> Row:
-    """What rounding takes back of the decay α of this tensor; nothing for other weights than bfloat16.
+def lost(tracked: Sequence[Tracked], alpha: float, group: dict[str, Any]) -> list[Row]:
+    """What rounding takes back of the decay α of each of a group's tensors; nothing for other weights than bfloat16.
 
     A fused step adds decay and update before it rounds: it has no decay step of its own to be lost.
     """
-    if each.tensor.dtype != torch.bfloat16 or not 0 < alpha < 1:
-        return {}
-    loops = uses_foreach(group, [each.tensor])
-    measured = NAN if group.get("fused") else decay_lost(each.weights, each.start.places, alpha, loops)
-    return {"decay_lost": measured, "decay_lost_predicted": decay_lost_predicted(alpha)}
+    half = [each for each in tracked if each.tensor.dtype == torch.bfloat16 and 0 < alpha < 1]
+    if not half:
+        return [{} for _ in tracked]
+    loops, predicted = uses_foreach(group, [each.tensor for each in half]), decay_lost_predicted(alpha)
+    samples = [sampled(each.weights, each.start.places) for each in half]
+    measured = iter([NAN] * len(half) if group.get("fused") else decay_lost(samples, alpha, loops))
+    rounded = set(map(id, half))
+    return [
+        {"decay_lost": next(measured), "decay_lost_predicted": predicted} if id(each) in rounded else {}
+        for each in tracked
+    ]
 
 
 def lost_together(rows: Iterable[tuple[Row, int]]) -> Row:
@@ -39,13 +45,17 @@ def lost_together(rows: Iterable[tuple[Row, int]]) -> Row:
 
 
 @torch.no_grad()
-def decay_lost(tensor: Tensor, places: Tensor, decay_per_step: float, foreach: bool) -> float:
-    """The share of a bfloat16 tensor's sampled coordinates that multiplying by 1 − α as torch does it leaves alone."""
-    weights = sampled(tensor, places)
-    weights = weights[weights != 0]
-    kept = 1 - decay_per_step
-    shrunk = torch._foreach_mul([weights], kept)[0] if foreach else weights.clone().mul_(kept)
-    return float((shrunk == weights).double().mean()) if len(weights) else NAN
+def decay_lost(samples: Sequence[Tensor], decay_per_step: float, foreach: bool) -> list[float]:
+    """The share of each sample's bfloat16 weights that multiplying by 1 − α as torch does it leaves alone.
+
+    Weights of 0 do not count; NaN where there are no others.
+    """
+    kept, counts = 1 - decay_per_step, []
+    for weights in samples:
+        shrunk = torch._foreach_mul([weights], kept)[0] if foreach else weights.clone().mul_(kept)
+        counts += [((shrunk == weights) & (weights != 0)).sum(), (weights != 0).sum()]
+    numbers = transferred(counts)
+    return [left / size if size else NAN for left, size in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
 def decay_lost_predicted(decay_per_step: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,6 +68,19 @@ def squares(tensors: Sequence[Tensor]) -> list[float]:
     return [norm * norm for norm in found]
 
 
+def transferred(tensors: Sequence[Tensor]) -> list[float]:
+    """The number in each of these tensors of one element, with one transfer from each device and dtype."""
+    together: dict[Any, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        together.setdefault((tensor.device, tensor.dtype), []).append(place)
+    found = [NAN] * len(tensors)
+    for places in together.values():
+        numbers = torch.stack([tensors[place].reshape(()) for place in places]).to(torch.float64).tolist()
+        for place, number in zip(places, numbers, strict=True):
+            found[place] = number
+    return found
+
+
 def of_gradients(tensors: Sequence[Tensor | None]) -> list[float]:
     """‖g‖² of each; NaN without a gradient, or where None stands for a tensor whose gradient is not asked for."""
     dense = [None if tensor is None else dense_values(tensor.grad) for tensor in tensors]
@@ -89,9 +102,10 @@ def started(tensor: Tensor, sample: int, seed: int) -> Start:
     """Up to `sample` coordinates of a tensor, drawn with a seed of its own where it has more."""
     size = tensor.numel()
     if size <= sample:
-        places = torch.arange(size)
+        places = torch.arange(size, device="cpu")
     else:
-        drawn = torch.randint(size, (sample,), generator=torch.Generator().manual_seed(seed))
+        # On the CPU, whatever the default device is: every device then samples the same places.
+        drawn = torch.randint(size, (sample,), generator=torch.Generator().manual_seed(seed), device="cpu")
         places = torch.unique(drawn)
     places = places.to(tensor.device)
     return Start(places, sampled(tensor, places), squares([tensor.detach()])[0])

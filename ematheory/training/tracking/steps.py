@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .forecast import NAN
+from .measuring import transferred
 
 
 class Raw(NamedTuple):
@@ -24,15 +26,14 @@ class Raw(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """One step: its groups' numbers, the tensors that had no gradient, and the scaler's flag where it skips inside."""
+    """One step: its groups' numbers, the tensors that had no gradient, and the scaler's flag where it skips inside.
+
+    The flag says that it was no step after all: gradients were infinite, and a fused optimizer passed over them.
+    """
 
     groups: list[Raw]
     idle: frozenset[int]
-    skipped: Tensor | None
-
-    def is_skipped(self) -> bool:
-        """Whether it was no step after all: gradients were infinite, and a fused optimizer passed over them."""
-        return self.skipped is not None and bool(float(self.skipped))
+    skipped: Any
 
 
 def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
@@ -40,6 +41,26 @@ def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
     idle = frozenset(i for i, tensor in enumerate(tensors) if tensor.grad is None)
     groups = [raw(group) for group in optimizer.param_groups]
     return Taken(groups, idle, getattr(optimizer, "found_inf", None))
+
+
+def read(steps: Sequence[Taken]) -> list[Taken]:
+    """The steps that were steps, with plain numbers for tensors: one transfer for all of them, not one for each."""
+    waiting = [each for step in steps for each in (*chain.from_iterable(step.groups), step.skipped)]
+    numbers = iter(transferred([each for each in waiting if isinstance(each, Tensor)]))
+
+    def plain(each: Any) -> Any:
+        return next(numbers) if isinstance(each, Tensor) else each
+
+    plainly = [([Raw(*map(plain, group)) for group in step.groups], plain(step.skipped)) for step in steps]
+    return [
+        Taken(groups, step.idle, None) for step, (groups, skipped) in zip(steps, plainly, strict=True) if not skipped
+    ]
+
+
+def in_capture() -> bool:
+    """Whether a CUDA graph is being captured, in which nothing may be read from the device."""
+    cuda: Any = torch.cuda
+    return bool(cuda.is_initialized() and cuda.is_current_stream_capturing())
 
 
 def raw(group: dict[str, Any]) -> Raw:

@@ -25,7 +25,7 @@ from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
-from .steps import Raw, Taken, raw, taken
+from .steps import Raw, Taken, in_capture, raw, read, taken
 from .tensors import Tracked, group_name, members, names_of, real, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
@@ -164,6 +164,8 @@ class Tracker:
 
     def before_step(self, *_: Any) -> None:
         """Take a copy of the weights where this step will be recorded."""
+        if in_capture():
+            return self.warn_of_capture()
         self.find_tensors()
         if not self.begun:
             self.begin()
@@ -174,14 +176,17 @@ class Tracker:
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
+        if in_capture():
+            return
         step = taken(self.optimizer, [each.tensor for each in self.tracked])
         copies, self.copies = self.copies, None
         if copies is None:
             self.waiting.append(step)
             if len(self.waiting) >= WAITING:
                 self.settle()
-        elif not step.is_skipped():
-            self.record(step, copies)
+        else:
+            for done in read([step]):
+                self.record(done, copies)
 
     # The steps, and the tensors that take them.
 
@@ -206,9 +211,8 @@ class Tracker:
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
         waiting, self.waiting = self.waiting, []
-        for step in waiting:
-            if not step.is_skipped():
-                self.advance(step)
+        for step in read(waiting):
+            self.advance(step)
 
     def advance(self, step: Taken) -> list[Rates]:
         """One more step: every history of tensors with a gradient goes on; it splits where some have none."""
@@ -315,7 +319,10 @@ class Tracker:
         for number, title in enumerate(titles):
             mine = [(each, one) for each, one in zip(self.tracked, seen, strict=True) if each.group == number]
             own = self.group_row(number, rates[number])
-            rows = {each.name: self.tensor_row(each, one, own) for each, one in mine}
+            losses = lost([each for each, _ in mine], own["decay_per_step"], self.optimizer.param_groups[number])
+            rows = {
+                each.name: {**self.tensor_row(one, own), **loss} for (each, one), loss in zip(mine, losses, strict=True)
+            }
             sized = [(rows[each.name], each.tensor.numel()) for each, _ in mine]
             groups[title] = {**own, **(together([one for _, one in mine]) if mine else {}), **lost_together(sized)}
             parameters.update({name: {"group": title, **of} for name, of in rows.items()})
@@ -323,9 +330,8 @@ class Tracker:
         for number, title in enumerate(titles):
             self.caution(title, self.cautions(number, rates[number], groups[title]))
 
-    def tensor_row(self, each: Tracked, seen: Seen, own: Row) -> Row:
-        decay = {name: own[name] for name in ("decay_per_step", "timescale_steps")}
-        return {**decay, **row(seen), **lost(each, own["decay_per_step"], self.optimizer.param_groups[each.group])}
+    def tensor_row(self, seen: Seen, own: Row) -> Row:
+        return {**{name: own[name] for name in ("decay_per_step", "timescale_steps")}, **row(seen)}
 
     def group_row(self, number: int, rates: Rates) -> Row:
         """ηλ and the timescale of a group, at this step's rates."""
@@ -354,6 +360,16 @@ class Tracker:
                 self.warned.add((title, kind))
                 self.emit({"record": "warning", "step": self.count, "group": title, "text": f"{title}: {text}"})
                 warnings.warn(f"{self.name}, {title}: {text}", stacklevel=2)
+
+    def warn_of_capture(self) -> None:
+        if (self.name, "capture") not in self.warned:
+            self.warned.add((self.name, "capture"))
+            warnings.warn(
+                f"{self.name}: this step is being captured in a CUDA graph, whose replays run no hooks, so nothing of "
+                "them is tracked; capture forward and backward only (torch.cuda.make_graphed_callables) and call "
+                "optimizer.step() outside",
+                stacklevel=2,
+            )
 
     def emit(self, line: Line) -> None:
         line = {"record": line["record"], "optimizer": self.name, **line}
