@@ -6,7 +6,6 @@
 #include <pybind11/stl.h>
 
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -24,12 +23,12 @@ constexpr uint64_t MAXIMUM_REPLICAS = 1ull << 32;
 constexpr uint32_t MAXIMUM_POINTS = 1u << 28;
 using Shape = std::vector<py::ssize_t>;
 
+// Without the standard library's streams: where a compiler links that library into the module, and another is in the
+// process, their locales mix and the first number written crashes (seen with g++ 13).
 inline std::string text(const Shape &shape) {
-  std::ostringstream out;
-  out << "(";
-  for (size_t i = 0; i < shape.size(); ++i) out << (i ? ", " : "") << shape[i];
-  out << (shape.size() == 1 ? ",)" : ")");
-  return out.str();
+  std::string out = "(";
+  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + (shape.size() == 1 ? ",)" : ")");
 }
 
 inline Shape shape_of(const py::array &array) { return Shape(array.shape(), array.shape() + array.ndim()); }
