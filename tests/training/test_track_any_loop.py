@@ -133,3 +133,91 @@ def test_tracking_changes_no_bit_of_the_training():
         assert torch.equal(torch.get_rng_state(), state)
         ends.append(optimizer.param_groups[0]["params"][0].detach())
     assert torch.equal(*ends)
+
+
+def replaced(optimizer, number=0, place=0, seed=9):
+    """Put another tensor in the place of one, as loops do that resize an embedding."""
+    old = optimizer.param_groups[number]["params"][place]
+    new = parameter(*old.shape, seed=seed)
+    optimizer.param_groups[number]["params"][place] = new
+    return old, new
+
+
+def test_a_tensor_that_takes_anothers_place_begins_anew():
+    optimizer = torch.optim.AdamW([parameter(5), parameter(4, seed=1)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=4) as tracker:
+        steps(optimizer, 6)
+        old, new = replaced(optimizer)
+        with pytest.warns(UserWarning, match=r"0\.0 is another tensor after step 6"):
+            steps(optimizer, 6)
+    found = tracker.dataset()
+    assert found.parameter.values.tolist() == ["0.0", "0.1"]
+    left = found.parameter_initial_weight_left
+    np.testing.assert_allclose(left[-1], [0.95**6, 0.95**12], rtol=1e-12)
+    np.testing.assert_allclose(found.parameter_initial_weight_left_measured, left, rtol=1e-12)
+    assert float(found.parameter_norm[-1, 0]) == pytest.approx(float(new.detach().norm()), rel=1e-14)
+    assert len(tracker.warnings) == 1
+    assert not any(each.tensor is old for each in tracker.tracked)
+
+
+def test_a_tensor_that_takes_anothers_place_has_its_name_in_the_model():
+    net = torch.nn.ModuleDict({"in": torch.nn.Linear(3, 2), "out": torch.nn.Linear(2, 1, bias=False)}).double()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2, names=net) as tracker:
+        steps(optimizer, 2)
+        _, net["in"].weight = replaced(optimizer)
+        with pytest.warns(UserWarning, match=r"in\.weight is another tensor after step 2"):
+            steps(optimizer, 2)
+    assert tracker.dataset().parameter.values.tolist() == ["in.weight", "in.bias", "out.weight"]
+
+
+def test_tensors_and_groups_may_leave():
+    first, second, third = (parameter(3, seed=seed) for seed in range(3))
+    groups = [{"params": [first], "lr": 0.4}, {"params": [second, third], "weight_decay": 1.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 3)
+        optimizer.param_groups[1]["params"].remove(second)
+        steps(optimizer, 3)
+        optimizer.param_groups.pop(0)
+        steps(optimizer, 4)
+    found = tracker.dataset().isel(step=-1)
+    # The last group is group 0 now, and its tensor keeps its name, its history and its peak.
+    assert np.isnan(found.parameter_norm.sel(parameter=["0.0", "1.0"])).all()
+    assert float(found.parameter_initial_weight_left.sel(parameter="1.1")) == pytest.approx(0.9**10, rel=1e-12)
+    assert float(found.initial_weight_left_measured.sel(group="group 0")) == pytest.approx(0.9**10, rel=1e-12)
+    assert tracker.peaks == [0.1]
+
+
+def test_a_tensor_may_go_to_another_group():
+    moved, kept = parameter(3), parameter(3, seed=1)
+    optimizer = torch.optim.AdamW([moved, kept], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 4)
+        optimizer.param_groups[0]["params"].remove(moved)
+        optimizer.add_param_group({"params": [moved], "weight_decay": 1.0})
+        steps(optimizer, 4)
+    found = tracker.dataset().isel(step=-1)
+    left = found.parameter_initial_weight_left
+    np.testing.assert_allclose(left.sel(parameter=["0.0", "0.1"]), [0.95**4 * 0.9**4, 0.95**8], rtol=1e-12)
+    np.testing.assert_allclose(left, found.parameter_initial_weight_left_measured, rtol=1e-12)
+    assert found.parameter_group.sel(parameter="0.0") == "group 1"
+
+
+@pytest.mark.parametrize("first", ["theirs", "tracker"])
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_hook_of_theirs_may_drop_the_gradients(first, every):
+    """What a step did is read before any other hook after it, whichever was registered first."""
+    weight = parameter(5)
+    optimizer = torch.optim.SGD([weight], lr=0.1, weight_decay=0.5)
+    if first == "theirs":
+        optimizer.register_step_post_hook(lambda *_: optimizer.zero_grad(set_to_none=True))
+    with em.track(optimizer, every=every) as tracker:
+        if first == "tracker":
+            optimizer.register_step_post_hook(lambda *_: optimizer.zero_grad(set_to_none=True))
+        steps(optimizer, 8, white())
+    found = tracker.dataset()
+    assert weight.grad is None
+    np.testing.assert_allclose(found.initial_weight_left[-1], 0.95**8, rtol=1e-12)
+    # SGD's equilibrium is that of the recorded step's gradient.
+    assert np.isfinite(found.weight_norm_equilibrium[-1])

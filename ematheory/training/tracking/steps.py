@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from .forecast import NAN
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
 
 
 class Raw(NamedTuple):
@@ -33,6 +37,15 @@ class Taken(NamedTuple):
     def is_skipped(self) -> bool:
         """Whether it was no step after all: gradients were infinite, and a fused optimizer passed over them."""
         return self.skipped is not None and bool(float(self.skipped))
+
+
+def first_after_step(optimizer: torch.optim.Optimizer, hook: Callable[..., None]) -> RemovableHandle:
+    """Register a hook that runs before all others after a step: one of theirs may set the gradients to None."""
+    handle = optimizer.register_step_post_hook(hook)
+    # torch has no argument for this; it orders its own hooks of state_dict in the same way.
+    hooks = cast("OrderedDict[int, Any]", optimizer._optimizer_step_post_hooks)
+    hooks.move_to_end(handle.id, last=False)
+    return handle
 
 
 def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
