@@ -93,10 +93,10 @@ def train(
     Dataset with dims (sweep axes, seed, step). By default `train_loss`, `test_loss` (the task's mean loss over training
     and test examples; cross-entropy in nats), `test_accuracy` (share; where targets are classes), `weight_norm` (of all
     trained weights), `rotation` (angle between the weights before and after the step, radians) and `update_cosine`
-    (between the weights before the step and u: from torch's own state where that has it, else from the record's own
-    step, done once more in float64 and so without rounding to `dtype`, and in an ensemble from the weights themselves;
-    either is NaN where η_k = 0), both NaN at step 0, and `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does
-    not multiply the weight).
+    (between the weights before the step and u, from the state of torch's AdamW, Adam and SGD; of a record's own update
+    from its step once more in float64, which is not rounded to `dtype`; of torch's NAdam and RMSprop, and in an
+    ensemble, from the weights themselves, mostly rounding in bfloat16; NaN where η_k = 0 but for the first), both NaN at
+    step 0, and `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
     `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖;
     infinite where w was 0); `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k, which have a dim
