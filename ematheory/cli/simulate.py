@@ -5,7 +5,9 @@ from __future__ import annotations
 import json as json_format
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +72,17 @@ def simulate(
     ] = "auto",
     isa: Annotated[str, typer.Option(help="Instruction set; auto takes the widest.", rich_help_panel=ON_RUN)] = "auto",
     threads: Annotated[int | None, typer.Option(help="Default: all CPUs.", rich_help_panel=ON_RUN)] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps a run under way, and after Ctrl-C or a kill: the same command goes on from it, to "
+            "the same bits.",
+            rich_help_panel=ON_RUN,
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Seconds between writes of that file.", rich_help_panel=ON_RUN)
+    ] = 60.0,
     json: options.Json = False,
 ) -> None:
     """Simulate an optimizer on a model problem, with the prediction beside it where there is one.
@@ -100,14 +113,27 @@ def simulate(
     }
     if iterate_average is not None:
         plan["iterate_average"] = options.numbers("iterate-average", iterate_average)
-    measured = run(
-        problem, optimizer, **plan, **asked, **stepped, rounding=rounding, replicas=replicas, seed=seed, dtype=dtype,
-        backend=backend, isa=isa, threads=threads, progress=sys.stderr.isatty(),
-    )  # fmt: skip
+    with telling_of_kept(checkpoint):
+        measured = run(
+            problem, optimizer, **plan, **asked, **stepped, rounding=rounding, replicas=replicas, seed=seed,
+            dtype=dtype, backend=backend, isa=isa, threads=threads, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, progress=sys.stderr.isatty(),
+        )  # fmt: skip
     predicted, reason = prediction(problem, optimizer, plan, options.given(**stepped))
     names = plan["observables"] or problem.observables[:1]
     more = [name for name in map(str, measured.data_vars) if name.endswith(SHOWN)]
     show(measured, predicted, reason, (*names, *more), json)
+
+
+@contextmanager
+def telling_of_kept(checkpoint: Path | None) -> Iterator[None]:
+    """On Ctrl-C, say on stderr how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint is not None and checkpoint.exists():
+            typer.echo(f"the run so far is kept in {checkpoint}; the same command goes on from there", err=True)
+        raise
 
 
 def several(name: str, text: str) -> list[float]:

@@ -35,6 +35,7 @@ class Member:
     """One of the ensemble's runs, as observables see it."""
 
     reads_state = False
+    unrounded = None
 
     def __init__(self, ensemble: Ensemble, place: int, job: Job, groups: list[Placed]) -> None:
         self.ensemble, self.place, self.record, self.groups = ensemble, place, job.record, groups
@@ -211,7 +212,7 @@ def clipped(gradients: list[Tensor], most: float) -> list[Tensor]:
 
 def observe_together(request: Request, jobs: Sequence[Job], tick: Tick) -> list[Observed]:
     """Advance the jobs' runs together to their end, each observed as by itself; `tick` is told of their epochs."""
-    paired, gradients = request.watched
+    paired, watched = request.watched
     rows: list[dict[str, list[Any]]] = [{name: [] for name in request.observables} for _ in jobs]
     with deterministic():
         ensemble = Ensemble(request, jobs)
@@ -220,7 +221,7 @@ def observe_together(request: Request, jobs: Sequence[Job], tick: Tick) -> list[
         while ensemble.step_count < request.steps:
             recorded = ensemble.step_count + 1 in request.recorded
             before = [values.clone() for values in ensemble.stacked] if recorded and paired else None
-            ensemble.step(watch=recorded and gradients)
+            ensemble.step(watch=recorded and watched)
             if recorded:
                 look_at_all(request, ensemble, before, rows)
             if ensemble.step_count % request.per_epoch == 0:

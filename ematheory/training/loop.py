@@ -20,7 +20,7 @@ from .cache import Cache
 from .determinism import TRAINED_DTYPES, check_device
 from .groups import Group, checked_groups
 from .observables import check_observables, dims_of
-from .optimizers import at_points, check_supported
+from .optimizers import at_points, check_foreach, check_supported
 from .progress import Progress
 from .request import Job, Observed, Request
 from .run import check_epochs, steps_per_epoch
@@ -76,7 +76,7 @@ def train(
         multiples of lr.
     accumulate : micro-batches that a step's batch is cut into, whose gradients are summed: memory for time.
     clip_norm : the largest norm of a step's gradient, as torch's clip_grad_norm_ clips.
-    foreach : torch's choice of implementation (None: torch's default).
+    foreach : torch's choice of implementation (None: torch's default), where torch.optim's own trains.
     cache : a folder in which every finished run (one point, one seed) is kept under the hash of all that can change its
         numbers: settings, data, code, torch, the kind of device. A call that finds a run there does not do it again.
     checkpoint_every : seconds after which a run under way is written there, to go on from to the same bits.
@@ -93,9 +93,10 @@ def train(
     Dataset with dims (sweep axes, seed, step). By default `train_loss`, `test_loss` (the task's mean loss over training
     and test examples; cross-entropy in nats), `test_accuracy` (share; where targets are classes), `weight_norm` (of all
     trained weights), `rotation` (angle between the weights before and after the step, radians) and `update_cosine`
-    (between the weights before the step and u, from torch's own state where that has it, else, as in an ensemble, from
-    the step itself: then NaN where η_k = 0, and mostly rounding in bfloat16), both NaN at step 0, and
-    `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
+    (between the weights before the step and u, from the state of torch's AdamW, Adam and SGD; of a record's own update
+    from its step once more in float64, which is not rounded to `dtype`; of torch's NAdam and RMSprop, and in an
+    ensemble, from the weights themselves, mostly rounding in bfloat16; NaN where η_k = 0 but for the first), both NaN
+    at step 0, and `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight).
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
     `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖;
     infinite where w was 0); `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k, which have a dim
@@ -135,14 +136,14 @@ def train(
         observables=check_observables(observables, task, optimizer),
         dtype=dtype,
         device=check_device(device),
-        foreach=checked_foreach(foreach),
+        foreach=check_foreach(foreach, optimizer),
         accumulate=checked_parts(accumulate, batch_size),
         clip_norm=None if clip_norm is None else check_number("clip_norm", clip_norm, POSITIVE),
         groups=checked_groups(groups),
         evaluate=None if evaluate is None else check_whole("evaluate", evaluate, Interval(1)),
     )
     check_whole("workers", workers, Interval(1))
-    check_ensemble(ensemble, dtype)
+    check_ensemble(ensemble, dtype, foreach)
     over = checked_grid(optimizer, request.observables)
     jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
     report = Progress(progress, len(jobs) * epochs)
@@ -177,12 +178,6 @@ def checked_seeds(seeds: Any) -> list[int]:
     return [int(seed) for seed in values]
 
 
-def checked_foreach(foreach: Any) -> bool | None:
-    if not (foreach is None or isinstance(foreach, bool)):
-        raise TypeError(f"foreach must be True, False or None, got {foreach!r}")
-    return foreach
-
-
 def checked_parts(accumulate: Any, batch_size: int) -> int:
     """The micro-batches of a step. Raises `ValueError` where the batch cannot be cut into so many equal ones."""
     parts = check_whole("accumulate", accumulate, Interval(1))
@@ -191,11 +186,21 @@ def checked_parts(accumulate: Any, batch_size: int) -> int:
     return parts
 
 
-def check_ensemble(ensemble: Any, dtype: str) -> None:
-    """Raise `ValueError` for bfloat16: β₂ = 0.999, which each member has its own of, would be rounded to 1."""
-    if check_whole("ensemble", ensemble, Interval(1)) > 1 and dtype == "bfloat16":
+def check_ensemble(ensemble: Any, dtype: str, foreach: bool | None) -> None:
+    """Raise `ValueError` for what an ensemble of runs cannot have.
+
+    In bfloat16 β₂ = 0.999, which each member has its own of, would be rounded to 1.
+    """
+    if check_whole("ensemble", ensemble, Interval(1)) == 1:
+        return
+    if dtype == "bfloat16":
         raise ValueError(
             "ensemble > 1 has each member's coefficients in the weights' dtype: use float32, or ensemble=1"
+        )
+    if foreach is not None:
+        raise ValueError(
+            f"foreach={foreach} chooses among torch.optim's implementations, and ensemble={ensemble} trains by the "
+            "record's own update of all members; leave foreach out, or use ensemble=1"
         )
 
 

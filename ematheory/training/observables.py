@@ -31,6 +31,10 @@ class Observable(Protocol):
     batch_loss: float
 
     @property
+    def unrounded(self) -> Sequence[Tensor] | None:
+        """The parameters as the last step would leave them in float64 arithmetic, where that is known."""
+
+    @property
     def reads_state(self) -> bool:
         """Whether `update` can read u from torch's own state."""
 
@@ -69,14 +73,15 @@ class Look:
         return float(values[self.step - 1]) if self.step else math.nan
 
     def update(self) -> Tensor:
-        """u of the last step: from torch's state where that has it, else from the weights themselves."""
+        """u of the last step: from torch's state where that has it, else from where the step led."""
         if self.run.reads_state:
             return self.run.update()
-        return torch.cat([self.change(place).reshape(-1) for place in range(len(self.after))])
+        ends = self.run.unrounded or self.after
+        return joined(self.change(place, end) for place, end in enumerate(ends))
 
-    def change(self, place: int) -> Tensor:
+    def change(self, place: int, new: Tensor) -> Tensor:
         """u of one parameter from w' = (1 − α)w − ηu, α = 0 where cautious decay left a weight alone."""
-        old, new, group = (self.before or [])[place], self.after[place], self.group_of[place]
+        old, group = (self.before or [])[place], self.group_of[place]
         moved, shrink = old - new, self.of_step(group.plan.decay_per_step) * old
         if self.run.record.decays_where_aligned:
             # A weight moves by at least α towards zero where it decayed, and away from it where it did not.
@@ -225,7 +230,8 @@ PAIRED = (
     "rotation", "update_cosine", "update_norm", "update_ratio", "effective_learning_rate", "parameter_rotation",
     "parameter_update_ratio", "parameter_effective_learning_rate",
 )  # fmt: skip
-OF_GRADIENT = ("gradient_norm", "parameter_gradient_norm")
+# Those that need a step to be watched: for its gradient, or for what a record's update is before rounding.
+WATCHED = ("gradient_norm", "parameter_gradient_norm", "update_cosine")
 EFFECTIVE = ("effective_learning_rate", "parameter_effective_learning_rate")
 
 

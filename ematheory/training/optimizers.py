@@ -41,6 +41,21 @@ def torch_has(record: Any) -> bool:
     )
 
 
+def check_foreach(foreach: Any, record: Any) -> bool | None:
+    """Torch's choice of implementation.
+
+    Raises `TypeError` for what is none, and `ValueError` where there is no choice: the record's own update trains.
+    """
+    if not (foreach is None or isinstance(foreach, bool)):
+        raise TypeError(f"foreach must be True, False or None, got {foreach!r}")
+    if foreach is not None and not torch_has(record):
+        raise ValueError(
+            f"foreach={foreach} chooses among torch.optim's implementations, and this {type(record).__name__} trains "
+            "by its record's own update, which has but one; leave foreach out"
+        )
+    return foreach
+
+
 def keeps_update(record: Any) -> bool:
     """Whether `read_update` can read u from torch's own state (and the gradients)."""
     return torch_has(record) and isinstance(record, AdamW | Adam | SGD)
@@ -121,9 +136,11 @@ def planned(record: Any, shape: FloatArray, decay_shape: FloatArray) -> Plan:
 def build(record: Any, parameters: Iterable[Any], foreach: bool | None = None) -> torch.optim.Optimizer:
     """The torch optimizer of a record with plain numbers for fields, of parameters or param groups.
 
-    torch.optim's own where it has one, else the record's `update` by `RecordOptimizer`. Raises as `check_supported`.
+    torch.optim's own where it has one, else the record's `update` by `RecordOptimizer`. Raises as `check_supported` and
+    `check_foreach`.
     """
     check_supported(record)
+    check_foreach(foreach, record)
     if not torch_has(record):
         return RecordOptimizer(parameters, record)
     common: dict[str, Any] = {"lr": record.lr, "weight_decay": record.weight_decay, "foreach": foreach}

@@ -25,7 +25,9 @@ class RecordOptimizer(torch.optim.Optimizer):
     record : any optimizer record with plain numbers for fields, such as `Lion` or a user's own.
 
     Coefficients are made in float64 and meet the tensors as scalars. A record that takes its gradient elsewhere than
-    at the weight (schedule-free) needs `move_to_point()` before the gradient, or a closure; `step` moves back.
+    at the weight (schedule-free) needs `move_to_point()` before the gradient, or a closure; `step` moves back. While
+    `watched` is True, `unrounded` has each parameter as the last step would leave it in float64, from the same state
+    and gradient.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class RecordOptimizer(torch.optim.Optimizer):
             raise ValueError(f"RecordOptimizer takes one number for each field, got sweep axes in {', '.join(swept)}")
         self.record = record
         self.moves = type(record).point is not Optimizer.point
+        self.watched, self.unrounded = False, dict[Tensor, Tensor]()
         defaults = {"lr": record.lr, "weight_decay": record.weight_decay, "peak_lr": record.lr}
         super().__init__(parameters, defaults)
 
@@ -91,6 +94,7 @@ class RecordOptimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of every parameter that has a gradient; returns the closure's loss."""
         loss = None
+        self.unrounded.clear()
         if closure is not None:
             self.move_to_point()
             with torch.enable_grad():
@@ -116,6 +120,15 @@ class RecordOptimizer(torch.optim.Optimizer):
             raise RuntimeError("RecordOptimizer has no sparse gradients; use dense ones (Embedding(sparse=False))")
         state["step"] += 1
         c = self.coefficients(group, state["step"])
-        new = self.record.update(tensors, self.record_state(parameter, weight), parameter.grad.reshape(-1), c)
+        before, gradient = self.record_state(parameter, weight), parameter.grad.reshape(-1)
+        if self.watched:
+            exact = self.record.update(tensors, wide(before), gradient.to(torch.float64), c)
+            self.unrounded[parameter] = exact.weight.reshape(parameter.shape)
+        new = self.record.update(tensors, before, gradient, c)
         parameter.copy_(new.weight.reshape(parameter.shape))
         state.update({name: value for name, value in new._asdict().items() if name != "weight"})
+
+
+def wide(state: Any) -> Any:
+    """A record's state in float64."""
+    return type(state)(*(values.to(torch.float64) for values in state))

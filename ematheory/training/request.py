@@ -11,7 +11,7 @@ import numpy as np
 from ..typing import FloatArray
 from .determinism import TRAINED_DTYPES, deterministic
 from .groups import Group
-from .observables import OF_GRADIENT, OF_GROUPS, PAIRED, Look, check_one_group, measured
+from .observables import OF_GROUPS, PAIRED, WATCHED, Look, check_one_group, measured
 from .optimizers import planned
 from .run import Run
 from .tasks import Task
@@ -62,8 +62,8 @@ class Request:
 
     @property
     def watched(self) -> tuple[bool, bool]:
-        """Whether any observable needs the weights before a step, and its gradient."""
-        return any(name in PAIRED for name in self.observables), any(name in OF_GRADIENT for name in self.observables)
+        """Whether any observable needs the weights before a step, and the step to be watched."""
+        return any(name in PAIRED for name in self.observables), any(name in WATCHED for name in self.observables)
 
 
 class Job(NamedTuple):
@@ -126,9 +126,9 @@ def observe(request: Request, job: Job, tick: Tick, keeper: Keeper | None = None
 def advance(request: Request, run: Run, rows: dict[str, list[Any]]) -> None:
     """One step, observed where it is recorded."""
     recorded = run.step_count + 1 in request.recorded
-    paired, gradients = request.watched
+    paired, watched = request.watched
     before = [parameter.detach().clone() for parameter in run.parameters] if recorded and paired else None
-    run.step(watch=recorded and gradients)
+    run.step(watch=recorded and watched)
     if recorded:
         look_at(request, run, before, rows)
 

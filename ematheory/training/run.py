@@ -124,11 +124,12 @@ class Run:
     def step(self, watch: bool = False) -> float:
         """One optimizer step on the next batch; returns the batch's loss before it.
 
-        `watch` keeps the norm of each parameter's gradient, before clipping.
+        `watch` keeps the norm of each parameter's gradient, before clipping, and what a record's step is unrounded.
         """
         self.step_count += 1
         set_group_steps(self.optimizer, [group.plan for group in self.groups], self.step_count)
         if isinstance(self.optimizer, RecordOptimizer):
+            self.optimizer.watched = watch
             self.optimizer.move_to_point()
         self.batch_loss = self.set_gradients(next(self.batches))
         if watch:
@@ -167,6 +168,13 @@ class Run:
     def weights(self) -> Tensor:
         """All trained weights as one float64 vector."""
         return flat(self.parameters)
+
+    @property
+    def unrounded(self) -> list[Tensor] | None:
+        """Each parameter after a watched step, in float64 arithmetic; None where torch.optim's own steps."""
+        if not isinstance(self.optimizer, RecordOptimizer) or not self.optimizer.unrounded:
+            return None
+        return [self.optimizer.unrounded[parameter] for parameter in self.parameters]
 
     @property
     def reads_state(self) -> bool:

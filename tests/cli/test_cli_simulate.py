@@ -8,6 +8,7 @@ import pytest
 
 import ematheory as em
 from ematheory.cli import main
+from ematheory.simulation.reference import Reference
 
 SMALL = ("--coordinates", "3", "--steps", "20", "--backend", "reference")
 
@@ -187,3 +188,60 @@ def test_what_a_step_does_besides_has_no_prediction(capsys):
     assert printed["simulated"]["observables"]["risk"]["values"] == expected.risk.values.tolist()
     assert printed["predicted"] is None
     assert printed["why"].startswith("predict has no tail_average, clip_norm, weights")
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """A function that has Ctrl-C come within the n-th call of the reference engine, each of few steps."""
+    whole = Reference.advance
+    monkeypatch.setattr(Reference, "work_per_call", 64 * 3 * 4)
+
+    def at(number):
+        calls = iter(range(1, number + 1))
+
+        def advance(self, **block):
+            if next(calls, None) == number:
+                raise KeyboardInterrupt
+            whole(self, **block)
+
+        monkeypatch.setattr(Reference, "advance", advance)
+
+    return at
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_the_same_command_goes_on_after_ctrl_c(capsys, interrupted, tmp_path, number):
+    path, asked = tmp_path / "run.npz", (*SMALL, "--lr", "0.1,0.2", "--lags", "1", "--json")
+    kept = ("--checkpoint", str(path), "--checkpoint-every", "0")
+    whole = json.loads(run(capsys, *asked)[1])
+    interrupted(number)
+    code, out, err = run(capsys, *asked, *kept)
+    assert (code, out) == (130, "")
+    assert err.splitlines() == [
+        f"the run so far is kept in {path}; the same command goes on from there", "ematheory simulate: interrupted",
+    ]  # fmt: skip
+    code, out, err = run(capsys, *asked, *kept)
+    assert (code, err) == (0, "")
+    again = json.loads(out)
+    for found in (whole["simulated"], whole["predicted"], again["simulated"], again["predicted"]):
+        del found["attrs"]["run"]
+    assert again == whole
+    assert not path.exists()
+
+
+def test_ctrl_c_before_anything_is_kept_promises_nothing(capsys, monkeypatch, tmp_path):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ematheory.simulate", stopped)
+    code, _, err = run(capsys, *SMALL, "--checkpoint", str(tmp_path / "run.npz"))
+    assert (code, err) == (130, "ematheory simulate: interrupted\n")
+
+
+def test_a_checkpoint_of_another_command_is_refused(capsys, interrupted, tmp_path):
+    kept = (*SMALL, "--checkpoint", str(tmp_path / "run.npz"), "--checkpoint-every", "0")
+    interrupted(3)
+    assert run(capsys, *kept, "--seed", "1")[0] == 130
+    code, _, err = run(capsys, *kept, "--seed", "2")
+    assert code == 2
+    assert "is of another request: seed was 1 and is 2" in err

@@ -51,78 +51,60 @@ def result(kind: Any, problem: Any = None, **settings: Any) -> Any:
     return em.predict(problem or quadratic, optimizer, **{**run, **settings})
 
 
-@needs_native
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
-def test_the_native_module_gives_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dimension of 130 is no multiple of a tile; the errors run the pessimistic programs too."""
-    found = result(record)
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(record)
+def assert_numpys_bits(kind: Any, **settings: Any) -> None:
+    """A prediction by the native module is, to the bit, the one that NumPy makes."""
+    found = result(kind, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stepping, "native_module", lambda: None)
+        expected = result(kind, **settings)
     for name in expected.data_vars:
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+
+
+@needs_native
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
+def test_the_native_module_gives_numpys_bits(record: Any) -> None:
+    """The dimension of 130 is no multiple of a tile; the errors run the pessimistic programs too."""
+    assert_numpys_bits(record)
 
 
 @needs_native
 @pytest.mark.parametrize("record", em.SGD.variants().values(), ids=lambda record: record.variant)
-def test_averaged_iterates_have_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings: dict[str, Any] = dict(iterate_average=0.9, observables=("risk", "weight_mean", "weight_variance"))
-    found = result(record, **settings)
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(record, **settings)
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+def test_averaged_iterates_have_numpys_bits(record: Any) -> None:
+    assert_numpys_bits(record, iterate_average=0.9, observables=("risk", "weight_mean", "weight_variance"))
 
 
 @needs_native
 @pytest.mark.parametrize("sampling", ["reshuffled", "replaced"])
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.variant)
-def test_epochs_have_numpys_bits(record: Any, sampling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_have_numpys_bits(record: Any, sampling: Any) -> None:
     """Batches of several sizes, the last of them the whole data: each has steps per epoch of its own."""
     problem = em.ReshuffledData(
         1 / np.arange(1.0, 131.0), size=24, batch_size=[2, 4, 12], optimum=0.3, init=1.5, sampling=sampling
     )
-    settings: dict[str, Any] = dict(
-        problem=problem, steps=40, record=[0, 1, 13, 40], observables=("risk", "weight_mean", "weight_variance")
-    )
-    found = result(record, **settings)
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(record, **settings)
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+    observables = ("risk", "weight_mean", "weight_variance")
+    assert_numpys_bits(record, problem=problem, steps=40, record=[0, 1, 13, 40], observables=observables)
 
 
 @needs_native
 @pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
-def test_a_gradient_that_falls_with_the_weights_has_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings: dict[str, Any] = dict(problem=em.ScaleInvariant(size=64, noise=[0.5, 2.0]), observables=OBSERVABLES[1:])
-    found = result(record, **settings)
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(record, **settings)
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+def test_a_gradient_that_falls_with_the_weights_has_numpys_bits(record: Any) -> None:
+    problem = em.ScaleInvariant(size=64, noise=[0.5, 2.0])
+    assert_numpys_bits(record, problem=problem, observables=OBSERVABLES[1:])
 
 
 @needs_native
 @pytest.mark.parametrize("record", STEPWISE, ids=lambda record: record.variant)
-def test_sampled_features_have_numpys_bits(record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_features_have_numpys_bits(record: Any) -> None:
     """The noise of a step follows from all coordinates: the native module is called for each."""
     problem = em.LinearRegression(1 / np.arange(1.0, 131.0), batch_size=[4, 64], optimum=0.3, init=1.5)
-    settings: dict[str, Any] = dict(problem=problem, steps=60, record=[0, 1, 2, 37, 60], observables=OBSERVABLES)
-    found = result(record, **settings)
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(record, **settings)
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+    assert_numpys_bits(record, problem=problem, steps=60, record=[0, 1, 2, 37, 60], observables=OBSERVABLES)
 
 
 @needs_native
-def test_a_second_moment_that_is_known_has_numpys_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_moment_that_is_known_has_numpys_bits() -> None:
     walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130), init=0.3)
-    found = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
-    monkeypatch.setattr(stepping, "native_module", lambda: None)
-    expected = result(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
-    for name in expected.data_vars:
-        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+    assert_numpys_bits(em.AdamW(lr=1.0), problem=walk, observables=OBSERVABLES[1:])
 
 
 @needs_native

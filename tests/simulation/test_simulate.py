@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
 import tracemalloc
 from typing import Any
 
@@ -274,43 +268,6 @@ def test_a_diverging_run_gives_infinities_and_no_numpy_warnings(recwarn: pytest.
     result = run(em.NoisyQuadratic(curvature=[1.0]), em.SGD(lr=1e30), steps=20, dtype="float32")
     assert not np.isfinite(result.risk[-1])
     assert [str(item.message) for item in recwarn if issubclass(item.category, RuntimeWarning)] == []
-
-
-# --- combine
-
-
-INTERRUPTED = """
-import signal, sys, ematheory as em, numpy as np
-# A parent that runs in the background may have had Ctrl-C ignored, which children inherit.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-problem = em.NoisyQuadratic(curvature=1 / np.arange(1, 10_001))
-# Imports take longer than a second on a busy machine: they come before the start.
-em.simulate(problem, em.AdamW(lr=1e-3), steps=1, replicas=1, backend=sys.argv[1])
-print("started", flush=True)
-try:
-    em.simulate(problem, em.AdamW(lr=1e-3), steps=10**9, replicas=128, backend=sys.argv[1])
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-"""
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_an_interrupt_ends_a_long_run(backend: str) -> None:
-    """With KeyboardInterrupt; benchmarks/interrupt.py says how soon."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, backend], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert child.stdout is not None
-    watchdog = threading.Timer(60, child.kill)  # a run that never answers must fail the test, not hold it up
-    watchdog.start()
-    with child.stdout:
-        assert child.stdout.readline() == "started\n"
-        time.sleep(1.0)
-        child.send_signal(signal.SIGINT)
-        assert child.stdout.readline() == "interrupted\n"
-    watchdog.cancel()
-    assert child.wait(timeout=20) == 0
 
 
 def test_memory_does_not_grow_with_replicas_or_steps() -> None:

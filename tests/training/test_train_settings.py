@@ -13,7 +13,7 @@ from torch.nn import functional
 import ematheory as em
 from ematheory.results import same_result
 from ematheory.training import Group
-from ematheory.training.observables import OBSERVABLES
+from ematheory.training.observables import OBSERVABLES, Look
 from ematheory.training.optimizers import plan
 from ematheory.training.run import Run
 from ematheory.training.tasks import Split, Task
@@ -235,6 +235,50 @@ def update_of_moments(look):
         first = state["first_moment"] / (1 - 0.9**look.step)
         parts.append(first / ((state["second_moment"] / (1 - 0.999**look.step)).sqrt() + 1e-8))
     return torch.cat(parts)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("optimizer", [em.Lion(lr=1e-3, weight_decay=0.1), em.SignSGD(lr=1e-3)], ids=repr)
+def test_a_records_update_is_seen_before_it_is_rounded(dtype, optimizer):
+    """The updates of these are signs, which weights in bfloat16 do not show."""
+    seen = []
+
+    class Watching(Run):
+        def step(self, watch=False):
+            before = [parameter.detach().clone() for parameter in self.parameters]
+            loss = super().step(watch)
+            if watch:
+                seen.append((Look(self, self.step_count, before).update(), before, self.weights()))
+            return loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ematheory.training.request.Run", Watching)
+        found = em.train(TASK, optimizer, epochs=1, dtype=dtype, observables="update_cosine", record=em.every(5))
+    assert len(seen) == found.sizes["step"] - 1
+    for (update, before, after), cosine in zip(seen, found.update_cosine.values[0, 1:], strict=True):
+        # (w − w')/η is off by the rounding of w, in float64 too.
+        assert float((update.abs() - update.abs().round()).abs().max()) < 1e-11
+        assert set(update.round().unique().tolist()) <= {-1.0, 0.0, 1.0}
+        old = torch.cat([weights.reshape(-1) for weights in before]).double()
+        assert cosine == pytest.approx(float(old @ update.round() / (old.norm() * update.norm())), rel=1e-10)
+        from_weights = ((old - after) / 1e-3 - optimizer.weight_decay * old - update).abs().max()
+        assert (float(from_weights) > 0.1) == (dtype == "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "ensemble", "message"),
+    [
+        (em.Lion(lr=1e-3), 1, "this Lion trains by its record's own update"),
+        (em.AdamW(lr=1e-3, decay="cautious"), 1, "this AdamW trains by its record's own update"),
+        (ADAMW, 2, "ensemble=2 trains by the record's own update"),
+    ],
+)
+@pytest.mark.parametrize("foreach", [True, False])
+def test_torchs_implementations_are_no_choice_where_torchs_own_does_not_train(optimizer, ensemble, message, foreach):
+    with pytest.raises(ValueError, match=f"foreach={foreach} chooses.*{message}.*leave foreach out"):
+        em.train(TASK, optimizer, epochs=1, foreach=foreach, ensemble=ensemble, seeds=(0, 1))
+    with pytest.raises(TypeError, match="fused"):
+        em.train(TASK, optimizer, epochs=1, fused=True)
 
 
 def test_the_whole_networks_effective_rate_is_of_one_group():

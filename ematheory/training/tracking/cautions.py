@@ -95,3 +95,10 @@ def of_bfloat16(decay_per_step: float) -> Iterator[Caution]:
 def of_weights(norm: float, step: int) -> Iterator[Caution]:
     if math.isinf(norm) or math.isnan(norm):
         yield Caution("infinite", f"weights are not finite at step {step}")
+
+
+def of_replaced(name: str, step: int) -> Caution:
+    return Caution(
+        f"replaced {name}",
+        f"{name} is another tensor after step {step}: what is left of its start is of this one, from there on",
+    )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from .forecast import NAN
 from .measuring import transferred
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
 
 
 class Raw(NamedTuple):
@@ -34,6 +38,15 @@ class Taken(NamedTuple):
     groups: list[Raw]
     idle: frozenset[int]
     skipped: Any
+
+
+def first_after_step(optimizer: torch.optim.Optimizer, hook: Callable[..., None]) -> RemovableHandle:
+    """Register a hook that runs before all others after a step: one of theirs may set the gradients to None."""
+    handle = optimizer.register_step_post_hook(hook)
+    # torch has no argument for this; it orders its own hooks of state_dict in the same way.
+    hooks = cast("OrderedDict[int, Any]", optimizer._optimizer_step_post_hooks)
+    hooks.move_to_end(handle.id, last=False)
+    return handle
 
 
 def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from .forecast import Flow
 from .history import History
-from .measuring import Start
+from .meaning import Meaning
+from .measuring import Start, started
 
 
 @dataclass
@@ -76,20 +78,61 @@ def checked_pairs(pairs: Any, given: Any) -> Iterator[tuple[str, Tensor]]:
         yield pair
 
 
-def members(optimizer: torch.optim.Optimizer, names: dict[int, str]) -> Iterator[tuple[int, str, Tensor]]:
-    """Every tensor with its group and name: the one given, the group's own, or `0.3` for the fourth of group 0.
+def members(
+    optimizer: torch.optim.Optimizer, names: dict[int, str], kept: dict[int, str]
+) -> Iterator[tuple[int, str, Tensor]]:
+    """Every tensor with its group and name: one kept from before, one given, the group's own, or `0.3` (group, place).
 
-    A name that an earlier tensor has is followed by the place, as in `weight (0.3)`.
+    A name that another tensor has is followed by the place, as in `weight (0.3)`.
     """
-    seen: set[str] = set()
+    seen = set(kept.values())
     for number, group in enumerate(optimizer.param_groups):
         places = [f"{number}.{place}" for place in range(len(group["params"]))]
         for place, own, tensor in zip(places, group.get("param_names") or places, group["params"], strict=True):
-            name = names.get(id(tensor), own)
-            while name in seen:
-                name = f"{name} ({place})"
-            seen.add(name)
+            name = kept.get(id(tensor))
+            if name is None:
+                name = names.get(id(tensor), own)
+                while name in seen:
+                    name = f"{name} ({place})"
+                seen.add(name)
             yield number, name, tensor
+
+
+def followed(
+    before: Sequence[Tracked],
+    optimizer: torch.optim.Optimizer,
+    names: dict[int, str],
+    meanings: Sequence[Meaning],
+    sample: int,
+) -> list[Tracked]:
+    """The optimizer's tensors now: those followed before go on, and the others of a group begin with one history.
+
+    One that is in another group now begins anew where λ means something else there.
+    """
+    held = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
+    known = {id(each.tensor): each for each in before if id(each.tensor) in held}
+    fresh = [History(each) for each in meanings]
+    parted: dict[tuple[int, int], History] = {}
+    found: list[Tracked] = []
+    for number, name, tensor in members(optimizer, names, {place: each.name for place, each in known.items()}):
+        each = known.get(id(tensor))
+        if each is None or each.history.meaning != meanings[number]:
+            start = started(real(tensor), sample, len(found))
+            each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)))
+        elif each.group != number:
+            # Those that stay behind take other steps from here on.
+            each.history = parted.setdefault((id(each.history), number), each.history.copy())
+            each.group = number
+        found.append(each)
+    return found
+
+
+def peaks_now(peaks: Sequence[float], before: Sequence[Tracked], listed: Sequence[Sequence[int]]) -> list[float]:
+    """Each group's largest rate, of groups that hold the tensors with these ids: a group that is gone shifts others."""
+    if len(listed) >= len(peaks):
+        return [*peaks, *[0.0] * (len(listed) - len(peaks))]
+    of_tensor = {id(each.tensor): peaks[each.group] for each in before}
+    return [max((of_tensor.get(place, 0.0) for place in places), default=0.0) for places in listed]
 
 
 def group_name(optimizer: torch.optim.Optimizer, number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -20,13 +19,13 @@ from .history import History
 from .lines import Line
 from .low_precision import lost, lost_together
 from .meaning import SGD, Meaning, meaning
-from .measuring import Measured, of_gradients, projections, squares, started
+from .measuring import Measured, of_gradients, projections, squares
 from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
-from .steps import Raw, Taken, in_capture, raw, read, taken
-from .tensors import Tracked, group_name, members, names_of, real, unwrapped
+from .steps import Raw, Taken, first_after_step, in_capture, raw, read, taken
+from .tensors import Tracked, followed, group_name, names_of, peaks_now, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
 WAITING = 256
@@ -90,7 +89,7 @@ def track(
     (3, 10.0, 0.6058)
     """
     settings = Settings(steps, steps_per_epoch, tokens_per_step, every, sample, decay)
-    return Tracker(unwrapped(optimizer), settings, names_of(names), sinks(out), name)
+    return Tracker(unwrapped(optimizer), settings, names, sinks(out), name)
 
 
 class Tracker:
@@ -103,14 +102,16 @@ class Tracker:
         self,
         optimizer: torch.optim.Optimizer,
         settings: Settings,
-        names: dict[int, str],
+        names: Any,
         outputs: Sequence[Sink],
         name: str | None,
     ) -> None:
-        self.optimizer, self.settings, self.names = optimizer, settings, names
+        self.optimizer, self.settings, self.model = optimizer, settings, names
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
-        self.count, self.listed, self.begun = 0, 0, False
+        self.names = names_of(names)
+        self.count, self.begun = 0, False
+        self.listed: list[list[int]] = []
         self.tracked: list[Tracked] = []
         self.meanings: list[Meaning] = []
         self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
@@ -118,9 +119,7 @@ class Tracker:
         self.copies: list[Tensor] | None = None
         self.lines: list[Line] = []
         self.warned: set[tuple[str, str]] = set()
-        self.hooks = [
-            optimizer.register_step_pre_hook(self.before_step), optimizer.register_step_post_hook(self.after_step),
-        ]  # fmt: skip
+        self.hooks = [optimizer.register_step_pre_hook(self.before_step), first_after_step(optimizer, self.after_step)]
 
     def __enter__(self) -> Tracker:
         return self
@@ -191,22 +190,27 @@ class Tracker:
     # The steps, and the tensors that take them.
 
     def find_tensors(self) -> None:
-        """Take up tensors that are new: all at first, later those of `add_param_group`."""
+        """Take up tensors that are new (all at first) and let go of those that the optimizer no longer holds."""
         groups = self.optimizer.param_groups
-        listed = sum(len(group["params"]) for group in groups)
+        # What is tracked is alive, so that no other tensor can have its id.
+        listed = [[id(tensor) for tensor in group["params"]] for group in groups]
         if listed == self.listed:
             return
-        self.listed = listed
         self.settle()
+        if self.listed and isinstance(self.model, torch.nn.Module):
+            self.names = names_of(self.model)
+        before, self.listed = self.tracked, listed
         self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
-        self.peaks += [0.0] * (len(groups) - len(self.peaks))
-        known = {id(each.tensor) for each in self.tracked}
-        fresh = {number: History(each) for number, each in enumerate(self.meanings)}
-        for number, name, tensor in members(self.optimizer, self.names):
-            if id(tensor) not in known:
-                start = started(real(tensor), self.settings.sample, len(self.tracked))
-                flow = Flow(math.sqrt(start.square))
-                self.tracked.append(Tracked(name, tensor, number, start, fresh[number], flow))
+        self.peaks = peaks_now(self.peaks, before, listed)
+        self.tracked = followed(before, self.optimizer, self.names, self.meanings, self.settings.sample)
+        self.tell_replaced(before)
+
+    def tell_replaced(self, before: Sequence[Tracked]) -> None:
+        """Warn of names that stand for another tensor than before."""
+        were = {each.name: each for each in before}
+        for each in self.tracked:
+            if were.get(each.name, each) is not each:
+                self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""

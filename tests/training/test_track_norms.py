@@ -1,0 +1,119 @@
+"""Norms and rotations of tracked weights against their vectors and, on white gradients, against theory."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from tracked_loops import falling, parameter, signs, steps, white
+
+import ematheory as em
+from ematheory.training.observables import turned
+from ematheory.training.tracking.forecast import angle
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*(timescale|weight_decay|bfloat16|average):UserWarning")
+
+
+def on_noise(weight_decay, count=300):
+    """Ten thousand coordinates on white gradients."""
+    weight = parameter(100, 100, scale=0.3)
+    optimizer = torch.optim.AdamW([weight], lr=0.02, weight_decay=weight_decay, betas=(0.9, 0.9999), eps=0.0)
+    with em.track(optimizer, every=25) as tracker:
+        steps(optimizer, count, signs(), falling(optimizer, count + 1))
+    return tracker.dataset().isel(group=0, step=slice(1, None))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 2.0])
+def test_norm_and_rotation_follow_theory_on_white_gradients(weight_decay):
+    found = on_noise(weight_decay)
+    # A norm of C white coordinates is off by 1/√(2C), and a rotation, a ratio of two, by √2 times that: five of these.
+    error = 5 / math.sqrt(10_000)
+    np.testing.assert_allclose(found.weight_norm, found.weight_norm_predicted, rtol=error)
+    np.testing.assert_allclose(found.rotation, found.rotation_predicted, rtol=error)
+    assert float(found.weight_norm_predicted.max() / found.weight_norm_predicted.min()) > 1.02
+
+
+def test_the_first_steps_follow_theory_with_its_bias_corrections():
+    optimizer = torch.optim.AdamW([parameter(100, 100, scale=1e-3)], lr=0.02, weight_decay=2.0, eps=0.0)
+    with em.track(optimizer, every=1) as tracker:
+        steps(optimizer, 12, signs())
+    found = tracker.dataset().isel(group=0, step=slice(1, None))
+    np.testing.assert_allclose(found.weight_norm, found.weight_norm_predicted, rtol=5 / math.sqrt(2 * 10_000))
+    np.testing.assert_allclose(found.rotation, found.rotation_predicted, rtol=5 / math.sqrt(10_000))
+
+
+def test_a_constant_rate_comes_to_the_equilibrium_of_theory():
+    optimizer = torch.optim.AdamW([parameter(100, 100, scale=0.01)], lr=0.01, weight_decay=5.0, eps=0.0)
+    with em.track(optimizer, every=50) as tracker:
+        steps(optimizer, 200, white())
+    last = tracker.dataset().isel(step=-1, group=0)
+    walk, given = em.derive("adamw-random-walk"), {"decay_per_step": 0.05, "one_minus_beta1": 1 - 0.9}
+    assert float(last.weight_norm_equilibrium) == pytest.approx(
+        100 * walk.function("weight_rms")(lr=0.01, **given), rel=1e-12
+    )
+    assert float(last.rotation_equilibrium) == pytest.approx(walk.function("rotation")(**given), rel=1e-12)
+    assert float(last.weight_norm_predicted) == pytest.approx(float(last.weight_norm_equilibrium), rel=1e-4)
+    assert float(last.rotation_predicted) == pytest.approx(float(last.rotation_equilibrium), rel=1e-4)
+
+
+def scale_invariant(momentum, start=1.0, count=800, lr=0.05):
+    """SGD on gradients that are white noise over the norm, at right angles to the weights."""
+
+    def tangential(weight):
+        noise, along = source(weight), weight.detach() / weight.detach().norm()
+        return (noise - (noise @ along) * along) / (math.sqrt(4000) * weight.detach().norm())
+
+    source, weight = white(), parameter(4000, scale=start / math.sqrt(4000))
+    optimizer = torch.optim.SGD([weight], lr=lr, momentum=momentum, weight_decay=0.1)
+    with em.track(optimizer, every=count // 8) as tracker:
+        steps(optimizer, count, tangential)
+    return tracker.dataset().isel(group=0)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_scale_invariant_sgd_comes_to_the_equilibrium_of_theory(momentum):
+    late = scale_invariant(momentum).isel(step=slice(-3, None))
+    # Leading order in ηλ/(1 − μ) = 2.5 %; the norm goes with the square root of a gradient that is off by 1/√(2C).
+    np.testing.assert_allclose(late.weight_norm, late.weight_norm_equilibrium, rtol=0.03)
+    np.testing.assert_allclose(late.rotation, late.rotation_equilibrium, rtol=0.06)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_scale_invariant_sgd_goes_there_as_theory_says(momentum):
+    # ηλ/(1 − μ) is 0.5 %: momentum's way is off by as much, and a norm by 0.6 %, a quarter power of the noise's square.
+    found = scale_invariant(momentum, start=3.0, count=1000, lr=0.05 * (1 - momentum))
+    np.testing.assert_allclose(found.weight_norm, found.weight_norm_predicted, rtol=0.03)
+    assert float(found.weight_norm[0] / found.weight_norm[-1]) > 2
+
+
+def test_norms_and_rotations_are_those_of_the_vectors():
+    weights = [parameter(7, 3), parameter(11, seed=3)]
+    optimizer = torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.1)
+    before, seen = [], []
+    with em.track(optimizer, every=1) as tracker:
+        for _ in range(3):
+            old = torch.cat([weight.detach().reshape(-1) for weight in weights])
+            steps(optimizer, 1, white())
+            new = torch.cat([weight.detach().reshape(-1) for weight in weights])
+            before.append(old)
+            seen.append((new.norm(), turned(old, new), (new - old).norm() / old.norm()))
+    found = tracker.dataset().isel(group=0, step=slice(1, None))
+    expected = np.array(seen, dtype=float).T
+    np.testing.assert_allclose(found.weight_norm, expected[0], rtol=1e-14)
+    np.testing.assert_allclose(found.rotation, expected[1], rtol=1e-9)
+    np.testing.assert_allclose(found.update_ratio, expected[2], rtol=1e-10)
+
+
+def test_an_angle_keeps_its_digits_when_it_is_small():
+    small = 1e-9
+    assert angle(1.0, 1.0, (2 * math.sin(small / 2)) ** 2) == pytest.approx(small, rel=1e-12)
+    assert angle(4.0, 1.0, 5.0) == pytest.approx(math.pi / 2)
+    assert math.isnan(angle(0.0, 1.0, 1.0))
+
+
+def test_names_are_those_of_train_and_none_is_an_attribute_of_a_dataset():
+    found = on_noise(1.0, count=25)
+    trained = {"weight_norm", "rotation", "initial_weight_left", "parameter_norm"}
+    assert trained <= set(found.data_vars)
+    assert not [name for name in found.data_vars if hasattr(xr.Dataset, str(name))]
