@@ -166,6 +166,16 @@ def test_options_of_vectors_that_do_not_fill_their_blocks(size, on_host):
 
 
 @pytest.mark.parametrize("on_host", PLACES)
+def test_ties_go_to_the_even_number(on_host):
+    """Weights half between two that bfloat16 holds, and beside the middle, which steps of size 0 leave alone."""
+    plain = case(PROBLEMS["random_walk"](70), OPTIMIZERS["sgd_l2"], "float32")
+    words = plain["state"].view(np.uint32)
+    words[:] = (words & np.uint32(0xFFFF0000)) | np.resize(np.uint32([0x8000, 0x7FFF, 0x8001]), words.shape)
+    plain["coefficients"][:] = 0
+    assert_same_bits(with_options(plain, OPTIONS["nearest"]), on_host)
+
+
+@pytest.mark.parametrize("on_host", PLACES)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_options_of_denormals_and_divergence(option, on_host):
     limits = np.finfo("float32")
