@@ -14,7 +14,7 @@ from ..optimizers import Optimizer
 from ..problems import Problem, ReshuffledData, ScaleInvariant
 from ..records import check_choice
 from .groups import Groups, spans
-from .options import NO_OPTIONS, StepArrays
+from .options import CLIP_EACH, NO_OPTIONS, StepArrays
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
@@ -88,14 +88,14 @@ class Native:
         self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), options: StepArrays = NO_OPTIONS,
         **block: Any,
     ) -> None:  # fmt: skip
-        if not are_stepped_apart(problem, optimizer, groups):
+        if not are_stepped_apart(problem, optimizer, groups, bool(options.clip_groups)):
             self.step(problem, optimizer, **block, **options.given)
             return
-        # `choose` has refused those that would be given here.
-        assert options == NO_OPTIONS
+        # `choose` has refused the others that would be given here.
+        assert (options._replace(clip_norm=None, clip_groups=()) if options.clip_groups else options) == NO_OPTIONS
         for columns in spans(groups):
             own = {name: np.ascontiguousarray(block[name][..., columns]) for name in BY_COORDINATE}
-            self.step(problem, optimizer, **{**block, **own}, first_column=columns.start)
+            self.step(problem, optimizer, **{**block, **own}, **options.given, first_column=columns.start)
             for name in ("state", "snapshots"):
                 block[name][..., columns] = own[name]
 
@@ -159,9 +159,15 @@ def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
 
-def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups) -> bool:
-    """Whether there are several vectors, and one of the records the package has sums over each."""
-    return len(groups) > 1 and (isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED)
+def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups, are_clipped: bool = False) -> bool:
+    """Whether there are several vectors, and one of the records the package has sums over each, or clipping does."""
+    are_summed = isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED
+    return len(groups) > 1 and (are_summed or are_clipped)
+
+
+def of_whole_vectors(options: Sequence[str]) -> list[str]:
+    """Those of a step's options that groups which are stepped apart cannot have."""
+    return [name for name in options if CLIP_EACH not in options or name not in (CLIP_EACH, "clip_norm")]
 
 
 def native_backend(isa: str, threads: int) -> Native:
@@ -192,8 +198,8 @@ def choose(
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
     refuse_groups(backend, problem, optimizer, groups, options)
-    apart = are_stepped_apart(problem, optimizer, groups)
-    generated = generated and not (apart and (problem.sums_whole or options))
+    apart = are_stepped_apart(problem, optimizer, groups, CLIP_EACH in options)
+    generated = generated and not (apart and (problem.sums_whole or of_whole_vectors(options)))
     refuse(backend, problem, optimizer, built, generated, options)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
@@ -212,22 +218,23 @@ def choose(
 
 def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups, options: Sequence[str]) -> None:
     """Raise `ValueError` for a compiled backend that cannot step these groups as vectors of their own."""
-    if not are_stepped_apart(problem, optimizer, groups):
+    if not are_stepped_apart(problem, optimizer, groups, CLIP_EACH in options):
         return
     if backend == "cuda":
         raise ValueError(
             f"backend 'cuda' takes all coordinates of {type(problem).__name__} with {type(optimizer).__name__} as one "
             f"vector, but there are {len(groups)} groups; use 'cpu', 'reference' or 'auto'"
         )
-    if backend == "cpu" and options:
+    if backend == "cpu" and (others := of_whole_vectors(options)):
         raise ValueError(
-            f"backend 'cpu' steps each of the {len(groups)} groups by itself, and has no {', '.join(options)} then; "
+            f"backend 'cpu' steps each of the {len(groups)} groups by itself, and has no {', '.join(others)} then; "
             "use 'reference' or 'auto'"
         )
     if backend == "cpu" and problem.sums_whole:
         raise ValueError(
             f"backend 'cpu' steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has sums "
-            f"over all weights and {type(optimizer).__name__} over each group; use 'reference' or 'auto'"
+            f"over all weights and {'clipping' if CLIP_EACH in options else type(optimizer).__name__} over each group; "
+            "use 'reference' or 'auto'"
         )
 
 
