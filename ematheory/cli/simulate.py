@@ -62,6 +62,9 @@ def simulate(
     iterate_average: options.IterateAverage = None,
     tail_average: options.TailAverage = None,
     clip_norm: options.ClipNorm = None,
+    clip_each: Annotated[
+        str, typer.Option(help="Of what that norm is: replica, or group (of --groups).", rich_help_panel=ON_RUN)
+    ] = "replica",
     weights: options.Weights = None,
     rounding: options.Rounding = "nearest",
     replicas: Annotated[int, typer.Option(help="Independent runs.", rich_help_panel=ON_RUN)] = 64,
@@ -115,8 +118,8 @@ def simulate(
         plan["iterate_average"] = options.numbers("iterate-average", iterate_average)
     with telling_of_kept(checkpoint):
         measured = run(
-            problem, optimizer, **plan, **asked, **stepped, rounding=rounding, replicas=replicas, seed=seed,
-            dtype=dtype, backend=backend, isa=isa, threads=threads, checkpoint=checkpoint,
+            problem, optimizer, **plan, **asked, **stepped, clip_each=clip_each, rounding=rounding, replicas=replicas,
+            seed=seed, dtype=dtype, backend=backend, isa=isa, threads=threads, checkpoint=checkpoint,
             checkpoint_every=checkpoint_every, progress=sys.stderr.isatty(),
         )  # fmt: skip
     predicted, reason = prediction(problem, optimizer, plan, options.given(**stepped))

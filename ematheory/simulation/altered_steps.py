@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .bfloat16 import Rounding
-from .clipping import clip
+from .clipping import clip, clip_each
 from .options import StepArrays
 from .sampling import Noise
 
@@ -36,8 +36,10 @@ class AlteredSteps:
         return point if self.moved is None else point - self.moved
 
     def clipped(self, gradient: Array) -> Array:
-        most = self.given.clip_norm
-        return gradient if most is None else np.asarray(clip(gradient, most[:, None]))
+        most, groups = self.given.clip_norm, self.given.clip_groups
+        if most is None:
+            return gradient
+        return np.asarray(clip_each(gradient, most[:, None], groups) if groups else clip(gradient, most[:, None]))
 
     def after(self, state: Any, number: int, step: int) -> Any:
         """The optimizer's state after a call's step `number`, 0-based step `step` of the run."""

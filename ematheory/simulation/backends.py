@@ -14,7 +14,7 @@ from ..optimizers import Optimizer
 from ..problems import Problem, ReshuffledData, ScaleInvariant
 from ..records import check_choice
 from .groups import Groups, spans
-from .options import NO_OPTIONS, StepArrays
+from .options import CLIP_EACH, NO_OPTIONS, StepArrays
 from .reference import Reference
 
 BACKENDS = ("auto", "reference", "cpu", "cuda")
@@ -80,14 +80,14 @@ class Compiled:
         self, *, problem: Problem, optimizer: Optimizer, groups: Groups = (), options: StepArrays = NO_OPTIONS,
         **block: Any,
     ) -> None:  # fmt: skip
-        if not are_stepped_apart(problem, optimizer, groups):
+        if not are_stepped_apart(problem, optimizer, groups, bool(options.clip_groups)):
             self.step(problem, optimizer, **block, **options.given)
             return
-        # `choose` has refused those that would be given here.
-        assert options == NO_OPTIONS
+        # `choose` has refused the others that would be given here.
+        assert (options._replace(clip_norm=None, clip_groups=()) if options.clip_groups else options) == NO_OPTIONS
         for columns in spans(groups):
             own = {name: np.ascontiguousarray(block[name][..., columns]) for name in BY_COORDINATE}
-            self.step(problem, optimizer, **{**block, **own}, first_column=columns.start)
+            self.step(problem, optimizer, **{**block, **own}, **options.given, first_column=columns.start)
             for name in ("state", "snapshots"):
                 block[name][..., columns] = own[name]
 
@@ -155,9 +155,15 @@ def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
     return type(problem) in (*problems.RECORDS, *problems.COUPLED) and optimizers.is_traced(optimizer, known)
 
 
-def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups) -> bool:
-    """Whether there are several vectors, and one of the records the package has sums over each."""
-    return len(groups) > 1 and (isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED)
+def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups, are_clipped: bool = False) -> bool:
+    """Whether there are several vectors, and one of the records the package has sums over each, or clipping does."""
+    are_summed = isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED
+    return len(groups) > 1 and (are_summed or are_clipped)
+
+
+def of_whole_vectors(options: Sequence[str]) -> list[str]:
+    """Those of a step's options that groups which are stepped apart cannot have."""
+    return [name for name in options if CLIP_EACH not in options or name not in (CLIP_EACH, "clip_norm")]
 
 
 def native_backend(isa: str, threads: int) -> Native:
@@ -188,8 +194,8 @@ def choose(
     count = native.check_threads(threads)
     built, generated = native.native_module() is not None, is_generated(problem, optimizer)
     refuse_groups(backend, problem, optimizer, groups, options)
-    apart = are_stepped_apart(problem, optimizer, groups)
-    generated = generated and not (apart and (problem.sums_whole or options))
+    apart = are_stepped_apart(problem, optimizer, groups, CLIP_EACH in options)
+    generated = generated and not (apart and (problem.sums_whole or of_whole_vectors(options)))
     refuse(backend, problem, optimizer, built, generated)
     if backend == "auto" and not built:
         warnings.warn("the native engine was not built: the NumPy reference runs, with the same bits", stacklevel=3)
@@ -208,17 +214,18 @@ def choose(
 
 def refuse_groups(backend: str, problem: Problem, optimizer: Optimizer, groups: Groups, options: Sequence[str]) -> None:
     """Raise `ValueError` for a compiled backend that cannot step these groups as vectors of their own."""
-    if backend not in ("cpu", "cuda") or not are_stepped_apart(problem, optimizer, groups):
+    if backend not in ("cpu", "cuda") or not are_stepped_apart(problem, optimizer, groups, CLIP_EACH in options):
         return
-    if options:
+    if others := of_whole_vectors(options):
         raise ValueError(
-            f"backend {backend!r} steps each of the {len(groups)} groups by itself, and has no {', '.join(options)} "
+            f"backend {backend!r} steps each of the {len(groups)} groups by itself, and has no {', '.join(others)} "
             "then; use 'reference' or 'auto'"
         )
     if problem.sums_whole:
+        summed = "clipping" if CLIP_EACH in options else type(optimizer).__name__
         raise ValueError(
             f"backend {backend!r} steps each of the {len(groups)} groups by itself, but {type(problem).__name__} has "
-            f"sums over all weights and {type(optimizer).__name__} over each group; use 'reference' or 'auto'"
+            f"sums over all weights and {summed} over each group; use 'reference' or 'auto'"
         )
 
 

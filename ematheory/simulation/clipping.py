@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arithmetic import vector_sum
+from .groups import Groups, alike, folded
 
 # What torch.nn.utils.clip_grad_norm_ adds to the norm.
 MARGIN = 1e-6
@@ -26,3 +27,16 @@ def clip(gradient: Any, most: Any) -> Any:
     share = most / (np.sqrt(vector_sum(wide * wide)) + MARGIN)
     factor = np.where(share > 1, 1.0, share).astype(given.dtype)
     return given * factor[..., None]
+
+
+def clip_each(gradient: Any, most: Any, groups: Groups) -> Any:
+    """`clip` of each group's part of gradients (…, replicas, d), as torch clips one parameter group after another.
+
+    >>> clip_each(np.array([[3.0, 4.0, 0.1]]), 1.0, (2, 1)).round(6).tolist()
+    [[0.6, 0.8, 0.1]]
+    """
+    parts = [
+        clip(folded(gradient, columns, size), most).reshape(gradient[..., columns].shape)
+        for columns, size in alike(groups)
+    ]
+    return np.concatenate(parts, axis=-1)

@@ -70,6 +70,7 @@ def simulate(
     iterate_average: float | Sequence[float] | None = None,
     tail_average: float | Sequence[float] | None = None,
     clip_norm: Any = None,
+    clip_each: str = "replica",
     weights: str | None = None,
     rounding: str = "nearest",
     replicas: int | range = 64,
@@ -132,6 +133,7 @@ def simulate(
         itself until then; a sequence gives the dim `tail_average`. Averages are kept in the state's dtype.
     clip_norm : c > 0, per step: the gradient g of each replica becomes g·min(1, c/(‖g‖ + 1e-6)), as
         `torch.nn.utils.clip_grad_norm_` does it, with the norm and the factor in float64; may be a sweep axis.
+    clip_each : of what ‖g‖ is: ``"replica"``, its whole gradient, or ``"group"``, each of the `groups` by itself.
     weights : ``"bfloat16"`` rounds the weights (at the start, to the nearest, and after every step) to what bfloat16
         holds; all else, the optimizer's other arrays too, stays float32, which `dtype` must be.
     rounding : of such weights, after a step: ``"nearest"``, ties to even, or ``"stochastic"``, whose mean is the number
@@ -192,8 +194,8 @@ def simulate(
         problem, optimizer, steps=steps, schedule=schedule, decay_schedule=decay_schedule, record=record,
         observables=observables, replicas=replicas, seed=seed, dtype=dtype, random_numbers=random_numbers,
         quantiles=quantiles, lags=lags, first_passage=first_passage, trajectories=trajectories, histogram=histogram,
-        groups=groups, clip_norm=clip_norm, iterate_average=iterate_average, tail_average=tail_average,
-        weights=weights, rounding=rounding,
+        groups=groups, clip_norm=clip_norm, clip_each=clip_each, iterate_average=iterate_average,
+        tail_average=tail_average, weights=weights, rounding=rounding,
     )  # fmt: skip
     engine = choose(
         backend, isa, threads, problem, optimizer, work_of(specification), groups=specification.groups,
@@ -378,6 +380,7 @@ class PointBlock:
         norms = self.options.clip_norm
         return StepArrays(
             clip_norm=None if norms is None else np.array(np.broadcast_to(norms[:, 0], (len(self.points),))),
+            clip_groups=asked.groups if self.options.clip_each == "group" else (),
             averaging=asked.averages.block(call.first, call.last, asked.steps, self.dtype) if asked.averages else None,
             rounding=self.options.rounding if self.options.weights else "",
             drift=self.drift,

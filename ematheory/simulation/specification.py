@@ -145,6 +145,7 @@ def specify(
     groups: int | Sequence[int] | None = None,
     histogram: Mapping[str, Sequence[float] | FloatArray] | None = None,
     clip_norm: Any = None,
+    clip_each: str = "replica",
     iterate_average: float | Sequence[float] | None = None,
     tail_average: float | Sequence[float] | None = None,
     weights: str | None = None,
@@ -157,7 +158,10 @@ def specify(
     check_choice("random_numbers", random_numbers, RANDOM_NUMBERS)
     steps = check_steps(steps)
     check_limit("steps", steps)
-    options = check_options(clip_norm, iterate_average, tail_average, weights, rounding, dtype)
+    vectors = check_groups(groups, problem.coordinates)
+    options = check_options(
+        clip_norm, clip_each, vectors, iterate_average, tail_average, weights, rounding, dtype
+    )  # fmt: skip
     over = grid(optimizer, problem, options)
     check_axes(over)
     names, numbers = check_observables(observables, problem, optimizer), check_replicas(replicas)
@@ -183,7 +187,7 @@ def specify(
         quantiles=check_quantiles(quantiles, names),
         trajectories=check_trajectories(trajectories, numbers),
         first_passage=targets,
-        groups=check_groups(groups, problem.coordinates),
+        groups=vectors,
         histogram=bins,
         options=options,
     )

@@ -245,3 +245,14 @@ def test_a_checkpoint_of_another_command_is_refused(capsys, interrupted, tmp_pat
     code, _, err = run(capsys, *kept, "--seed", "2")
     assert code == 2
     assert "is of another request: seed was 1 and is 2" in err
+
+
+def test_groups_are_clipped_each_by_itself(capsys):
+    chosen = ("--clip-norm", "0.1", "--clip-each", "group", "--groups", "1,2")
+    printed = json.loads(run(capsys, *SMALL, "--lr", "0.1", *chosen, "--json")[1])
+    expected = em.simulate(
+        em.NoisyQuadratic(curvature=[1.0, 1 / 2, 1 / 3]), em.SGD(lr=0.1), steps=20, clip_norm=0.1, clip_each="group",
+        groups=[1, 2], backend="reference",
+    )  # fmt: skip
+    assert printed["simulated"]["observables"]["risk"]["values"] == expected.risk.values.tolist()
+    assert printed["simulated"]["attrs"]["clip_each"] == "group"
