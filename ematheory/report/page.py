@@ -42,8 +42,8 @@ def page(recorded: Record) -> str:
 def meta(recorded: Record) -> str:
     isas = ", ".join(recorded["isas"]) or "NumPy reference only"
     text = (
-        f"Tier {recorded['tier']} · {recorded['date']} · {recorded['seconds']:.0f} s · "
-        f"{recorded['machine']}, instruction sets: {isas}"
+        f"Tier {recorded['tier']} · seed set {recorded['seed_set']} · {recorded['date']} · "
+        f"{recorded['seconds']:.0f} s · {recorded['machine']}, instruction sets: {isas}"
     )
     resumed = sum(row["resumed"] for row in recorded["verdicts"])
     text += f" · {resumed} levels resumed from an earlier run, with its seconds" if resumed else ""

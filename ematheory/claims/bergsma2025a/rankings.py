@@ -13,6 +13,7 @@ from ..claim import Claim, Level
 from ..evidence import Below, Bounded, Evidence, Finding, Sampled
 from ..independent_targets import end_risks
 from ..independent_targets import least as least_of
+from ..seeds import chosen_seed
 from ..simulated import ROUNDING as SUMMED
 from ..simulated import jackknife
 
@@ -101,10 +102,10 @@ def simulated(tier: str) -> Evidence:
         values = {}
         for name, schedule in RECORDS.items():
             values[name], isa = end_risks(
-                PLACES, signal, steps, schedule=schedule, size=size, replicas=REPLICAS, seed=SEED
+                PLACES, signal, steps, schedule=schedule, size=size, replicas=REPLICAS, seed=chosen_seed(SEED)
             )
         found += [*agreeing(values, signal, steps), *ranked(values, signal, steps)]
-    return Evidence(tuple(found), (SEED,), isa=isa)
+    return Evidence(tuple(found), (chosen_seed(SEED),), isa=isa)
 
 
 def agreeing(values: Mapping[str, FloatArray], signal: float, steps: int) -> list[Finding]:

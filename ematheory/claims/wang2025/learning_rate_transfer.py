@@ -11,6 +11,7 @@ from ...optimizers import AdamW
 from ...schedules import Cosine
 from ...typing import FloatArray
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
 
 # A decay that rules: at the best rates the weights' memory is about a tenth of the run.
@@ -33,7 +34,7 @@ def losses(width: int, power: float, tier: str) -> FloatArray:
 
     task = tasks.digits_mlp(width, DEPTH, train_size=SIZE, parametrization="mup", base_width=BASE)
     hidden = Group([f"weights.{layer}" for layer in range(1, DEPTH)], weight_decay=(width / BASE) ** power)
-    seeds = range(FIRST_SEED, FIRST_SEED + SEEDS[tier])
+    seeds = chosen_seeds(FIRST_SEED, SEEDS[tier])
     run = train(
         task, AdamW(lr=list(RATES), weight_decay=DECAY, betas=BETAS), epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
         schedule=Cosine(final=0.0), dtype="float32", record=[EPOCHS * (SIZE // BATCH)], observables="test_loss",
@@ -69,7 +70,7 @@ def judged(widths: Any, samples: Mapping[str, FloatArray]) -> Evidence:
         Below("slope with λ ∝ m less that with fixed λ", difference, errors[2], 0.0, n),
     )
     best, relative = (values[3:].reshape(len(samples), -1) for values in (np.exp(found), errors))
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (best_rates(widths, best, best * relative, n),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (best_rates(widths, best, best * relative, n),))
 
 
 def trained(tier: str) -> Evidence:

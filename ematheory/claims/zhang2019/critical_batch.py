@@ -12,6 +12,7 @@ from ...problems import NoisyQuadratic
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Below, Bounded, Evidence
+from ..seeds import chosen_seed
 from ..simulated import jackknife_error
 from .steps_to_target import Method, Sweep, steps_to
 
@@ -117,7 +118,7 @@ def simulated(tier: str) -> Evidence:
         Below(f"log of the {what}", each[0], jackknife_error(each), 0.0, sweep.replicas)
         for what, each in ratios.items()
     )
-    return Evidence(findings, (sweep.seed,), isa=found["SGD"].isa)
+    return Evidence(findings, (chosen_seed(sweep.seed),), isa=found["SGD"].isa)
 
 
 CLAIM = Claim(
