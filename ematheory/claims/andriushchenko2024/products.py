@@ -101,7 +101,7 @@ def contour(what: str, samples: FloatArray, places: Callable[[FloatArray], list[
     if not np.isfinite(error):
         # Where the grid does not show a place, in some draw or at all, nothing is known of the slope.
         found, error = np.nan_to_num(found), np.array(np.inf)
-    return Sampled(what, found, -1.0, error, n=len(samples), resolution=RESOLUTION)
+    return Sampled(what, found, -1.0, error, n=len(samples), resolution=RESOLUTION, errors_by="bootstrap")
 
 
 def nearer(what: str, check: AveragesCheck, pair: tuple[str, str], than: tuple[str, str]) -> Finding:

@@ -163,7 +163,7 @@ def ranked(values: Mapping[str, FloatArray], signal: float, steps: int) -> list[
     compared = {f"least risk of {one} over that of {other}": missed[one] + missed[other] for one, other in ORDERS}
     compared |= {f"K/(K + 1) over the least risk of {name}": missed[name] for name in names}
     return [
-        Below(f"log of the {what}, K = {signal:g}", value, error, -bias, REPLICAS)
+        Below(f"log of the {what}, K = {signal:g}", value, error, -bias, REPLICAS, "jackknife")
         for (what, bias), value, error in zip(compared.items(), measured, errors, strict=True)
     ]
 

@@ -80,8 +80,8 @@ def judged(widths: tuple[int, ...], samples: FloatArray) -> Evidence:
     cut = len(found) - wider
     findings = (
         Sampled("normalised loss less the base's, share of the base's fall", found[:cut], 0.0, errors[:cut], n,
-                RESOLUTION),
-        Below("distance of wider networks less that of another τ_run", found[cut:], errors[cut:], 0.0, n),
+                RESOLUTION, errors_by="bootstrap"),
+        Below("distance of wider networks less that of another τ_run", found[cut:], errors[cut:], 0.0, n, "bootstrap"),
     )  # fmt: skip
     return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (collapse(widths, samples),))
 

@@ -84,10 +84,10 @@ def judged(by_decay: list[Setting], by_rate: list[Setting], samples: FloatArray)
     n = len(samples)
     findings = (
         Sampled(f"slope of log steps to understand in log τ_iter, by {' and by '.join(parts)}", values, 1.0, own[0], n,
-                RESOLUTION),
-        Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n),
-        Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n),
-        Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n),
+                RESOLUTION, errors_by="bootstrap"),
+        Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n, "bootstrap"),
+        Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n, "bootstrap"),
+        Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n, "bootstrap"),
     )  # fmt: skip
     figure = times(settings, parts, samples)
     return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (figure,))

@@ -49,12 +49,13 @@ def trained(tier: str) -> Evidence:
     found, errors = bootstrapped(samples, estimate)
     # log τ_epoch = log B/(ηN) − log λ.
     timescales = np.log([BATCH / (LR * size) for size in sizes]) - found[1:]
+    n = len(samples)
     findings = (
-        Sampled("slope of log λ_opt in log N", found[0], -1.0, errors[0], n=len(samples), resolution=RESOLUTION),
-        Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, len(samples)),
-        Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, len(samples)),
+        Sampled("slope of log λ_opt in log N", found[0], -1.0, errors[0], n, RESOLUTION, errors_by="bootstrap"),
+        Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, n, "bootstrap"),
+        Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, n, "bootstrap"),
     )
-    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, len(samples))), (valleys(sizes, samples, found),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (valleys(sizes, samples, found),))
 
 
 def valleys(sizes: Any, samples: FloatArray, found: FloatArray) -> Figure:

@@ -65,9 +65,9 @@ def judged(widths: Any, samples: Mapping[str, FloatArray]) -> Evidence:
     found, errors = bootstrapped(joined, estimate)
     n, (kept, fixed, difference) = len(joined), found[:3]
     findings = (
-        Sampled("slope of log η_opt in log m, λ ∝ m", kept, 0.0, errors[0], n, RESOLUTION),
-        Below("minus the slope with fixed λ", -fixed, errors[1], 0.0, n),
-        Below("slope with λ ∝ m less that with fixed λ", difference, errors[2], 0.0, n),
+        Sampled("slope of log η_opt in log m, λ ∝ m", kept, 0.0, errors[0], n, RESOLUTION, errors_by="bootstrap"),
+        Below("minus the slope with fixed λ", -fixed, errors[1], 0.0, n, "bootstrap"),
+        Below("slope with λ ∝ m less that with fixed λ", difference, errors[2], 0.0, n, "bootstrap"),
     )
     best, relative = (values[3:].reshape(len(samples), -1) for values in (np.exp(found), errors))
     return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (best_rates(widths, best, best * relative, n),))

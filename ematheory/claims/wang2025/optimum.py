@@ -125,7 +125,8 @@ def simulated(tier: str) -> Evidence:
     return Evidence(
         (
             *(compared(run.values, law, int(n)) for run, law, n in zip(runs, exact, steps, strict=True)),
-            Sampled("best τ_run, by the length of the run", bests, law, errors, REPLICAS, RESOLUTION * law, allowed),
+            Sampled("best τ_run, by the length of the run", bests, law, errors, REPLICAS, RESOLUTION * law, allowed,
+                    "jackknife"),
             Fails("best τ_run as T^(−1/2)", float(((bests[1:] - rival) / errors[1:]).min()),
                   critical_value(len(rival), REPLICAS - 1), REPLICAS,
                   "in standard errors, against simultaneous intervals"),

@@ -115,7 +115,7 @@ def simulated(tier: str) -> Evidence:
     small = np.log(found["averaged iterates"].values[:, 0] / found["SGD"].values[:, 0])
     ratios[f"steps of averaged iterates over SGD's at B = {sweep.batches[0]:g}"] = small
     findings = tuple(
-        Below(f"log of the {what}", each[0], jackknife_error(each), 0.0, sweep.replicas)
+        Below(f"log of the {what}", each[0], jackknife_error(each), 0.0, sweep.replicas, "jackknife")
         for what, each in ratios.items()
     )
     return Evidence(findings, (chosen_seed(sweep.seed),), isa=found["SGD"].isa)
