@@ -74,7 +74,7 @@ def show(result: Validation, json: bool, out: Path | None) -> None:
     if json:
         typer.echo(report.as_json(result.record), nl=False)
     else:
-        Console(width=None if sys.stdout.isatty() else 140).print(report.verdict_table(result.verdicts))
+        Console(width=None if sys.stdout.isatty() else 160).print(report.verdict_table(result.verdicts))
     resumed = sum(row["resumed"] for row in result.verdicts)
     if resumed:
         typer.echo(f"resumed: {resumed} level(s) judged by an earlier run; seconds are that run's", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..claims.verdict import CONFIDENCE
 from .numbers import interval, number
 from .record import Record
 
@@ -23,8 +24,8 @@ COLOURS = {
 
 # Of the columns that are not plain.
 CAPTION = (
-    "interval, test: of the comparison that decided. t(f), k comparisons: Student's t with f degrees of freedom, "
-    "two-sided,\nŠidák-corrected for the level's k comparisons, which all its intervals hold together."
+    f"interval, test: of the comparison that decided; at {100 * CONFIDENCE:g} % for all k comparisons of the level "
+    "together (Šidák),\ntwo-sided by Student's t with f degrees of freedom: t(f), k comparisons."
 )
 
 
@@ -53,4 +54,4 @@ def cells(row: Record) -> list[str]:
         seconds = "" if row["verdict"] == "not run" else f"{row['seconds']:.1f}"
         return [*words, "", "", "", escape(row["why"]), "", seconds]
     numbers = [number(row[name]) for name in ("residual", "bound", "n")]
-    return [*words, *numbers, interval(row["interval"], row["confidence"]), row["test"] or "", f"{row['seconds']:.1f}"]
+    return [*words, *numbers, interval(row["interval"]), row["test"] or "", f"{row['seconds']:.1f}"]
