@@ -8,23 +8,28 @@ from typing import Any
 from .numbers import interval, number
 from .record import Record
 
-# Of a verdict's row, what may differ from one set to another.
-KEPT = (
-    "verdict", "decided_by", "residual", "bound", "n", "interval", "confidence", "test", "seeds", "seconds",
-    "date", "why",
+# Of a verdict, what may differ from one set to another.
+OWN = (
+    "verdict", "decided_by", "residual", "bound", "n", "interval", "confidence", "test", "seeds", "seconds", "date",
+    "why",
 )  # fmt: skip
+Rows = list[dict[str, Any]]
 
 
-def by_level(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """One row per claim and level that ran: what each set of seeds came to, under the set's number, and `changes`."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+def by_level(records: Iterable[Record], earlier: Sequence[Record] = ()) -> Rows:
+    """One row per claim and level that ran: what each set of seeds came to, under the set's number, and `changes`.
+
+    earlier : rows of an earlier call, which later records renew set by set.
+    """
+    rows = {(row["claim"], row["level"]): {**row, "sets": dict(row["sets"])} for row in earlier}
     for recorded in records:
         for row in recorded["verdicts"]:
             if row["verdict"] == "not run":
                 continue
-            named = {name: row[name] for name in ("claim", "paper", "level", "expected")}
-            found = rows.setdefault((row["claim"], row["level"]), {**named, "sets": {}})
-            found["sets"][str(recorded["seed_set"])] = {name: row[name] for name in KEPT}
+            shared = {name: row[name] for name in ("claim", "paper", "level", "expected")}
+            found = rows.setdefault((row["claim"], row["level"]), {**shared, "sets": {}})
+            # A record of an earlier version names neither the comparison nor its test.
+            found["sets"][str(recorded["seed_set"])] = {name: row.get(name) for name in OWN}
     for found in rows.values():
         found["sets"] = dict(sorted(found["sets"].items(), key=lambda item: int(item[0])))
         found["changes"] = changes([each["verdict"] for each in found["sets"].values()])
@@ -41,20 +46,22 @@ def changes(verdicts: Sequence[str]) -> bool:
     return len(decided) > 1 or "error" in decided
 
 
-def markdown(rows: Sequence[Record], sets: Sequence[int]) -> str:
-    """A table of the rows: the verdict of each set with its interval, and n and test, which the sets share."""
+def markdown(rows: Sequence[Record]) -> str:
+    """A table of the rows: the verdict of each set with its interval, and n and test, which sets mostly share."""
+    sets = sorted({int(each) for row in rows for each in row["sets"]})
     heads = ["claim", "level", *(f"set {each}" for each in sets), "n", "test"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for row in rows:
         found = [row["sets"].get(str(each)) for each in sets]
-        shared = [", ".join(distinct(each[name] for each in found if each)) for name in ("n", "test")]
+        shared = ["; ".join(distinct(each[name] for each in found if each)) for name in ("n", "test")]
         lines.append(f"| {' | '.join([row['claim'], row['level'], *map(cell, found), *shared])} |")
     return "\n".join(lines) + "\n"
 
 
 def distinct(values: Iterable[Any]) -> list[str]:
-    """Each different one once, as it is written in a table."""
-    return list(dict.fromkeys(value if isinstance(value, str) else number(value) for value in values))
+    """Each different one once, as it is written in a table; none for null."""
+    words = (value if isinstance(value, str) else number(value) for value in values if value is not None)
+    return list(dict.fromkeys(words))
 
 
 def cell(found: Mapping[str, Any] | None) -> str:

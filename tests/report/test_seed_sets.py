@@ -44,8 +44,22 @@ def test_changes(verdicts, expected):
 
 
 def test_the_table_has_every_set_and_a_dash_for_one_that_was_not_judged():
-    table = markdown(by_level(judged([0.0, 2.0])), [0, 1, 2])
-    assert table.splitlines()[0] == "| claim | level | set 0 | set 1 | set 2 | n | test |"
-    assert (
-        "| X01 | trained | confirmed [-0.388, 0.388] | refuted [1.61, 2.39] | – | 20 | t(19), 1 comparison |" in table
-    )
+    (first,), (second,) = by_level(judged([0.0, 2.0])), by_level(judged([0.0] * 3))
+    head, _, row, _ = markdown([first, {**second, "claim": "X02"}]).splitlines()
+    assert head == "| claim | level | set 0 | set 1 | set 2 | n | test |"
+    found = "confirmed [-0.388, 0.388] | refuted [1.61, 2.39] | –"
+    assert row == f"| X01 | trained | {found} | 20 | t(19), 1 comparison |"
+
+
+def test_later_records_renew_the_rows_of_their_sets_alone():
+    before = by_level(judged([0.0, 2.0]))
+    (row,) = by_level(judged([0.0, 0.0])[1:], before)
+    assert [each["verdict"] for each in row["sets"].values()] == ["confirmed", "confirmed"]
+    assert (before[0]["changes"], row["changes"]) == (True, False)
+
+
+def test_a_record_that_names_no_test_is_shown_without():
+    (old,) = judged([0.0])
+    for row in old["verdicts"]:
+        del row["test"], row["decided_by"]
+    assert markdown(by_level([old])).splitlines()[-1] == "| X01 | trained | confirmed [-0.388, 0.388] | 20 |  |"

@@ -143,6 +143,11 @@ def simulated(tier: str) -> Evidence:
 
 
 def trained(tier: str) -> Evidence:
+    """Angles to a run of the same directions; in tiers quick and full (they take a minute) loss curves of networks."""
+    return in_torch(tier) if tier == "smoke" else in_torch(tier) + effective_lr_of_networks.trained(tier)
+
+
+def in_torch(tier: str) -> Evidence:
     """torch.optim on a scale-invariant network: runs without decay at each layer's effective rates of a decayed one."""
     findings: list[Finding] = []
     curves = []
@@ -172,9 +177,7 @@ def trained(tier: str) -> Evidence:
     figure = Figure(
         "Angle to the run at the published rates, and in proportion to ηλ", "ηλ", "radians", tuple(curves), True, True
     )
-    if tier == "smoke":  # which is seconds, and networks take a minute
-        return Evidence(tuple(findings), tuple(seeds), (figure,))
-    return Evidence(tuple(findings), tuple(seeds), (figure,)) + effective_lr_of_networks.trained(tier)
+    return Evidence(tuple(findings), tuple(seeds), (figure,))
 
 
 class Matched(NamedTuple):

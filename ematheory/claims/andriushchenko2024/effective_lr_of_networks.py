@@ -41,8 +41,9 @@ NEARER = 0.5
 
 
 def trained(tier: str) -> Evidence:
-    """How near the matched curve is to the decayed run's. Tiers quick and full."""
-    return Evidence(of_networks(tier), tuple(chosen_seeds(FIRST_SEED, SEEDS[tier])), (drawn(tier),))
+    """Loss curves of networks at effective rates, against the decayed run's. Tiers quick and full."""
+    seeds = tuple(chosen_seeds(FIRST_SEED, SEEDS[tier]))
+    return Evidence(of_networks(tier), seeds, (figure_of_networks(tier),))
 
 
 def of_networks(tier: str) -> tuple[Finding, ...]:
@@ -83,7 +84,7 @@ def runs(setting: Setting, tier: str, seeds: range) -> tuple[RatesCheck, ...]:
     return tuple(effective_rates(task, optimizer, **given, seed=seed) for seed in seeds)
 
 
-def drawn(tier: str) -> Figure:
+def figure_of_networks(tier: str) -> Figure:
     """Geometric means over seeds of the losses: the decayed run's is what is predicted of the others."""
     curves, seeds = [], chosen_seeds(FIRST_SEED, SEEDS[tier])
     for name, setting in SETTINGS[tier].items():
