@@ -8,7 +8,8 @@ from typing import Any
 from .numbers import interval, number
 from .record import Record
 
-# Of a verdict, what may differ from one set to another.
+# Of a verdict, what the sets share, and what may differ from one to another.
+SHARED = ("claim", "paper", "level", "expected")
 OWN = (
     "verdict", "decided_by", "residual", "bound", "n", "interval", "confidence", "test", "seeds", "seconds", "date",
     "why",
@@ -16,24 +17,27 @@ OWN = (
 Rows = list[dict[str, Any]]
 
 
-def by_level(records: Iterable[Record], earlier: Sequence[Record] = ()) -> Rows:
-    """One row per claim and level that ran: what each set of seeds came to, under the set's number, and `changes`.
-
-    earlier : rows of an earlier call, which later records renew set by set.
-    """
-    rows = {(row["claim"], row["level"]): {**row, "sets": dict(row["sets"])} for row in earlier}
+def by_level(records: Iterable[Record]) -> Rows:
+    """One row per claim and level that ran: what each set of seeds came to, under the set's number, and `changes`."""
+    rows: Rows = []
     for recorded in records:
         for row in recorded["verdicts"]:
-            if row["verdict"] == "not run":
-                continue
-            shared = {name: row[name] for name in ("claim", "paper", "level", "expected")}
-            found = rows.setdefault((row["claim"], row["level"]), {**shared, "sets": {}})
-            # A record of an earlier version names neither the comparison nor its test.
-            found["sets"][str(recorded["seed_set"])] = {name: row.get(name) for name in OWN}
-    for found in rows.values():
-        found["sets"] = dict(sorted(found["sets"].items(), key=lambda item: int(item[0])))
-        found["changes"] = changes([each["verdict"] for each in found["sets"].values()])
-    return sorted(rows.values(), key=lambda row: (row["claim"], row["level"]))
+            if row["verdict"] != "not run":
+                # A record of an earlier version names neither the comparison nor its test.
+                own = {str(recorded["seed_set"]): {name: row.get(name) for name in OWN}}
+                rows = joined(rows, [{**{name: row[name] for name in SHARED}, "sets": own}])
+    return rows
+
+
+def joined(rows: Iterable[Record], others: Iterable[Record]) -> Rows:
+    """The rows with those of another run, whose sets of seeds take the place of the same ones."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in (*rows, *others):
+        known = found.get((row["claim"], row["level"]), {"sets": {}})
+        sets = dict(sorted({**known["sets"], **row["sets"]}.items(), key=lambda item: int(item[0])))
+        changing = changes([each["verdict"] for each in sets.values()])
+        found[row["claim"], row["level"]] = {**known, **row, "sets": sets, "changes": changing}
+    return [found[name] for name in sorted(found)]
 
 
 def changes(verdicts: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from ematheory.claims import Claim, Evidence, Level, Sampled, examine
 from ematheory.claims.seeds import chosen_seed
 from ematheory.report import record
-from ematheory.report.seed_sets import by_level, changes, markdown
+from ematheory.report.seed_sets import by_level, changes, joined, markdown
 
 
 def drawn(by_set):
@@ -53,7 +53,7 @@ def test_the_table_has_every_set_and_a_dash_for_one_that_was_not_judged():
 
 def test_later_records_renew_the_rows_of_their_sets_alone():
     before = by_level(judged([0.0, 2.0]))
-    (row,) = by_level(judged([0.0, 0.0])[1:], before)
+    (row,) = joined(before, by_level(judged([0.0, 0.0])[1:]))
     assert [each["verdict"] for each in row["sets"].values()] == ["confirmed", "confirmed"]
     assert (before[0]["changes"], row["changes"]) == (True, False)
 
