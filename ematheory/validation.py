@@ -40,6 +40,7 @@ def validate(
     out: Path | str | None = None,
     progress: Progress | None = None,
     resume: bool = False,
+    seed_set: int = 0,
 ) -> Validation:
     """Judge the claims of papers (``"wang2025"``) or single claims (``"C01"``); all without names.
 
@@ -51,12 +52,16 @@ def validate(
     out : a folder for `report.json` and `index.html`, written at the end, and for `levels/`, where each level is kept
         as soon as it is judged; None writes nothing.
     progress : called with a `claims.Started` before and a `claims.Judgement` after each level.
-    resume : take from `out` the levels that a run of the same tier, code, versions and instruction sets has judged,
-        and run the rest. A level that ended in an error runs again. What is taken keeps its own date and seconds.
+    resume : take from `out` the levels that a run of the same tier, seeds, code, versions and instruction sets has
+        judged, and run the rest. A level that ended in an error runs again. What is taken keeps its own date and
+        seconds.
+
+    seed_set : 0 for the seeds that claims name, or another set's, which has none of them: 10⁶ further on per set. What
+        draws nothing, or draws points to check an equation at, is the same in every set.
 
     Raises
     ------
-    ValueError : an unknown claim, paper, level or tier (listing the known ones); `resume` without `out`.
+    ValueError : an unknown claim, paper, level or tier (listing the known ones); a set below 0; `resume` without `out`.
 
     Example
     -------
@@ -66,12 +71,12 @@ def validate(
     if resume and out is None:
         raise ValueError("resume needs out, the folder in which an earlier run kept its levels")
     isas = instruction_sets()
-    kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas))
+    kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas, seed_set))
     tell = progress or (lambda event: None)
     earlier = kept.find if kept is not None and resume else None
     levels = (levels,) if isinstance(levels, str) else levels
-    judgements = examine(find(*names), levels, tier, tell if kept is None else keeping(kept, tell), earlier)
-    recorded = report.record(judgements, tier, isas)
+    judgements = examine(find(*names), levels, tier, tell if kept is None else keeping(kept, tell), earlier, seed_set)
+    recorded = report.record(judgements, tier, isas, seed_set)
     if out is not None:
         report.write(recorded, out)
     return Validation(judgements, recorded)

@@ -92,6 +92,7 @@ class Sampled:
 
     resolution : the difference that would matter, in the measurement's unit; a wider interval decides nothing.
     allowance : a bound on what the prediction is known to leave out (0 for an exact one).
+    errors_by : bootstrap or jackknife, where that gave the standard errors rather than the replicas' spread.
     """
 
     what: str
@@ -101,6 +102,7 @@ class Sampled:
     n: int
     resolution: Any
     allowance: Any = 0.0
+    errors_by: str = ""
 
     def arrays(self) -> tuple[FloatArray, ...]:
         """measured, predicted, standard_errors, resolution and allowance, broadcast and flat."""
@@ -114,6 +116,7 @@ class Below:
     """Means over `n` independent replicas that are to stay below a limit, such as the ratio of what is ranked below 1.
 
     standard_errors : of `measured`; a value that is nearer to the limit than its interval reaches decides nothing.
+    errors_by : as in `Sampled`.
     """
 
     what: str
@@ -121,6 +124,7 @@ class Below:
     standard_errors: Any
     limit: float
     n: int
+    errors_by: str = ""
 
 
 Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled | Below

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from ..records import check_choice
 from .claim import LEVELS, TIERS, Claim, Level
 from .evidence import Evidence
+from .seeds import check_chosen, check_seed_set, drawing_from
 from .verdict import Outcome, deciding, judge
 
 NOT_RUN, ERROR = "not run", "error"
@@ -72,6 +73,7 @@ def examine(
     tier: str = "quick",
     progress: Progress | None = None,
     earlier: Earlier | None = None,
+    seed_set: int = 0,
 ) -> tuple[Judgement, ...]:
     """Run the claims' levels and judge them.
 
@@ -81,10 +83,13 @@ def examine(
     tier : smoke (seconds per level), quick (at most 15 minutes) or full.
     progress : called with a `Started` before and a `Judgement` after each level that runs.
     earlier : asked before each level runs for a judgement to take in its place.
+    seed_set : the set of seeds to draw from, 0 for those recorded; a level that draws nothing is the same in each.
 
-    Raises `ValueError` for an unknown level or tier. An exception inside a level is a judgement of its own, "error".
+    Raises `ValueError` for an unknown level or tier, or no set of seeds. An exception inside a level is a judgement of
+    its own, "error".
     """
     check_choice("tier", tier, TIERS)
+    check_seed_set(seed_set)
     for level in levels or ():
         check_choice("level", level, LEVELS)
     tell = progress or (lambda event: None)
@@ -97,7 +102,7 @@ def examine(
             continue
         position += 1
         tell(Started(claim, level, position, reasons.count("")))
-        judgements.append((earlier and earlier(claim, level)) or examined(claim, level, tier))
+        judgements.append((earlier and earlier(claim, level)) or examined(claim, level, tier, seed_set))
         tell(judgements[-1])
     return tuple(judgements)
 
@@ -112,11 +117,13 @@ def reason_not_to_run(level: Level, name: str, levels: Sequence[str] | None, tie
     return f"needs {', '.join(missing)}: pip install 'ematheory[torch]'" if missing else ""
 
 
-def examined(claim: Claim, level: str, tier: str) -> Judgement:
-    """Run one level and judge what it found."""
+def examined(claim: Claim, level: str, tier: str, seed_set: int) -> Judgement:
+    """Run one level on one set of seeds and judge what it found."""
     start = time.perf_counter()
     try:
-        evidence = claim.levels[level].run(tier)
+        with drawing_from(seed_set):
+            evidence = claim.levels[level].run(tier)
+            check_chosen(evidence.seeds)
         verdict, outcomes = judge(evidence)
     # A level may fail in any way at all; whichever it is, the run goes on and the error is reported as one.
     except Exception as error:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..typing import FloatArray
+from .seeds import chosen_seed
 
 # Points of the grid on each side of the lowest that the parabola is fitted to, as far as there are so many.
 REACH = 2
-DRAWS = 2000
+DRAWS, SEED = 2000, 0
 
 
 def vertex(logs: FloatArray, losses: FloatArray) -> float:
@@ -35,14 +36,14 @@ def vertex(logs: FloatArray, losses: FloatArray) -> float:
 
 
 def bootstrapped(
-    samples: FloatArray, estimate: Callable[[FloatArray], Any], draws: int = DRAWS, seed: int = 0
+    samples: FloatArray, estimate: Callable[[FloatArray], Any], draws: int = DRAWS
 ) -> tuple[FloatArray, FloatArray]:
     """An estimate from the mean over seeds, and its standard error when as many seeds are drawn from them again.
 
     samples : shape (seeds, …); all that a seed gave is drawn together, so that what seeds share cancels in differences.
     estimate : from a mean, of shape (…), to numbers. An estimate that is NaN in any draw has a standard error of NaN.
     """
-    source = np.random.default_rng(seed)
+    source = np.random.default_rng(chosen_seed(SEED))
     chosen = source.integers(0, len(samples), (draws, len(samples)))
     found = np.array([estimate(samples[rows].mean(axis=0)) for rows in chosen], dtype=np.float64)
     estimated = np.asarray(estimate(samples.mean(axis=0)), dtype=np.float64)

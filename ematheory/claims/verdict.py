@@ -26,7 +26,12 @@ PRECEDENCE = ("refuted", "vacuous", "inconclusive", "confirmed")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison, judged: `residual` was held against `bound`; `interval` is at `confidence` where statistical."""
+    """One comparison, judged: `residual` was held against `bound`.
+
+    interval, confidence, test : where it is statistical the interval, its level for all comparisons of a claim's level
+        together, and what gave it: ``"t(11), 4 comparisons"`` is Student's t with 11 degrees of freedom, two-sided,
+        Šidák-corrected for 4 comparisons.
+    """
 
     what: str
     rule: str
@@ -37,6 +42,7 @@ class Outcome:
     says: str
     interval: tuple[float, float] | None = None
     confidence: float | None = None
+    test: str | None = None
 
     @property
     def strain(self) -> float:
@@ -124,9 +130,9 @@ def order(finding: Order, comparisons: int) -> Outcome:
     inside, outside = off + half <= ORDER_RESOLUTION, off - half > ORDER_RESOLUTION
     verdict = "confirmed" if inside else "refuted" if outside else "inconclusive"
     says = f"order {fitted:.4g} ± {half:.2g}, claimed {finding.claimed:g}"
-    interval, confidence = (fitted - half, fitted + half), CONFIDENCE if is_statistical(finding) else None
-    n = finding.n or errors.size
-    return Outcome(finding.what, "order", verdict, off, ORDER_RESOLUTION, n, says, interval, confidence)
+    interval, n = (fitted - half, fitted + half), finding.n or errors.size
+    given = (CONFIDENCE, name_of_test(comparisons, n)) if is_statistical(finding) else (None, None)
+    return Outcome(finding.what, "order", verdict, off, ORDER_RESOLUTION, n, says, interval, *given)
 
 
 def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray, comparisons: int) -> tuple[float, float]:
@@ -169,7 +175,10 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
     )
     half = critical * errors[worst] + allowance[worst]
     interval = (float(difference[worst] - half), float(difference[worst] + half))
-    return Outcome(finding.what, "interval", verdict, float(z[worst]), critical, finding.n, says, interval, CONFIDENCE)
+    return Outcome(
+        finding.what, "interval", verdict, float(z[worst]), critical, finding.n, says, interval, CONFIDENCE,
+        name_of_test(comparisons, finding.n, finding.errors_by),
+    )  # fmt: skip
 
 
 @outcome.register
@@ -193,7 +202,10 @@ def below(finding: Below, comparisons: int) -> Outcome:
     says = f"at most {measured[worst]:.6g} ± {half:.2g} against the limit {finding.limit:g}"
     interval = (float(measured[worst] - half), float(measured[worst] + half))
     upper = float(measured[worst] + half)
-    return Outcome(finding.what, "below", verdict, upper, finding.limit, finding.n, says, interval, CONFIDENCE)
+    return Outcome(
+        finding.what, "below", verdict, upper, finding.limit, finding.n, says, interval, CONFIDENCE,
+        name_of_test(comparisons, finding.n, finding.errors_by),
+    )  # fmt: skip
 
 
 def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:
@@ -201,6 +213,12 @@ def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(distance == 0, 0.0, distance / errors)
     return np.where(np.isfinite(z), z, np.inf)
+
+
+def name_of_test(comparisons: int, n: int, errors_by: str = "") -> str:
+    """What `critical_value` is of, in words."""
+    counted = f"{comparisons} comparison{'s' if comparisons > 1 else ''}"
+    return ", ".join(filter(None, (f"t({n - 1})", counted, errors_by)))
 
 
 def critical_value(comparisons: int, freedom: float) -> float:

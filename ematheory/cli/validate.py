@@ -38,10 +38,14 @@ def validate(
         bool,
         typer.Option(
             "--resume",
-            help="Take from --out the levels judged before, by the same code and versions in the same tier on the same "
-            "instruction sets, and run the rest; levels that ended in an error run again.",
+            help="Take from --out the levels judged before, by the same code and versions in the same tier, on the "
+            "same seeds and instruction sets, and run the rest; levels that ended in an error run again.",
         ),
     ] = False,
+    seed_set: Annotated[
+        int,
+        typer.Option(help="Draw from another set of seeds: 0 the recorded ones, k others, 10⁶·k further on.", min=0),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Judge claims: confirmed, refuted, inconclusive or vacuous, with the evidence.
@@ -53,7 +57,9 @@ def validate(
 
     chosen = levels.split(",") if levels is not None else None
     with progress() as tell, telling_of_kept(out):
-        result = validate(*(names or ()), levels=chosen, tier=tier, out=out, progress=tell, resume=resume)
+        result = validate(
+            *(names or ()), levels=chosen, tier=tier, out=out, progress=tell, resume=resume, seed_set=seed_set
+        )
     show(result, json, out)
     if result.contradictions:
         raise typer.Exit(1)
@@ -68,7 +74,7 @@ def show(result: Validation, json: bool, out: Path | None) -> None:
     if json:
         typer.echo(report.as_json(result.record), nl=False)
     else:
-        Console(width=None if sys.stdout.isatty() else 140).print(report.verdict_table(result.verdicts))
+        Console(width=None if sys.stdout.isatty() else 160).print(report.verdict_table(result.verdicts))
     resumed = sum(row["resumed"] for row in result.verdicts)
     if resumed:
         typer.echo(f"resumed: {resumed} level(s) judged by an earlier run; seconds are that run's", err=True)

@@ -20,9 +20,9 @@ PACKAGE = Path(__file__).parents[1]
 PRINTING = ("cli", "report")
 
 
-def key(tier: str, isas: Sequence[str]) -> dict[str, Any]:
-    """All that a verdict can depend on: the tier, the versions, the instruction sets and the package's own files."""
-    return {"tier": tier, "isas": list(isas), "versions": versions(), "source": source_hash()}
+def key(tier: str, isas: Sequence[str], seed_set: int = 0) -> dict[str, Any]:
+    """All that a verdict can depend on: tier, seeds, versions, instruction sets and the package's own files."""
+    return {"tier": tier, "seed_set": seed_set, "isas": list(isas), "versions": versions(), "source": source_hash()}
 
 
 def source_hash(package: Path = PACKAGE) -> str:

@@ -17,13 +17,15 @@ def number(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
-def interval(ends: Sequence[float] | None, confidence: float | None = None) -> str:
-    """Both ends, and the level where it is given.
+def interval(ends: Sequence[float | None] | None, confidence: float | None = None) -> str:
+    """Both ends, and the level where it is given; in a word where an error is not known, which JSON has as null.
 
-    >>> interval((-0.01, 0.02), 0.999)
-    '[-0.01, 0.02] at 99.9 %'
+    >>> interval((-0.01, 0.02), 0.999), interval((None, None))
+    ('[-0.01, 0.02] at 99.9 %', 'unbounded')
     """
     if ends is None:
         return ""
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return "unbounded"
     level = f" at {100 * confidence:g} %" if confidence else ""
     return f"[{number(ends[0])}, {number(ends[1])}]{level}"

@@ -11,7 +11,7 @@ from .figures import embedded
 from .numbers import interval, number
 from .record import Record, contradictions, counts
 
-VERDICT_COLUMNS = ("claim", "level", "verdict", "expected", "residual", "bound", "n", "interval", "seconds")
+VERDICT_COLUMNS = ("claim", "level", "verdict", "expected", "residual", "bound", "n", "interval", "test", "seconds")
 COMPARISON_COLUMNS = ("comparison", "rule", "verdict", "residual", "bound", "n")
 # How many comparisons of a level are shown without being asked for.
 SHORT = 8
@@ -42,8 +42,8 @@ def page(recorded: Record) -> str:
 def meta(recorded: Record) -> str:
     isas = ", ".join(recorded["isas"]) or "NumPy reference only"
     text = (
-        f"Tier {recorded['tier']} · {recorded['date']} · {recorded['seconds']:.0f} s · "
-        f"{recorded['machine']}, instruction sets: {isas}"
+        f"Tier {recorded['tier']} · seed set {recorded['seed_set']} · {recorded['date']} · "
+        f"{recorded['seconds']:.0f} s · {recorded['machine']}, instruction sets: {isas}"
     )
     resumed = sum(row["resumed"] for row in recorded["verdicts"])
     text += f" · {resumed} levels resumed from an earlier run, with its seconds" if resumed else ""
@@ -78,7 +78,9 @@ def cell(row: Record, column: str) -> str:
         why = f'<br><span class="note">{escape(row["why"])}</span>' if row["why"] else ""
         return badge(row["verdict"], contradicts=row["contradicts"]) + why
     if column == "interval":
-        return interval(row["interval"])
+        return interval(row["interval"], row["confidence"])
+    if column == "test":
+        return escape(row["test"] or "")
     if column == "seconds":
         return f"{row[column]:.1f}" if row["verdict"] != "not run" else ""
     if column in NUMERIC:
@@ -100,7 +102,8 @@ def note() -> str:
         '<p class="note">Each row shows the comparison that decided it: its residual and the bound that it was held '
         "against (rounding for an equation, a number of standard errors for an interval, zero failed checks for a "
         "proof; a control has to exceed its bound), the sample size and, where it is statistical, the interval of "
-        "measured − predicted at the stated level, corrected for the number of comparisons.</p>"
+        "measured − predicted at the stated level, with its test: t(f), k comparisons is Student's t with f degrees of "
+        "freedom, two-sided, Šidák-corrected for the level's k comparisons.</p>"
     )
 
 
@@ -145,16 +148,16 @@ def folded(comparisons: Sequence[Record]) -> str:
 
 
 def comparison_table(comparisons: Sequence[Record]) -> str:
-    """One line per comparison; intervals have a column where there are any."""
+    """One line per comparison; intervals and tests have columns where there are any."""
     statistical = any(each["interval"] is not None for each in comparisons)
-    columns = [*COMPARISON_COLUMNS, *(["interval"] if statistical else []), "because"]
+    columns = [*COMPARISON_COLUMNS, *(["interval", "test"] if statistical else []), "because"]
     return table(columns, (comparison_cells(each, statistical) for each in comparisons))
 
 
 def comparison_cells(each: Record, statistical: bool) -> list[str]:
     numbers = [number(each[name]) for name in ("residual", "bound", "n")]
     words = [escape(each["what"]), escape(each["rule"]), badge(each["verdict"])]
-    ends = [interval(each["interval"], each["confidence"])] if statistical else []
+    ends = [interval(each["interval"], each["confidence"]), escape(each["test"] or "")] if statistical else []
     return [*words, *numbers, *ends, escape(each["says"])]
 
 

@@ -24,8 +24,8 @@ Record: TypeAlias = Mapping[str, Any]
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "xarray", "torch", "scikit-learn")
 
 
-def record(judgements: Sequence[Judgement], tier: str, isas: Sequence[str]) -> dict[str, Any]:
-    """Everything about a validation, as JSON: `verdicts`, one per level; `claims`; versions, instruction sets, date."""
+def record(judgements: Sequence[Judgement], tier: str, isas: Sequence[str], seed_set: int = 0) -> dict[str, Any]:
+    """Everything about a validation, as JSON: `verdicts`, one per level; `claims`; tier, seeds, versions, date."""
     claims = {judgement.claim.id: judgement.claim for judgement in judgements}
     return {
         "verdicts": [verdict(judgement) for judgement in judgements],
@@ -34,6 +34,7 @@ def record(judgements: Sequence[Judgement], tier: str, isas: Sequence[str]) -> d
             for claim in claims.values()
         ],
         "tier": tier,
+        "seed_set": seed_set,
         "seconds": sum(judgement.seconds for judgement in judgements),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),
@@ -56,12 +57,14 @@ def verdict(judgement: Judgement) -> dict[str, Any]:
         "expected": judgement.expected,
         "contradicts": judgement.contradicts,
         "why": judgement.why,
+        "decided_by": decided.what if decided else None,
         "rule": decided.rule if decided else None,
         "residual": decided.residual if decided else None,
         "bound": decided.bound if decided else None,
         "n": decided.n if decided else None,
         "interval": decided.interval if decided else None,
         "confidence": decided.confidence if decided else None,
+        "test": decided.test if decided else None,
         "seconds": judgement.seconds,
         "date": judgement.date,
         "resumed": judgement.resumed,

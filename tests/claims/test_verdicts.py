@@ -46,6 +46,21 @@ def test_bound():
     assert verdict(Bounded("max|w|", [], 1.0, 0.0)) == "vacuous"
 
 
+def test_statistical_outcomes_name_their_interval_and_test():
+    """And the comparisons of the whole level count, each as many as it has means."""
+    findings = (
+        Sampled("w", np.zeros(3), 0.0, 0.1, 12, 1.0, errors_by="bootstrap"),
+        Below("w", 0.0, 0.1, 1.0, 9),
+        Order("w", SIZES, 3 * SIZES, 1.0, 0.01 * SIZES, 5),
+        Order("w", SIZES, 3 * SIZES, 1.0),
+    )
+    *statistical, exact = judge(Evidence(findings))[1]
+    tests = ["t(11), 5 comparisons, bootstrap", "t(8), 5 comparisons", "t(4), 5 comparisons"]
+    assert [each.test for each in statistical] == tests
+    assert all(each.interval and each.confidence == CONFIDENCE and each.n for each in statistical)
+    assert (exact.test, exact.confidence) == (None, None)
+
+
 SIZES = 2.0 ** -np.arange(4, 9)
 
 

@@ -58,6 +58,21 @@ def test_json_is_the_record(monkeypatch, capsys):
     assert record["isas"] == ["portable"]
 
 
+def test_the_set_of_seeds_reaches_the_levels_and_the_record(monkeypatch, capsys):
+    """A level that tells of a recorded seed is right in set 0 and in error in set 2."""
+
+    def told(tier):
+        return Evidence((Exact("w", 0.0, 1.0, 3, "rounding"),), seeds=(5,))
+
+    assert run(monkeypatch, fake(run=told), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["seed_set"] == 0
+    assert run(monkeypatch, fake(run=told), "--seed-set", "2", "--json") == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["seed_set"] == 2
+    assert "not of seed set 2" in record["verdicts"][0]["why"]
+    assert run(monkeypatch, fake(), "--seed-set", "-1") == 2
+
+
 def test_an_interrupt_leaves_nothing(monkeypatch, capsys, tmp_path):
     def interrupted(tier):
         raise KeyboardInterrupt

@@ -48,9 +48,9 @@ def validate(monkeypatch, tmp_path):
     """`validate` on one made-up claim, into one folder."""
     monkeypatch.setattr(validation, "instruction_sets", lambda: ("portable",))
 
-    def run(made, resume=True, tier="smoke"):
+    def run(made, resume=True, tier="smoke", **more):
         monkeypatch.setattr(validation, "find", lambda *names: (made,))
-        return em.validate(tier=tier, out=tmp_path, resume=resume)
+        return em.validate(tier=tier, out=tmp_path, resume=resume, **more)
 
     return run
 
@@ -92,7 +92,14 @@ def test_another_tier_runs(validate):
     assert validate(claim(numeric=undecided), tier="quick").verdicts[0]["verdict"] == "inconclusive"
 
 
-@pytest.mark.parametrize("part", ["tier", "isas", "versions", "source"])
+def test_another_set_of_seeds_runs(validate):
+    validate(claim(numeric=undecided))
+    again = validate(claim(numeric=undecided), seed_set=1)
+    assert (again.verdicts[0]["resumed"], again.record["seed_set"]) == (False, 1)
+    assert validate(claim(numeric=broken), seed_set=1).verdicts[0]["resumed"]
+
+
+@pytest.mark.parametrize("part", ["tier", "seed_set", "isas", "versions", "source"])
 def test_every_part_of_the_key_counts(tmp_path, part):
     key = report.key("smoke", ["portable"])
     (judged,) = examine([claim(numeric=found)], tier="smoke")

@@ -107,6 +107,20 @@ def test_page_shows_everything_escaped(recorded):
     assert "<broken>" not in html
 
 
+def test_a_statistical_verdict_shows_its_n_interval_and_test(recorded):
+    """In the record, on the page and on a terminal; here a level with three means of 50 replicas that decide."""
+    means = Sampled("risk", np.zeros(3), 0.0, np.ones(3), 50, 10.0, errors_by="bootstrap")
+    claim = Claim("X01", "paper", "a", "here", (), ("empirical",), {"trained": Level(lambda tier: Evidence((means,)))})
+    whole = report.record(examine([claim], seed_set=1), "quick", (), 1)
+    (row,) = whole["verdicts"]
+    assert (row["decided_by"], row["n"], row["test"]) == ("risk", 50, "t(49), 3 comparisons, bootstrap")
+    assert row["confidence"] == 0.999
+    for shown in (report.page(whole), terminal(whole)):
+        for text in ("at 99.9 %", "t(49), 3", "comparisons", "bootstrap", ">50<" if "<td" in shown else " 50 "):
+            assert text in shown
+    assert "seed set 1" in report.page(whole)
+
+
 @pytest.mark.parametrize("errors", [True, False])
 def test_figure_is_svg_with_both_curves_and_residuals(recorded, errors):
     drawn = json.loads(report.as_json(recorded))["verdicts"][1]["figures"][0 if errors else 1]
@@ -162,12 +176,17 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert path.read_text() == "old"
 
 
-def test_table_marks_contradictions(recorded):
+def terminal(recorded):
+    """The verdict table as a terminal shows it."""
     from rich.console import Console
 
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(report.verdict_table(recorded["verdicts"]))
-    text = console.export_text()
+    return console.export_text()
+
+
+def test_table_marks_contradictions(recorded):
+    text = terminal(recorded)
     assert "refuted ≠" in text
     assert "error ≠" in text
     assert text.count("X01") == 4

@@ -10,8 +10,9 @@ import xarray as xr
 
 from ...optimizers import SGD
 from ...schedules import Cosine
-from ..evidence import Below, Curve, Figure, Finding
+from ..evidence import Below, Curve, Evidence, Figure, Finding
 from ..paired import exceeds
+from ..seeds import chosen_seeds
 
 if TYPE_CHECKING:
     from ...training.crosschecks.effective_rates import RatesCheck
@@ -39,8 +40,14 @@ EPOCHS, SEEDS = {"quick": 20, "full": 40}, {"quick": 12, "full": 16}
 NEARER = 0.5
 
 
+def trained(tier: str) -> Evidence:
+    """Loss curves of networks at effective rates, against the decayed run's. Tiers quick and full."""
+    seeds = tuple(chosen_seeds(FIRST_SEED, SEEDS[tier]))
+    return Evidence(of_networks(tier), seeds, (figure_of_networks(tier),))
+
+
 def of_networks(tier: str) -> tuple[Finding, ...]:
-    """Distances of loss curves from the decayed run's: matched over plain. Tiers quick and full."""
+    """Distances of loss curves from the decayed run's: matched over plain."""
     seeds = SEEDS[tier]
     return (
         *(nearer(name, log_ratios(setting, tier, seeds)) for name, setting in SETTINGS[tier].items()),
@@ -59,12 +66,12 @@ def nearer(name: str, ratios: xr.DataArray) -> Below:
 
 def log_ratios(setting: Setting, tier: str, seeds: int) -> xr.DataArray:
     """log of the matched curve's distance over the plain one's, dim `replica`: the seeds."""
-    checks = runs(setting, tier, seeds)
+    checks = runs(setting, tier, chosen_seeds(FIRST_SEED, seeds))
     return xr.DataArray([np.log(each.distance("matched") / each.distance("plain")) for each in checks], dims="replica")
 
 
 @lru_cache(maxsize=8)
-def runs(setting: Setting, tier: str, seeds: int) -> tuple[RatesCheck, ...]:
+def runs(setting: Setting, tier: str, seeds: range) -> tuple[RatesCheck, ...]:
     """The three runs with every seed."""
     from ...training import tasks
     from ...training.crosschecks.effective_rates import effective_rates
@@ -74,20 +81,20 @@ def runs(setting: Setting, tier: str, seeds: int) -> tuple[RatesCheck, ...]:
     task = make(width=width, scale_invariant=setting.scale_invariant)
     optimizer = SGD(lr=setting.lr, momentum=setting.momentum, weight_decay=RATE / setting.lr)
     given: dict[str, Any] = {"epochs": EPOCHS[tier], "batch_size": BATCH, "schedule": Cosine(final=0.0)}
-    return tuple(effective_rates(task, optimizer, **given, seed=seed) for seed in range(FIRST_SEED, FIRST_SEED + seeds))
+    return tuple(effective_rates(task, optimizer, **given, seed=seed) for seed in seeds)
 
 
 def figure_of_networks(tier: str) -> Figure:
     """Geometric means over seeds of the losses: the decayed run's is what is predicted of the others."""
-    curves = []
+    curves, seeds = [], chosen_seeds(FIRST_SEED, SEEDS[tier])
     for name, setting in SETTINGS[tier].items():
         logs = {
-            run: np.mean([np.log(each.losses[run]) for each in runs(setting, tier, SEEDS[tier])], axis=0)
+            run: np.mean([np.log(each.losses[run]) for each in runs(setting, tier, seeds)], axis=0)
             for run in ("decayed", "matched", "plain")
         }
         epochs = range(1, EPOCHS[tier] + 1)
         curves += [
             Curve(f"{name}: {run}", epochs, np.exp(logs["decayed"]), np.exp(logs[run])) for run in ("matched", "plain")
         ]
-    title = f"Losses at a decayed run's η/‖w‖² and at its η, {SEEDS[tier]} seeds"
+    title = f"Losses at a decayed run's η/‖w‖² and at its η, {len(seeds)} seeds"
     return Figure(title, "epoch", "loss of the batches", tuple(curves), log_y=True)

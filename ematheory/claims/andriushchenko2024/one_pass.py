@@ -11,6 +11,7 @@ from ...schedules import WSD
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Below, Curve, Evidence, Figure
+from ..seeds import chosen_seeds
 
 if TYPE_CHECKING:
     from ...training.crosschecks.one_pass import OnePassCheck
@@ -39,7 +40,7 @@ def measured(tier: str) -> OnePassCheck:
     return one_pass(
         task, AdamW(lr=LR, weight_decay=list(DECAYS[tier]), betas=BETAS), **given,
         steps=STEPS[tier], record=recorded(tier), groups=[Group(("*norm.weight",), weight_decay=0.0)],
-        seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]),
+        seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]),
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def trained(tier: str) -> Evidence:
         below("loss without decay less that with it, before the learning rate falls, by λ", -over[..., BEFORE], 0.0),
         below("loss with decay less that without it, at the end, by λ", over[..., -1], 0.0),
     )
-    seeds = tuple(range(FIRST_SEED, FIRST_SEED + unseen.shape[1]))
+    seeds = tuple(chosen_seeds(FIRST_SEED, unseen.shape[1]))
     return Evidence(findings, seeds, (drawn(over, tier),))
 
 

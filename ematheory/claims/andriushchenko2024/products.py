@@ -12,6 +12,7 @@ from ...optimizers import SGD
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Below, Curve, Evidence, Figure, Finding, Sampled
+from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def measured(tier: str) -> AveragesCheck:
     from ...training.crosschecks.averages import averages
 
     lr, rate = xr.DataArray(LRS, dims="lr"), xr.DataArray(RATES, dims="rate")
-    seeds = range(FIRST_SEED, FIRST_SEED + SEEDS[tier])
+    seeds = chosen_seeds(FIRST_SEED, SEEDS[tier])
     return averages(
         tasks.digits_mlp(width=WIDTH, scale_invariant=True), SGD(lr=lr, weight_decay=rate / lr), steps=STEPS,
         averaged=HORIZON, every=HORIZON // 10, fine_tuned=FINE_TUNED, fine_tuning=FINE_TUNING, batch_size=BATCH,
@@ -71,7 +72,7 @@ def trained(tier: str) -> Evidence:
         *(nearer(what, check, *pairs) for what, pairs in NEARER.items()),
         jacobian_falls(by_point(np.log(check.jacobian_norms))),
     )
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + len(loss))), (drawn(loss),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, len(loss))), (drawn(loss),))
 
 
 def vertices(mean: FloatArray) -> list[float]:
@@ -100,7 +101,7 @@ def contour(what: str, samples: FloatArray, places: Callable[[FloatArray], list[
     if not np.isfinite(error):
         # Where the grid does not show a place, in some draw or at all, nothing is known of the slope.
         found, error = np.nan_to_num(found), np.array(np.inf)
-    return Sampled(what, found, -1.0, error, n=len(samples), resolution=RESOLUTION)
+    return Sampled(what, found, -1.0, error, n=len(samples), resolution=RESOLUTION, errors_by="bootstrap")
 
 
 def nearer(what: str, check: AveragesCheck, pair: tuple[str, str], than: tuple[str, str]) -> Finding:

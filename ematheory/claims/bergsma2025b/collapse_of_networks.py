@@ -10,6 +10,7 @@ from ...optimizers import AdamW
 from ...schedules import Linear
 from ...typing import FloatArray
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..seeds import chosen_seeds
 from ..valleys import bootstrapped
 
 # A character GPT of one block; its rate at the base width, and the share of a run that its weights remember.
@@ -51,7 +52,7 @@ class Setting(NamedTuple):
         optimizer = AdamW(lr=LR, weight_decay=1 / (LR * self.run_fraction * steps), betas=BETAS)
         run = train(
             made(steps * BATCH * CONTEXT + 1), optimizer, epochs=1, batch_size=BATCH, schedule=SCHEDULE,
-            seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), dtype=DTYPE, groups=groups, evaluate=EVALUATED,
+            seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), dtype=DTYPE, groups=groups, evaluate=EVALUATED,
             record=[round(place * steps) for place in PLACES], observables="test_loss", ensemble=32,
         )  # fmt: skip
         return np.asarray(run.test_loss.transpose("seed", "step"))
@@ -79,10 +80,10 @@ def judged(widths: tuple[int, ...], samples: FloatArray) -> Evidence:
     cut = len(found) - wider
     findings = (
         Sampled("normalised loss less the base's, share of the base's fall", found[:cut], 0.0, errors[:cut], n,
-                RESOLUTION),
-        Below("distance of wider networks less that of another τ_run", found[cut:], errors[cut:], 0.0, n),
+                RESOLUTION, errors_by="bootstrap"),
+        Below("distance of wider networks less that of another τ_run", found[cut:], errors[cut:], 0.0, n, "bootstrap"),
     )  # fmt: skip
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (collapse(widths, samples),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (collapse(widths, samples),))
 
 
 def collapse(widths: tuple[int, ...], samples: FloatArray) -> Figure:

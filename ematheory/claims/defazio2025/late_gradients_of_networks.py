@@ -12,6 +12,7 @@ from ...schedules import Linear
 from ...typing import FloatArray
 from ..evidence import Below, Curve, Evidence, Figure
 from ..noisy_digits import STEPS_PER_EPOCH, below, error, root_mean_square, trained_perceptrons
+from ..seeds import chosen_seeds
 
 # ηλ at the peak forgets 22 times in a run of 2200 steps; the last steps' η is a hundredth of the middle's.
 LR, DECAY, BETAS, EPOCHS, WIDTH = 0.01, 1.0, (0.9, 0.99), 50, 16
@@ -52,7 +53,7 @@ def course(optimizer: Any, tier: str) -> Course:
     steps = EPOCHS * STEPS_PER_EPOCH
     near = [[round(share * steps) + off for off in range(-REACH, REACH + 1)] for share in SHARES]
     run = trained_perceptrons(
-        optimizer, width=WIDTH, epochs=EPOCHS, seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]),
+        optimizer, width=WIDTH, epochs=EPOCHS, seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]),
         record=[step for around in near for step in around], schedule=Linear(final=0.0, warmup=0.05),
         observables=("parameter_gradient_norm", "parameter_norm"),
     )  # fmt: skip
@@ -67,7 +68,7 @@ def trained(tier: str) -> Evidence:
     """Each layer's growth, and that of all layers' gradient together."""
     settings: dict[str, Any] = {"lr": LR, "weight_decay": DECAY, "betas": BETAS}
     plain, corrected = course(AdamW(**settings), tier), course(AdamC(**settings), tier)
-    seeds = tuple(range(FIRST_SEED, FIRST_SEED + SEEDS[tier]))
+    seeds = tuple(chosen_seeds(FIRST_SEED, SEEDS[tier]))
     return Evidence(findings(plain, corrected), seeds, (growing(plain, corrected),))
 
 

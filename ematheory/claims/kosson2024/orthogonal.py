@@ -9,6 +9,7 @@ from ...problems import RandomWalk
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Figure, largest
 from ..proof import POINTS, proved
+from ..seeds import chosen_seed
 from ..simulated import LARGE_EPS, derived, engine, held, sampled
 
 RATES = (1e-6, 1e-3, 0.1)
@@ -60,14 +61,14 @@ def simulated(tier: str) -> Evidence:
 
     measured = em.simulate(
         RandomWalk(size=SIZE), held(LR, DECAYS, list(BETAS)), steps=STEPS, record=[STEPS], replicas=REPLICAS[tier],
-        seed=SEED,
+        seed=chosen_seed(SEED),
     ).isel(step=0)  # fmt: skip
     claimed = shortcut(measured)
     finding = sampled(
         "E w² at equilibrium against orthogonal updates'", measured, "weight_mean_square", claimed,
         resolution=RESOLUTION * claimed, allowance=20 / LARGE_EPS * claimed,
     )  # fmt: skip
-    return Evidence((finding,), (SEED,), isa=engine(measured))
+    return Evidence((finding,), (chosen_seed(SEED),), isa=engine(measured))
 
 
 CLAIM = Claim(

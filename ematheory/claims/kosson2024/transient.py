@@ -10,6 +10,7 @@ from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Evidence, Figure
 from ..proof import proof
+from ..seeds import chosen_seed
 from ..simulated import LARGE_EPS, curves, derived, engine, held, misses, sampled
 
 LR, DECAY, BETAS = 0.02, 2.5, (0.0, 0.5, 0.9)
@@ -55,7 +56,7 @@ def simulated(tier: str) -> Evidence:
         correction = 1 - beta1 ** np.arange(1.0, RECORD[-1] + 1)
         run = em.simulate(
             RandomWalk(size=SIZE, init=START), held(LR, [DECAY], [beta1]), steps=RECORD[-1], schedule=correction,
-            decay_schedule=1 / correction, record=list(RECORD), replicas=REPLICAS[tier], seed=SEED,
+            decay_schedule=1 / correction, record=list(RECORD), replicas=REPLICAS[tier], seed=chosen_seed(SEED),
         )  # fmt: skip
         parts.append(run.isel(weight_decay=0))
         isa = engine(run)
@@ -73,7 +74,7 @@ def simulated(tier: str) -> Evidence:
     # After a single step the two forms still agree to within what would matter.
     late = {"beta1": [1, 2], "step": slice(2, 5)}
     rival = misses("E w² by a^(2t) alone, β₁ > 0", measured.isel(late), "weight_mean_square", simple.isel(late))
-    return Evidence((finding, rival), (SEED,), (figure,), isa)
+    return Evidence((finding, rival), (chosen_seed(SEED),), (figure,), isa)
 
 
 CLAIM = Claim(

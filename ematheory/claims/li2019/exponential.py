@@ -12,6 +12,7 @@ from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, largest
 from ..proof import POINTS, formulas, proof
+from ..seeds import chosen_seeds
 from ..simulated import derived
 
 DERIVATIONS = ("exponential-lr-sgd", "exponential-lr-momentum", "exponential-lr-adamw")
@@ -20,7 +21,7 @@ DERIVATIONS = ("exponential-lr-sgd", "exponential-lr-momentum", "exponential-lr-
 SGD_LR, ADAM_LR, MOMENTUM, BETAS, EPS = 0.1, 0.01, 0.9, (0.9, 0.95), 1e-3
 SGD_RATE, MOMENTUM_RATE, ADAM_RATE = 0.02, 0.002, 0.01
 STEPS = {"smoke": 60, "quick": 100, "full": 150}
-SEEDS = {"smoke": (10,), "quick": range(10, 14), "full": range(10, 26)}
+SEEDS, FIRST_SEED = {"smoke": 1, "quick": 4, "full": 16}, 10
 DISTURBANCE = 1e-9
 
 
@@ -42,8 +43,9 @@ def trained(tier: str) -> Evidence:
     """torch.optim on a scale-invariant network, with decay and without: the weights of one over those of the other."""
     findings: list[Finding] = []
     curves = []
+    seeds = chosen_seeds(FIRST_SEED, SEEDS[tier])
     for name, pair in pairs(STEPS[tier]).items():
-        found = [apart(pair, seed) for seed in SEEDS[tier]]
+        found = [apart(pair, seed) for seed in seeds]
         n = STEPS[tier] * len(found)
         findings += [
             Exact(
@@ -56,9 +58,9 @@ def trained(tier: str) -> Evidence:
                 "in units of rounding",
             ),
         ]  # fmt: skip
-        curves.append(Curve(name, np.arange(STEPS[tier] + 1), pair.scale, norms_over(pair, SEEDS[tier][0])))
+        curves.append(Curve(name, np.arange(STEPS[tier] + 1), pair.scale, norms_over(pair, seeds[0])))
     figure = Figure("Weights without decay, on a growing rate", "step", "‖W‖/‖w‖", tuple(curves), log_y=True)
-    return Evidence(tuple(findings), tuple(SEEDS[tier]), (figure,))
+    return Evidence(tuple(findings), tuple(seeds), (figure,))
 
 
 OTHERS = {

@@ -12,6 +12,7 @@ from ...recording import every
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope
 
 MODULUS, WIDTH, SHARE, BETAS = 31, 128, 0.7, (0.9, 0.98)
@@ -61,7 +62,7 @@ def log_times(setting: Setting, tier: str) -> FloatArray:
     run = train(
         task, AdamW(lr=setting.lr, weight_decay=setting.weight_decay, betas=BETAS),
         epochs=round(TIMESCALES * setting.timescale_steps) + EXTRA, batch_size=len(task.data().train_targets),
-        seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), dtype="float32", record=every(EVERY),
+        seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), dtype="float32", record=every(EVERY),
         observables=("train_accuracy", "test_accuracy"), ensemble=32,
     )  # fmt: skip
     return np.log(np.stack([first_reached(run.train_accuracy), first_reached(run.test_accuracy)], axis=1))
@@ -83,13 +84,13 @@ def judged(by_decay: list[Setting], by_rate: list[Setting], samples: FloatArray)
     n = len(samples)
     findings = (
         Sampled(f"slope of log steps to understand in log τ_iter, by {' and by '.join(parts)}", values, 1.0, own[0], n,
-                RESOLUTION),
-        Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n),
-        Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n),
-        Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n),
+                RESOLUTION, errors_by="bootstrap"),
+        Below("log of τ_iter over the time to understand", -shares, own[1], -np.log(FEW[0]), n, "bootstrap"),
+        Below("log of the time to understand over τ_iter", shares, own[1], np.log(FEW[1]), n, "bootstrap"),
+        Below("log of the time to memorise over that to understand", delays, own[2], 0.0, n, "bootstrap"),
     )  # fmt: skip
     figure = times(settings, parts, samples)
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + n)), (figure,))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (figure,))
 
 
 def times(settings: list[Setting], parts: dict[str, slice], samples: FloatArray) -> Figure:

@@ -9,6 +9,7 @@ from ...schedules import Cosine
 from ...typing import FloatArray
 from ..evidence import Below, Curve, Evidence, Figure
 from ..noisy_digits import IMAGES, below, error, trained_perceptrons
+from ..seeds import chosen_seeds
 
 # Of the base run, whose τ of 8·10³ and 16·10³ images is of the length of 5 and 11 epochs.
 KAPPA, BATCH, LR, FORGET, EPS, EPOCHS, WIDTH = 4, 8, 5e-4, (0.05, 0.005), 1e-8, 25, 32
@@ -24,7 +25,7 @@ def losses(kappa: int, decays: tuple[float, ...], tier: str) -> FloatArray:
     optimizer = AdamW(lr=root * LR, weight_decay=list(decays), betas=betas, eps=EPS / root)
     steps = EPOCHS * (IMAGES // (kappa * BATCH))
     run = trained_perceptrons(
-        optimizer, width=WIDTH, epochs=EPOCHS, seeds=range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), record=[steps],
+        optimizer, width=WIDTH, epochs=EPOCHS, seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), record=[steps],
         observables="test_loss", schedule=Cosine(final=0.0, warmup=0.1), scale_invariant=False,
         batch_size=kappa * BATCH,
     )  # fmt: skip
@@ -37,7 +38,7 @@ def trained(tier: str) -> Evidence:
     base = losses(1, DECAYS, tier)
     scaled, alone = np.log(larger[:, 1:] / base), np.log(larger[:, :-1] / base)
     return Evidence(
-        (nearer(scaled, alone),), tuple(range(FIRST_SEED, FIRST_SEED + len(base))), (apart(scaled, alone),)
+        (nearer(scaled, alone),), tuple(chosen_seeds(FIRST_SEED, len(base))), (apart(scaled, alone),)
     )  # fmt: skip
 
 

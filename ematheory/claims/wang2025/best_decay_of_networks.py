@@ -10,6 +10,7 @@ from ...optimizers import AdamW
 from ...schedules import Cosine
 from ...typing import FloatArray
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
+from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
 
 # λ between no effect and a loss that decay rules, in steps of about 2.
@@ -27,7 +28,7 @@ def losses(size: int, tier: str) -> FloatArray:
     from ...training import tasks, train
 
     optimizer = AdamW(lr=LR, weight_decay=list(DECAYS), betas=BETAS)
-    seeds, steps = range(FIRST_SEED, FIRST_SEED + SEEDS[tier]), EPOCHS * (size // BATCH)
+    seeds, steps = chosen_seeds(FIRST_SEED, SEEDS[tier]), EPOCHS * (size // BATCH)
     run = train(
         tasks.digits_mlp(width=WIDTH[tier], train_size=size), optimizer, epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
         schedule=Cosine(final=0.0), dtype="float32", record=[steps], observables="test_loss", ensemble=32,
@@ -48,12 +49,13 @@ def trained(tier: str) -> Evidence:
     found, errors = bootstrapped(samples, estimate)
     # log τ_epoch = log B/(ηN) − log λ.
     timescales = np.log([BATCH / (LR * size) for size in sizes]) - found[1:]
+    n = len(samples)
     findings = (
-        Sampled("slope of log λ_opt in log N", found[0], -1.0, errors[0], n=len(samples), resolution=RESOLUTION),
-        Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, len(samples)),
-        Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, len(samples)),
+        Sampled("slope of log λ_opt in log N", found[0], -1.0, errors[0], n, RESOLUTION, errors_by="bootstrap"),
+        Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, n, "bootstrap"),
+        Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, n, "bootstrap"),
     )
-    return Evidence(findings, tuple(range(FIRST_SEED, FIRST_SEED + len(samples))), (valleys(sizes, samples, found),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (valleys(sizes, samples, found),))
 
 
 def valleys(sizes: Any, samples: FloatArray, found: FloatArray) -> Figure:

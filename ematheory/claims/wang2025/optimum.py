@@ -12,6 +12,7 @@ from ..claim import Claim, Level
 from ..evidence import Bounded, Curve, Evidence, Fails, Figure, Finding, Order, Sampled
 from ..independent_targets import end_risks, least
 from ..proof import proof
+from ..seeds import chosen_seed
 from ..simulated import ROUNDING, jackknife
 from ..verdict import critical_value
 
@@ -109,7 +110,9 @@ def numeric(tier: str) -> Evidence:
 def simulated(tier: str) -> Evidence:
     """The risk of simulated averages by timescale, and where it is least, as the run gets longer."""
     runs = [
-        end_risks(PLACES, PER_SAMPLE * steps, steps, schedule=None, size=SIZE[tier], replicas=REPLICAS, seed=SEED)
+        end_risks(
+            PLACES, PER_SAMPLE * steps, steps, schedule=None, size=SIZE[tier], replicas=REPLICAS, seed=chosen_seed(SEED)
+        )
         for steps in LENGTHS[tier]
     ]
     exact = [derived_risks(steps) for steps in LENGTHS[tier]]
@@ -122,12 +125,13 @@ def simulated(tier: str) -> Evidence:
     return Evidence(
         (
             *(compared(run.values, law, int(n)) for run, law, n in zip(runs, exact, steps, strict=True)),
-            Sampled("best τ_run, by the length of the run", bests, law, errors, REPLICAS, RESOLUTION * law, allowed),
+            Sampled("best τ_run, by the length of the run", bests, law, errors, REPLICAS, RESOLUTION * law, allowed,
+                    "jackknife"),
             Fails("best τ_run as T^(−1/2)", float(((bests[1:] - rival) / errors[1:]).min()),
                   critical_value(len(rival), REPLICAS - 1), REPLICAS,
                   "in standard errors, against simultaneous intervals"),
         ),
-        (SEED,),
+        (chosen_seed(SEED),),
         (Figure("The best timescale of simulated averages", "steps", "share of the run", (curve,), True),),
         runs[0].isa,
     )  # fmt: skip

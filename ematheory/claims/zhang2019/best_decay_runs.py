@@ -13,6 +13,7 @@ from ...problems import NoisyQuadratic
 from ...typing import FloatArray
 from ..evidence import Curve, Evidence, Figure, Finding
 from ..paired import averaged, exceeds
+from ..seeds import chosen_seed
 from ..simulated import engine
 from .best_decay import CURVATURE, LR, onset, ridge, summed
 
@@ -35,8 +36,8 @@ def runs(batch: float, tier: str) -> xr.Dataset:
     for first in range(0, REPLICAS[tier], REPLICAS["smoke"]):
         numbers = range(first, first + REPLICAS["smoke"])
         run = em.simulate(
-            problem, SGD(lr=LR, weight_decay=decays), steps=record[-1], record=record, replicas=numbers, seed=SEED,
-            trajectories=numbers,
+            problem, SGD(lr=LR, weight_decay=decays), steps=record[-1], record=record, replicas=numbers,
+            seed=chosen_seed(SEED), trajectories=numbers,
         )  # fmt: skip
         curvature = xr.DataArray(CURVATURE, dims="coordinate")
         parts.append((curvature * (run.trajectory - 1) ** 2).sum("coordinate") / 2)
@@ -95,4 +96,4 @@ def examined(tier: str) -> Evidence:
         curves.append(drawn(found, batch))
     title = f"Risk over that at the ridge value after {LENGTHS[-1]} steps"
     figure = Figure(title, "λ over the ridge value", "difference of risks", tuple(curves))
-    return Evidence(tuple(findings), (SEED,), (figure,), engine(found))
+    return Evidence(tuple(findings), (chosen_seed(SEED),), (figure,), engine(found))

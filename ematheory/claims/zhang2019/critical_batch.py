@@ -12,6 +12,7 @@ from ...problems import NoisyQuadratic
 from ...typing import FloatArray
 from ..claim import Claim, Level
 from ..evidence import Below, Bounded, Evidence
+from ..seeds import chosen_seed
 from ..simulated import jackknife_error
 from .steps_to_target import Method, Sweep, steps_to
 
@@ -114,10 +115,10 @@ def simulated(tier: str) -> Evidence:
     small = np.log(found["averaged iterates"].values[:, 0] / found["SGD"].values[:, 0])
     ratios[f"steps of averaged iterates over SGD's at B = {sweep.batches[0]:g}"] = small
     findings = tuple(
-        Below(f"log of the {what}", each[0], jackknife_error(each), 0.0, sweep.replicas)
+        Below(f"log of the {what}", each[0], jackknife_error(each), 0.0, sweep.replicas, "jackknife")
         for what, each in ratios.items()
     )
-    return Evidence(findings, (sweep.seed,), isa=found["SGD"].isa)
+    return Evidence(findings, (chosen_seed(sweep.seed),), isa=found["SGD"].isa)
 
 
 CLAIM = Claim(

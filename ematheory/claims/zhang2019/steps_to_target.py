@@ -10,6 +10,7 @@ import xarray as xr
 from ...optimizers import SGD
 from ...problems import NoisyQuadratic
 from ...typing import FloatArray
+from ..seeds import chosen_seed
 from ..simulated import engine, with_each_left_out
 
 # The risk at a step is the mean over this last share of the run up to it: at a rate whose risk comes to rest near the
@@ -91,7 +92,7 @@ def risks_of_some(method: Method, sweep: Sweep, problem: NoisyQuadratic, grid: l
     record = list(range(grid[-1] + 1)) if method.averages else grid
     seen = em.simulate(
         problem, method.optimizer(sweep.rates), steps=grid[-1], record=record, observables="diverged",
-        trajectories=replicas, replicas=replicas, seed=sweep.seed,
+        trajectories=replicas, replicas=replicas, seed=chosen_seed(sweep.seed),
     )  # fmt: skip
     weights = seen.trajectory.transpose("replica", "setting", "coordinate", "step").values
     averages = [averaged(weights, kept)[..., grid] for kept in method.averages] or [weights]

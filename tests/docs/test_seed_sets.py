@@ -1,0 +1,37 @@
+"""papers/seed-sets.md shows what seed-sets.json records: verdicts that name n, interval and test, and that stand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ematheory.claims import find
+from ematheory.report.seed_sets import joined, markdown
+
+FOLDER = Path(__file__).parents[2] / "papers"
+ROWS = json.loads((FOLDER / "seed-sets.json").read_text(encoding="utf-8"))["rows"]
+# Of set 0 the papers' records tell.
+JUDGED = [(row["claim"], name, each) for row in ROWS for name, each in row["sets"].items() if name != "0"]
+
+
+def test_the_table_is_fresh():
+    assert joined([], ROWS) == ROWS
+    assert markdown(ROWS) in (FOLDER / "seed-sets.md").read_text(encoding="utf-8")
+
+
+def test_every_empirical_trained_level_is_in_it():
+    expected = {claim.id for claim in find() if "empirical" in claim.kinds and "trained" in claim.levels}
+    assert {row["claim"] for row in ROWS if row["level"] == "trained"} == expected
+
+
+def test_no_verdict_changes_other_than_to_or_from_inconclusive():
+    assert [row["claim"] for row in ROWS if row["changes"]] == []
+
+
+@pytest.mark.parametrize(("claim", "name", "each"), JUDGED, ids=[f"{claim}-{name}" for claim, name, _ in JUDGED])
+def test_verdicts_name_their_n_interval_test_and_seeds(claim, name, each):
+    assert each["n"] > 1
+    assert each["interval"] is not None
+    assert each["confidence"] == 0.999
+    assert each["test"].startswith(f"t({each['n'] - 1}), ")
+    assert {seed // 10**6 for seed in each["seeds"]} == {int(name)}
