@@ -44,7 +44,7 @@ $(STAMP): $(SOURCES)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r tests/frameworks/without-dependencies.txt
 	@touch $(STAMP)
 
-# The native module under AddressSanitizer and UBSan, then under ThreadSanitizer: a quarter of an hour.
+# The native module under AddressSanitizer and UBSan, then under ThreadSanitizer: half an hour.
 sanitize: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pybind11 setuptools
 	tests/sanitize $(BIN)/python

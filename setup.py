@@ -1,7 +1,8 @@
 """Builds the native engine: one source once per instruction set, and the module that chooses among them.
 
 Without a compiler the install succeeds and the NumPy reference serves; an error of a compiler that is there stops it.
-EMATHEORY_SANITIZE holds sanitizer flags; EMATHEORY_CUDA=0|1|auto, CUDACXX and CUDA_HOME govern the CUDA module, and
+EMATHEORY_SANITIZE holds sanitizer flags; EMATHEORY_ISAS ("portable v4") the instruction sets to compile for, where that
+is not to be all; EMATHEORY_CUDA=0|1|auto, CUDACXX and CUDA_HOME govern the CUDA module, and
 EMATHEORY_CUDA_ARCHS ("90" or "80 90") for which compute capabilities it is compiled.
 """
 
@@ -108,8 +109,12 @@ class BuildNative(build_ext):
     def levels(self) -> dict[str, list[str]]:
         """The flags of each instruction set that the compiler knows; `portable` is its default."""
         candidates = X86_LEVELS if platform.machine().lower() in ("x86_64", "amd64") else {}
-        known = {level: flags for level, flags in candidates.items() if self.accepts(flags)}
-        return {"portable": [], **known}
+        known = {"portable": [], **{level: flags for level, flags in candidates.items() if self.accepts(flags)}}
+        asked = os.environ.get("EMATHEORY_ISAS", "").split() or list(known)
+        unknown = [level for level in asked if level not in known]
+        if unknown:
+            raise SystemExit(f"EMATHEORY_ISAS: this compiler compiles for {', '.join(known)}, not for {unknown[0]!r}")
+        return {level: known[level] for level in known if level in asked}
 
     def accepts(self, flags: list[str]) -> bool:
         with tempfile.TemporaryDirectory() as folder:
