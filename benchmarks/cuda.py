@@ -35,7 +35,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 REPLICAS, STEPS, STEPS_OF_SIMULATE, ROUNDS = 1024, 10_000, 20_000, 5
 # Replicas that peers try: from what fits the cache to what fills the memory's bandwidth. Seconds of one measurement.
-SIZES, SECONDS = (16, 64, 256, 1024, 4096), 0.3
+SIZES, SECONDS = (64, 256, 2048), 0.3
 GOAL, AIM, GENERATORS = 1e11, 2e11, ("rbg", "threefry2x32")
 QUADRATIC = em.NoisyQuadratic(curvature=cpu.CURVATURE)
 ADAMW = em.AdamW(lr=cpu.LR, weight_decay=cpu.DECAY, betas=(cpu.BETA1, cpu.BETA2), eps=cpu.EPS)
@@ -44,7 +44,7 @@ VECTORS: dict[str, Problem] = {
     "scale-invariant, C = 1024": em.ScaleInvariant(size=1024),
     "regression, d = 1024, B = 4": em.LinearRegression(1 / np.arange(1, 1025), batch_size=4),
 }
-REPLICAS_OF_VECTORS, STEPS_OF_VECTORS = 8192, 400
+REPLICAS_OF_VECTORS, STEPS_OF_VECTORS = 8192, 100
 
 
 class Contender(NamedTuple):
