@@ -55,9 +55,8 @@ def validate(
     resume : take from `out` the levels that a run of the same tier, seeds, code, versions and instruction sets has
         judged, and run the rest. A level that ended in an error runs again. What is taken keeps its own date and
         seconds.
-
-    seed_set : 0 for the seeds that claims name, or another set's, which has none of them: 10⁶ further on per set. What
-        draws nothing, or draws points to check an equation at, is the same in every set.
+    seed_set : 0 for the seeds that claims name; k for others, 10⁶·k further on, which no other set has. What draws
+        nothing is the same in every set.
 
     Raises
     ------

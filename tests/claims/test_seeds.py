@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ TINY = {
     "C42": ("bergsma2025b.collapse_of_networks", {"TOKENS_PER_PARAMETER": 0.5, "EVALUATED": 16}),
     "C43": ("andriushchenko2024.one_pass", {"STEPS": {"quick": 20}, "SCORED": 16}),
 }
+MODULES = sorted(Path(seeds.__file__).parent.rglob("*.py"))
 # torch.optim alone, without a network.
 WITHOUT_NETWORKS = {"C29"}
 
@@ -57,6 +60,35 @@ def test_a_level_that_tells_of_other_seeds_is_an_error():
     (judged,) = examine([claim], seed_set=1)
     assert judged.verdict == "error"
     assert "seeds [5] are not of seed set 1" in judged.why
+
+
+def unchosen(tree):
+    """The lines that take a recorded seed as it stands: a constant SEED, or a number given as `seed` or `seeds`."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id.startswith("chosen_seed")]
+    chosen = {id(name) for call in given for each in call.args for name in ast.walk(each)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    raw = [name.lineno for name in names if name.id.endswith("SEED") and id(name) not in chosen]
+    values = [word.value for call in calls for word in call.keywords if word.arg in ("seed", "seeds")]
+    return raw + [value.lineno for value in values if are_numbers(getattr(value, "elts", [value]))]
+
+
+def are_numbers(nodes):
+    return all(isinstance(node, ast.Constant) for node in nodes)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[path.stem for path in MODULES])
+def test_no_claim_takes_a_recorded_seed_as_it_stands(path):
+    assert unchosen(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("run(seed=SEED)", [1]), ("run(seed=0)", [1]), ("run(seeds=(0, 1))", [1]), ("range(FIRST_SEED, 9)", [1]),
+     ("SEED = 5", []), ("run(seed=chosen_seed(SEED + 1))", []), ("run(seeds=chosen_seeds(FIRST_SEED, 4))", [])],
+)  # fmt: skip
+def test_what_takes_one(source, expected):
+    assert unchosen(ast.parse(source)) == expected
 
 
 def test_the_bootstrap_draws_anew():
