@@ -14,7 +14,7 @@ from ...typing import FloatArray, Value
 from ..claim import Claim, Level
 from ..evidence import Curve, Evidence, Exact, Fails, Figure, Finding, Order, largest
 from ..proof import proof
-from .effective_lr_of_networks import figure_of_networks, of_networks
+from . import effective_lr_of_networks
 
 # η and ηλ of the decayed run, and the starting weights, all alike, of both; the other run's norm is another one.
 LR, RATE, START, OTHER_START = 0.2, 0.05, 1.0, 3.0
@@ -142,6 +142,11 @@ def simulated(tier: str) -> Evidence:
 
 
 def trained(tier: str) -> Evidence:
+    """Angles to a run of the same directions; in tiers quick and full (they take a minute) loss curves of networks."""
+    return in_torch(tier) if tier == "smoke" else in_torch(tier) + effective_lr_of_networks.trained(tier)
+
+
+def in_torch(tier: str) -> Evidence:
     """torch.optim on a scale-invariant network: runs without decay at each layer's effective rates of a decayed one."""
     findings: list[Finding] = []
     curves = []
@@ -168,10 +173,7 @@ def trained(tier: str) -> Evidence:
     figure = Figure(
         "Angle to the run at the published rates, and in proportion to ηλ", "ηλ", "radians", tuple(curves), True, True
     )
-    if tier == "smoke":  # which is seconds, and networks take a minute
-        return Evidence(tuple(findings), tuple(SEEDS[tier]), (figure,))
-    figures = (figure, figure_of_networks(tier))
-    return Evidence((*findings, *of_networks(tier)), tuple(SEEDS[tier]), figures)
+    return Evidence(tuple(findings), tuple(SEEDS[tier]), (figure,))
 
 
 class Matched(NamedTuple):

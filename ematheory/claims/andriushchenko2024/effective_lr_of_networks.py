@@ -10,7 +10,7 @@ import xarray as xr
 
 from ...optimizers import SGD
 from ...schedules import Cosine
-from ..evidence import Below, Curve, Figure, Finding
+from ..evidence import Below, Curve, Evidence, Figure, Finding
 from ..paired import exceeds
 
 if TYPE_CHECKING:
@@ -39,8 +39,14 @@ EPOCHS, SEEDS = {"quick": 20, "full": 40}, {"quick": 12, "full": 16}
 NEARER = 0.5
 
 
+def trained(tier: str) -> Evidence:
+    """Loss curves of networks at effective rates, against the decayed run's. Tiers quick and full."""
+    seeds = tuple(range(FIRST_SEED, FIRST_SEED + SEEDS[tier]))
+    return Evidence(of_networks(tier), seeds, (figure_of_networks(tier),))
+
+
 def of_networks(tier: str) -> tuple[Finding, ...]:
-    """Distances of loss curves from the decayed run's: matched over plain. Tiers quick and full."""
+    """Distances of loss curves from the decayed run's: matched over plain."""
     seeds = SEEDS[tier]
     return (
         *(nearer(name, log_ratios(setting, tier, seeds)) for name, setting in SETTINGS[tier].items()),
