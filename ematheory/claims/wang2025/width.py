@@ -24,8 +24,8 @@ CLAIM = Claim(
     levels={
         "symbolic": Level(proof("width-decay")),
         # A rule for large widths is held to equality at small ones. With λ ∝ m a drift as a seventh of a power stays,
-        # which many seeds tell from none: less than half of that at a fixed λ. Its cause is not known: without decay
-        # the best η drifts about as much the other way, and from 64 units to 128 it is no smaller.
+        # which many seeds tell from none: less than half of that at a fixed λ from 16 units to 64, half of it from 16
+        # to 128. Its cause is not known: without decay the best η drifts about as much the other way.
         "trained": Level(trained, expected="refuted", tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )  # fmt: skip
