@@ -1,43 +1,115 @@
-"""A paper's folder: its recorded verdicts, its figures, and the verdict table in its README."""
+"""A paper's folder: its recorded verdicts, their figures, and the tables of both in its README.
+
+The quick record lies in the folder itself; that of the full tier, which takes hours, beside it in `full/`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .figures import svg
 from .numbers import number
 from .record import Record, as_json, write_text
 
-START, END = "<!-- verdicts: written by reproduce.py -->", "<!-- end of verdicts -->"
 HEADINGS = ("claim", "level", "verdict", "expected", "residual", "bound", "n")
+# What can move a verdict of training: named beside the full table, all others are in its record.
+NAMED = ("ematheory", "torch", "numpy")
 
 
-def markdown_table(rows: Sequence[Record]) -> str:
-    """The verdicts as a Markdown table, one line per level."""
-    lines = [f"| {' | '.join(HEADINGS)} |", "|" + " --- |" * len(HEADINGS)]
-    for row in rows:
-        words = [row["claim"], row["level"], row["verdict"], row["expected"]]
-        numbers = [number(row[name]) for name in ("residual", "bound", "n")]
-        lines.append(f"| {' | '.join((*words, *numbers))} |")
-    return "\n".join(lines) + "\n"
+def cells(row: Record) -> list[str]:
+    """A verdict as the cells of its line."""
+    numbers = [number(row[name]) for name in ("residual", "bound", "n")]
+    return [row["claim"], row["level"], row["verdict"], row["expected"], *numbers]
 
 
-def with_table(readme: str, rows: Sequence[Record]) -> str:
-    """The README's text with the table between its two markers renewed. Raises `ValueError` where they are missing."""
-    if START not in readme or END not in readme:
-        raise ValueError(f"the README needs the lines {START!r} and {END!r} around its verdict table")
-    before, rest = readme.split(START, 1)
-    return f"{before}{START}\n{markdown_table(rows)}{END}{rest.split(END, 1)[1]}"
+def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    drawn = [f"| {' | '.join(line)} |" for line in (headings, *lines)]
+    return "\n".join((drawn[0], "|" + " --- |" * len(headings), *drawn[1:])) + "\n"
 
 
-def write_paper(recorded: Record, folder: Path) -> None:
-    """Renew `verdicts.json`, `figures/*.svg` and the README's verdict table in a paper's folder."""
-    rows = recorded["verdicts"]
-    for row in rows:
-        for place, figure in enumerate(row["figures"], 1):
-            write_text(folder / "figures" / f"{row['claim']}-{row['level']}-{place}.svg", svg(figure))
-    bare = [{name: value for name, value in row.items() if name not in ("figures", "trace")} for row in rows]
-    write_text(folder / "verdicts.json", as_json({**recorded, "verdicts": bare}))
+def quick_table(recorded: Record) -> str:
+    """The verdicts, one line per level."""
+    return table(HEADINGS, [cells(row) for row in recorded["verdicts"]])
+
+
+def full_table(recorded: Record) -> str:
+    """When and by what the verdicts were recorded, and one line per level with its seeds, time and figures."""
+    named = ", ".join(f"{package} {recorded['versions'][package]}" for package in NAMED)
+    lines = [
+        [*cells(row), spans(row["seeds"]), f"{row['seconds']:.0f}", links(row["figures"])]
+        for row in recorded["verdicts"]
+    ]
+    says = (
+        f"Tier {recorded['tier']}, recorded on {recorded['date'][:10]} with {named} on {recorded['machine']}. "
+        "Every comparison with its interval, and all versions, are in [full/verdicts.json](full/verdicts.json).\n\n"
+    )
+    return says + table((*HEADINGS, "seeds", "seconds", "figures"), lines)
+
+
+def spans(seeds: Sequence[int]) -> str:
+    """Seeds in words short enough for a table.
+
+    >>> spans([14, 1400, 1401, 1402]), spans([])
+    ('14, 1400–1402', '–')
+    """
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs) or "–"
+
+
+def links(figures: Sequence[str]) -> str:
+    return ", ".join(f"[{number}](full/{path})" for number, path in enumerate(figures, 1)) or "–"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tier's record is kept in a paper's folder, and between which lines of its README the table stands."""
+
+    within: str
+    start: str
+    end: str
+    table: Callable[[Record], str]
+
+    def around(self, readme: str) -> tuple[str, str]:
+        """The README's text before the table and after it. Raises `ValueError` where its two lines are missing."""
+        if self.start not in readme or self.end not in readme:
+            raise ValueError(f"the README needs the lines {self.start!r} and {self.end!r} around its verdict table")
+        before, rest = readme.split(self.start, 1)
+        return f"{before}{self.start}\n", f"{self.end}{rest.split(self.end, 1)[1]}"
+
+    def with_table(self, readme: str, recorded: Record) -> str:
+        """The README's text with this table renewed."""
+        before, after = self.around(readme)
+        return f"{before}{self.table(recorded)}{after}"
+
+
+QUICK = Place("", "<!-- verdicts: written by reproduce.py -->", "<!-- end of verdicts -->", quick_table)
+FULL = Place("full", "<!-- full tier: written by reproduce.py -->", "<!-- end of the full tier -->", full_table)
+
+
+def write_paper(recorded: Record, folder: Path, place: Place = QUICK) -> None:
+    """Renew `verdicts.json` and `figures/*.svg` of a place in a paper's folder, and their table in the README."""
+    inside = folder / place.within
+    rows = []
+    for row in recorded["verdicts"]:
+        drawn = dict(figures_of(row))
+        for path, figure in drawn.items():
+            write_text(inside / path, svg(figure))
+        rows.append({**{name: value for name, value in row.items() if name != "trace"}, "figures": list(drawn)})
+    bare = {**recorded, "verdicts": rows}
+    write_text(inside / "verdicts.json", as_json(bare))
     readme = folder / "README.md"
-    write_text(readme, with_table(readme.read_text(encoding="utf-8"), bare))
+    write_text(readme, place.with_table(readme.read_text(encoding="utf-8"), bare))
+
+
+def figures_of(row: Record) -> Iterator[tuple[str, Record]]:
+    """A level's figures, each by its path within the place."""
+    for position, figure in enumerate(row["figures"], 1):
+        yield f"figures/{row['claim']}-{row['level']}-{position}.svg", figure

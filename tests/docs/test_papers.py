@@ -1,30 +1,66 @@
-"""Each paper's README shows the verdicts that its verdicts.json records."""
+"""Each paper's README shows the verdicts that its verdicts.json, and that of the full tier, record."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from ematheory.claims.registry import PAPERS, claims_of
-from ematheory.report.papers import with_table
+from ematheory.report.papers import FULL, QUICK
 
 FOLDERS = Path(__file__).parents[2] / "papers"
+RUN_IN_FULL = [paper for paper in PAPERS if (FOLDERS / paper / "full").is_dir()]
+
+
+def recorded(paper, within=""):
+    return json.loads((FOLDERS / paper / within / "verdicts.json").read_text(encoding="utf-8"))
+
+
+def readme(paper):
+    return (FOLDERS / paper / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_the_verdict_table_is_fresh(paper):
-    readme = (FOLDERS / paper / "README.md").read_text(encoding="utf-8")
-    recorded = json.loads((FOLDERS / paper / "verdicts.json").read_text(encoding="utf-8"))
-    assert with_table(readme, recorded["verdicts"]) == readme
+    assert QUICK.with_table(readme(paper), recorded(paper)) == readme(paper)
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_level_of_every_claim_is_recorded(paper):
-    recorded = json.loads((FOLDERS / paper / "verdicts.json").read_text(encoding="utf-8"))
-    rows = {(row["claim"], row["level"]) for row in recorded["verdicts"] if row["verdict"] != "not run"}
+    rows = {(row["claim"], row["level"]) for row in recorded(paper)["verdicts"] if row["verdict"] != "not run"}
     assert rows == {(claim.id, level) for claim in claims_of(paper) for level in claim.levels}
+
+
+@pytest.mark.parametrize("paper", RUN_IN_FULL)
+def test_the_table_of_the_full_tier_is_fresh(paper):
+    assert FULL.with_table(readme(paper), recorded(paper, "full")) == readme(paper)
+
+
+@pytest.mark.parametrize("paper", RUN_IN_FULL)
+def test_the_full_record_is_of_the_full_tier_and_contradicts_nothing(paper):
+    found = recorded(paper, "full")
+    assert found["tier"] == "full"
+    assert found["versions"]["torch"] != "not installed"
+    for row in found["verdicts"]:
+        assert row["verdict"] not in ("not run", "error"), row["claim"]
+        assert not row["contradicts"], row["claim"]
+
+
+@pytest.mark.parametrize("paper", RUN_IN_FULL)
+def test_figures_of_the_full_tier_are_there_and_no_others(paper):
+    rows = recorded(paper, "full")["verdicts"]
+    wanted = {path for row in rows for path in row["figures"]}
+    there = {str(path.relative_to(FOLDERS / paper / "full")) for path in (FOLDERS / paper / "full").rglob("*.svg")}
+    assert there == wanted
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_pictures_and_files_that_a_readme_links_are_there(paper):
+    linked = re.findall(r"\]\(((?!http)[^)#]+)\)", readme(paper))
+    assert [path for path in linked if not (FOLDERS / paper / path).exists()] == []
 
 
 def test_a_readme_without_the_markers_is_refused():
     with pytest.raises(ValueError, match="verdict table"):
-        with_table("no markers", [])
+        QUICK.with_table("no markers", {"verdicts": []})

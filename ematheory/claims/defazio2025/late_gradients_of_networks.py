@@ -87,10 +87,11 @@ def findings(plain: Course, corrected: Course) -> tuple[Below, ...]:
 
 
 def growing(plain: Course, corrected: Course) -> Figure:
-    """The whole gradient's norm over that in the middle of the run, where 1 is no growth."""
+    """The whole gradient's norm over that in the middle of the run, 1 for no growth: geometric means over seeds."""
     curves = []
     for name, seen in (("AdamW", plain), ("AdamC", corrected)):
-        over = seen.whole() / seen.whole()[:, [MIDDLE]]
-        curves.append(Curve(f"{name}; line: no growth", SHARES, np.ones(len(SHARES)), over.mean(axis=0), error(over)))
+        logs = np.log(seen.whole() / seen.whole()[:, [MIDDLE]])
+        over = np.exp(logs.mean(axis=0))
+        curves.append(Curve(f"{name}; line: no growth", SHARES, np.ones(len(SHARES)), over, over * error(logs)))
     title = f"Gradient of a scale-invariant perceptron, linear decay to 0, {len(plain.gradient)} seeds"
     return Figure(title, "share of the run", "‖g‖ over the middle's", tuple(curves))
