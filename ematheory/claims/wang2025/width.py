@@ -24,9 +24,9 @@ CLAIM = Claim(
     levels={
         "symbolic": Level(proof("width-decay")),
         # A rule for large widths is held to equality at small ones. With λ ∝ m a drift as the power 0.17 stays from 16
-        # units to 64 (four sets of 24 seeds each, papers/seed-sets.md): less than half of that at a fixed λ, and half of
-        # it from 16 to 128 (full/verdicts.json). Its cause is not known: without decay the best η drifts about as much
-        # the other way.
+        # units to 64 (four sets of 24 seeds each, papers/seed-sets.md), less than half of that at a fixed λ; from 16 to
+        # 128 it is half of it (full/verdicts.json). Its cause is not known: without decay the best η drifts about as
+        # much the other way.
         "trained": Level(trained, expected="refuted", tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )  # fmt: skip
