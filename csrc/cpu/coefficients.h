@@ -63,18 +63,22 @@ struct CoefficientsAcross {
         for (int lane = 0; lane < lanes; ++lane) turned[place][step][lane] = of_lane[lane][place];
   }
 
-  // Most coefficients are the same at every step: only the others have to be turned again.
+  // Most coefficients are the same at every step: only the others have to be turned again. Bits that differ are
+  // gathered, not decisions, so that a row is compared at once.
   void find_changing() {
-    bool changes[Optimizer::COEFFICIENTS] = {};
+    using Bits = decltype(bits_of(T()));
+    Bits differing[Optimizer::COEFFICIENTS] = {};
     for (int lane = 0; lane < lanes; ++lane) {
       if (lane && of_lane[lane] == of_lane[lane - 1]) continue;
-      for (int64_t step = 1; step < steps; ++step)
+      const T *const first = of_lane[lane];
+      for (int64_t step = 1; step < steps; ++step) {
+        const T *const row = first + step * Optimizer::COEFFICIENTS;
         for (int place = 0; place < Optimizer::COEFFICIENTS; ++place)
-          changes[place] |=
-              bits_of(of_lane[lane][step * Optimizer::COEFFICIENTS + place]) != bits_of(of_lane[lane][place]);
+          differing[place] |= bits_of(row[place]) ^ bits_of(first[place]);
+      }
     }
     for (int place = 0; place < Optimizer::COEFFICIENTS; ++place)
-      if (changes[place]) changing[changing_count++] = place;
+      if (differing[place]) changing[changing_count++] = place;
   }
 
   EMATHEORY_FUNCTION Now take(const int64_t step) {
