@@ -32,6 +32,11 @@ class Tracked:
     def weights(self) -> Tensor:
         return real(self.tensor)
 
+    @property
+    def size(self) -> int:
+        """Real coordinates."""
+        return self.tensor.numel() * (2 if self.tensor.is_complex() else 1)
+
 
 def real(tensor: Tensor) -> Tensor:
     """Detached; complex numbers as pairs of real ones."""
