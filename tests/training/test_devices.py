@@ -125,6 +125,17 @@ def elsewhere():
 
 
 @pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_default_device_around_a_run_moves_none_of_its_tensors(kind):
+    """Neither to the default device nor, where networks say `torch.as_tensor`, to the CPU in its place."""
+    follow(asked(TASKS[kind], "float32"), RECORDS[0])
+    with deterministic():
+        assert torch.zeros(1).device.type == "cpu"
+        assert torch.as_tensor(torch.zeros(1, device="meta")).is_meta
+    assert torch.zeros(1).is_meta
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_default_device_is_not_where_runs_and_samples_are_drawn():
     assert em.train(TASKS["mlp"], RECORDS[0], epochs=1, batch_size=8).train_loss.notnull().all()
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(30, device="cpu"))], weight_decay=0.1)
