@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 import torch
+from torch.utils._device import DeviceContext
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 # Those that weights can be trained in; the cross-checks' bounds are for the first two.
@@ -59,6 +60,18 @@ def check_products(device: torch.device) -> None:
         ) from error
 
 
+class NoDefaultDevice(DeviceContext):
+    """The CPU as what is given no device gets without any default: `torch.device("cpu")` as a context would also move
+    there what `torch.as_tensor` is given from a GPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("cpu")
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return function(*args, **(kwargs or {}))
+
+
 @contextmanager
 def uncast() -> Iterator[None]:
     """Without the autocasting and the default device that are on around it, if any are."""
@@ -67,7 +80,7 @@ def uncast() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":
-            stack.enter_context(torch.device("cpu"))
+            stack.enter_context(NoDefaultDevice())
         yield
 
 

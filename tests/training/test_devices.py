@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -124,6 +125,17 @@ def elsewhere():
 
 
 @pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_default_device_around_a_run_moves_none_of_its_tensors(kind):
+    """Neither to the default device nor, where networks say `torch.as_tensor`, to the CPU in its place."""
+    follow(asked(TASKS[kind], "float32"), RECORDS[0])
+    with deterministic():
+        assert torch.zeros(1).device.type == "cpu"
+        assert torch.as_tensor(torch.zeros(1, device="meta")).is_meta
+    assert torch.zeros(1).is_meta
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_a_default_device_is_not_where_runs_and_samples_are_drawn():
     assert em.train(TASKS["mlp"], RECORDS[0], epochs=1, batch_size=8).train_loss.notnull().all()
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(30, device="cpu"))], weight_decay=0.1)
@@ -175,3 +187,46 @@ def reads(tensors, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_numbers_of_many_steps_and_tensors_are_read_together(dtype):
     assert reads(2, dtype) == reads(30, dtype) == 0
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operations that a GPU has something to do for: not views, and no memory that is not filled."""
+
+    WITHOUT = ("detach", "view", "split_with_sizes", "empty")
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.name().removeprefix("aten::").partition(".")[0]
+        if name not in self.WITHOUT:
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def launches(make, tensors, dtype):
+    """What one record asks for, from the copy before its step on."""
+    weights = [torch.nn.Parameter(torch.ones(1 + i % 7, 5, dtype=dtype)) for i in range(tensors)]
+    optimizer = make(weights)
+    with em.track(optimizer, every=2, sample=20) as tracker:
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        with Launches() as found:
+            tracker.before_step()
+        with torch.no_grad():
+            torch._foreach_mul_(weights, 0.9)
+        with found:
+            tracker.after_step()
+    assert tracker.lines[-1]["step"] == 2
+    return found.names
+
+
+@pytest.mark.filterwarnings("ignore:.*(timescale|weight_decay|bfloat16|average):UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("make", [torch.optim.AdamW, torch.optim.SGD])
+def test_a_record_asks_the_device_for_as_little_of_many_tensors_as_of_few(make, dtype):
+    few, many = (launches(partial(make, weight_decay=0.1), count, dtype) for count in (2, 60))
+    assert few == many
+    assert len(many) <= 40

@@ -213,18 +213,25 @@ AFTER_OTHER_WORK = """
 import torch
 torch.ones(2, 2, device="cuda") @ torch.ones(2, 2, device="cuda")
 import ematheory as em
-em.train(em.tasks.modular_addition(modulus=5, width=4), em.SGD(lr=0.1), epochs=1, batch_size=4, device="cuda")
+task = em.tasks.digits_mlp(width=64, depth=2, train_size=256)
+for dtype in ("float64", "float32"):
+    found = em.train(task, em.SGD(lr=0.1), epochs=5, batch_size=64, dtype=dtype, device="cuda")
+    print(dtype, found.train_loss.values.tobytes().hex())
 """
 
 
-def test_a_program_that_used_the_gpu_before_is_told_what_to_set():
-    """And it trains once that is set."""
+def test_a_program_that_used_the_gpu_before_has_the_same_bits_or_is_told_what_to_set():
+    """Some torch refuses where the variable was not set in time; another reads it later, and must give these bits."""
     environment = {name: value for name, value in os.environ.items() if name != "CUBLAS_WORKSPACE_CONFIG"}
     run = partial(subprocess.run, [sys.executable, "-c", AFTER_OTHER_WORK], capture_output=True, text=True, check=False)
-    told = run(env={**environment, "PYTHONPATH": "."})
-    assert "RuntimeError: training on cuda needs CUBLAS_WORKSPACE_CONFIG=:4096:8" in told.stderr
-    done = run(env={**environment, "PYTHONPATH": ".", "CUBLAS_WORKSPACE_CONFIG": ":16:8"})
+    late = run(env={**environment, "PYTHONPATH": "."})
+    done = run(env={**environment, "PYTHONPATH": ".", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"})
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("float") == 2
+    if late.returncode:
+        assert "RuntimeError: training on cuda needs CUBLAS_WORKSPACE_CONFIG=:4096:8" in late.stderr
+    else:
+        assert late.stdout == done.stdout
 
 
 # C01: the weights are a moving average.
@@ -427,7 +434,8 @@ def test_a_tracker_waits_for_the_device_at_records_only_and_as_often_for_many_te
     few, many = synchronisations(3, form, dtype), synchronisations(60, form, dtype)
     assert few == many
     assert many[1] == {0}
-    assert max(many[0]) <= 8
+    # The record; a rate that is a tensor is read before and after it, and what bfloat16 loses of each group.
+    assert max(many[0]) <= 1 + 2 * (form == "rate on the device") + (dtype == torch.bfloat16 and form != "fused")
 
 
 def test_a_saved_tracker_goes_on_on_the_gpu(tmp_path):

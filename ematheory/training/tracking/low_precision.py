@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...simulation.bfloat16 import nearest
 from .forecast import NAN
-from .measuring import sampled, transferred
+from .measuring import alike, brought
 from .rows import Row
 from .tensors import Tracked
 
@@ -18,18 +19,19 @@ from .tensors import Tracked
 SIGNIFICANDS = range(128, 256)
 
 
-def lost(tracked: Sequence[Tracked], alpha: float, group: dict[str, Any]) -> list[Row]:
+def lost(tracked: Sequence[Tracked], samples: Sequence[Tensor], alpha: float, group: dict[str, Any]) -> list[Row]:
     """What rounding takes back of the decay α of each of a group's tensors; nothing for other weights than bfloat16.
 
-    A fused step adds decay and update before it rounds: it has no decay step of its own to be lost.
+    It is measured on a sample of each. A fused step adds decay and update before it rounds: it has no decay step of
+    its own to be lost.
     """
     half = [each for each in tracked if each.tensor.dtype == torch.bfloat16 and 0 < alpha < 1]
     if not half:
         return [{} for _ in tracked]
     loops, predicted = uses_foreach(group, [each.tensor for each in half]), decay_lost_predicted(alpha)
-    samples = [sampled(each.weights, each.start.places) for each in half]
-    measured = iter([NAN] * len(half) if group.get("fused") else decay_lost(samples, alpha, loops))
     rounded = set(map(id, half))
+    mine = [sample for each, sample in zip(tracked, samples, strict=True) if id(each) in rounded]
+    measured = iter([NAN] * len(half) if group.get("fused") else decay_lost(mine, alpha, loops))
     return [
         {"decay_lost": next(measured), "decay_lost_predicted": predicted} if id(each) in rounded else {}
         for each in tracked
@@ -50,12 +52,16 @@ def decay_lost(samples: Sequence[Tensor], decay_per_step: float, foreach: bool) 
 
     Weights of 0 do not count; NaN where there are no others.
     """
-    kept, counts = 1 - decay_per_step, []
-    for weights in samples:
+    found = [NAN] * len(samples)
+    for places in alike(samples):
+        mine = [samples[place] for place in places]
+        weights, kept = torch.cat(mine), 1 - decay_per_step
         shrunk = torch._foreach_mul([weights], kept)[0] if foreach else weights.clone().mul_(kept)
-        counts += [((shrunk == weights) & (weights != 0)).sum(), (weights != 0).sum()]
-    numbers = transferred(counts)
-    return [left / size if size else NAN for left, size in zip(numbers[::2], numbers[1::2], strict=True)]
+        # 1 where a weight stays, 0 where it moves, and -1 for those of 0.
+        (stays,) = brought([(shrunk == weights).to(torch.int8) - 2 * (weights == 0)])
+        for place, each in zip(places, np.split(stays, np.cumsum(list(map(len, mine)))[:-1]), strict=True):
+            found[place] = float(each[each >= 0].mean()) if (each >= 0).any() else NAN
+    return found
 
 
 def decay_lost_predicted(decay_per_step: float) -> float:
@@ -64,8 +70,6 @@ def decay_lost_predicted(decay_per_step: float) -> float:
     >>> round(decay_lost_predicted(2.0**-9), 12), decay_lost_predicted(0.01)
     (1.0, 0.0)
     """
-    import numpy as np
-
     significands = np.array(SIGNIFICANDS, dtype=np.float32)
     stays = nearest((significands.astype(np.float64) * (1 - decay_per_step)).astype(np.float32)) == significands
     places = significands.astype(np.float64)

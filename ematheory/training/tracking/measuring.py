@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .forecast import NAN
@@ -52,40 +55,60 @@ class Projection(NamedTuple):
         return math.sqrt(self.variance) / self.square if self.square > 0 else NAN
 
 
-def squares(tensors: Sequence[Tensor]) -> list[float]:
-    """The sum of each tensor's squares, in float64, with one transfer from each device.
-
-    On the CPU with torch's foreach; elsewhere one by one, for its norms of long lists were wrong on CUDA
-    (pytorch issue 140066).
-    """
-    if not tensors:
-        return []
-    if all(tensor.device.type == "cpu" for tensor in tensors):
-        norms = list(torch._foreach_norm(list(tensors), 2, dtype=torch.float64))
-    else:
-        norms = [torch.linalg.vector_norm(tensor, dtype=torch.float64).to(tensors[0].device) for tensor in tensors]
-    found = torch.stack([norm.reshape(()) for norm in norms]).tolist()
-    return [norm * norm for norm in found]
-
-
-def transferred(tensors: Sequence[Tensor]) -> list[float]:
-    """The number in each of these tensors of one element, with one transfer from each device and dtype."""
-    together: dict[Any, list[int]] = {}
+def alike(tensors: Sequence[Tensor | None]) -> list[list[int]]:
+    """The places of the tensors of each device and dtype; those of None and of empty tensors are in none."""
+    found: dict[Any, list[int]] = {}
     for place, tensor in enumerate(tensors):
-        together.setdefault((tensor.device, tensor.dtype), []).append(place)
-    found = [NAN] * len(tensors)
-    for places in together.values():
-        numbers = torch.stack([tensors[place].reshape(()) for place in places]).to(torch.float64).tolist()
+        if tensor is not None and tensor.numel():
+            found.setdefault((tensor.device, tensor.dtype), []).append(place)
+    return list(found.values())
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """The norms of tensors of one device and dtype, in float64.
+
+    None may be empty: before torch 2.6 a CUDA device's norms of lists with such were wrong (pytorch issue 140066).
+    """
+    return torch.stack(torch._foreach_norm(list(tensors), 2, dtype=torch.float64))
+
+
+def brought(vectors: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+    """The numbers of vectors in float64, with one transfer from each device."""
+    devices = {vector.device for vector in vectors}
+    found: dict[int, NDArray[np.float64]] = {}
+    for device in devices:
+        mine = [place for place, vector in enumerate(vectors) if vector.device == device]
+        joined = torch.cat([vectors[place].to(torch.float64) for place in mine]).cpu().numpy()
+        ends = list(accumulate(len(vectors[place]) for place in mine))
+        found.update(zip(mine, np.split(joined, ends[:-1]), strict=True))
+    return [found[place] for place in range(len(vectors))]
+
+
+def scattered(rest: Sequence[float], groups: Sequence[Sequence[int]], values: Sequence[Sequence[float]]) -> list[float]:
+    """A list with each group's values at its places, and those of `rest` elsewhere."""
+    found = list(rest)
+    for places, numbers in zip(groups, values, strict=True):
         for place, number in zip(places, numbers, strict=True):
             found[place] = number
     return found
 
 
-def of_gradients(tensors: Sequence[Tensor | None]) -> list[float]:
-    """‖g‖² of each; NaN without a gradient, or where None stands for a tensor whose gradient is not asked for."""
-    dense = [None if tensor is None else dense_values(tensor.grad) for tensor in tensors]
-    found = iter(squares([grad for grad in dense if grad is not None]))
-    return [NAN if grad is None else next(found) for grad in dense]
+def squared(numbers: NDArray[np.float64]) -> list[float]:
+    return [number * number for number in numbers.tolist()]
+
+
+def squares(tensors: Sequence[Tensor]) -> list[float]:
+    """The sum of each tensor's squares, in float64, with one transfer from each device."""
+    groups = alike(tensors)
+    found = brought([norms([tensors[place] for place in group]) for group in groups])
+    return scattered([0.0] * len(tensors), groups, list(map(squared, found)))
+
+
+def transferred(tensors: Sequence[Tensor]) -> list[float]:
+    """The number in each of these tensors of one element, with one transfer from each device."""
+    groups = alike(tensors)
+    found = brought([torch.stack([tensors[place].reshape(()) for place in group]) for group in groups])
+    return scattered([NAN] * len(tensors), groups, [numbers.tolist() for numbers in found])
 
 
 def dense_values(gradient: Tensor | None) -> Tensor | None:
@@ -97,40 +120,24 @@ def dense_values(gradient: Tensor | None) -> Tensor | None:
     return gradient.coalesce().values() if gradient.layout == torch.sparse_coo else gradient.to_dense()
 
 
-@torch.no_grad()
-def started(tensor: Tensor, sample: int, seed: int) -> Start:
-    """Up to `sample` coordinates of a tensor, drawn with a seed of its own where it has more."""
-    size = tensor.numel()
+def drawn(size: int, sample: int, seed: int) -> Tensor:
+    """The places of all coordinates, or of up to `sample` of them where there are more.
+
+    They are drawn on the CPU, whatever the default device is, so that every device samples the same ones.
+    """
     if size <= sample:
-        places = torch.arange(size, device="cpu")
-    else:
-        # On the CPU, whatever the default device is: every device then samples the same places.
-        drawn = torch.randint(size, (sample,), generator=torch.Generator().manual_seed(seed), device="cpu")
-        places = torch.unique(drawn)
-    places = places.to(tensor.device)
-    return Start(places, sampled(tensor, places), squares([tensor.detach()])[0])
+        return torch.arange(size, device="cpu")
+    source = torch.Generator().manual_seed(seed)
+    places: Tensor = torch.unique(torch.randint(size, (sample,), generator=source, device="cpu"))
+    return places
 
 
-def sampled(tensor: Tensor, places: Tensor) -> Tensor:
-    return tensor.detach().reshape(-1)[places]
-
-
-def projections(tensors: Sequence[Tensor], starts: Sequence[Start]) -> list[Projection]:
-    """The projection of each tensor on its start."""
-    rows: list[Tensor] = []
-    for tensor, start in zip(tensors, starts, strict=True):
-        first, now = start.weights.to(torch.float64), sampled(tensor, start.places).to(torch.float64)
-        square, product = first @ first, first @ now
-        # Where w_0 is 0 there is no projection, and nothing uncertain about that.
-        rest = now - torch.where(square > 0, product / square, 0.0) * first
-        rows.append(torch.stack([product, square, (first * rest) @ (first * rest)]))
-    found: list[tuple[float, float, float]] = (
-        torch.stack([row.to(rows[0].device) for row in rows]).tolist() if rows else []
-    )
-    return [
-        scaled(*row, tensor.numel(), len(start.places))
-        for row, tensor, start in zip(found, tensors, starts, strict=True)
-    ]
+@torch.no_grad()
+def started(tensors: Sequence[Tensor], sample: int, seed: int) -> list[Start]:
+    """Up to `sample` coordinates of each tensor, the first one's drawn with `seed`, the next one's with the next."""
+    places = [drawn(tensor.numel(), sample, seed + i).to(tensor.device) for i, tensor in enumerate(tensors)]
+    weights = [tensor.detach().reshape(-1)[chosen] for tensor, chosen in zip(tensors, places, strict=True)]
+    return list(map(Start, places, weights, squares(tensors)))
 
 
 def scaled(product: float, square: float, rest: float, size: int, sample: int) -> Projection:

@@ -34,6 +34,11 @@ class Tracked:
     def weights(self) -> Tensor:
         return real(self.tensor)
 
+    @property
+    def size(self) -> int:
+        """Real coordinates."""
+        return self.tensor.numel() * (2 if self.tensor.is_complex() else 1)
+
 
 def real(tensor: Tensor) -> Tensor:
     """Detached; complex numbers as pairs of real ones."""
@@ -114,10 +119,17 @@ def followed(
     fresh = [History(each) for each in meanings]
     parted: dict[tuple[int, int], History] = {}
     found: list[Tracked] = []
-    for number, name, tensor in members(optimizer, names, {place: each.name for place, each in known.items()}):
+
+    def goes_on(number: int, tensor: Tensor) -> bool:
+        return id(tensor) in known and known[id(tensor)].history.meaning == meanings[number]
+
+    listed = list(members(optimizer, names, {place: each.name for place, each in known.items()}))
+    begun = [real(tensor) for number, _, tensor in listed if not goes_on(number, tensor)]
+    starts = iter(started(begun, sample, len(before)))
+    for number, name, tensor in listed:
         each = known.get(id(tensor))
-        if each is None or each.history.meaning != meanings[number]:
-            start = started(real(tensor), sample, len(found))
+        if each is None or not goes_on(number, tensor):
+            start = next(starts)
             each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)))
         elif each.group != number:
             # Those that stay behind take other steps from here on.

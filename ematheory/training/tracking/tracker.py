@@ -14,12 +14,12 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, NAN, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
+from .forecast import ASSUMED, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
 from .history import History
+from .joined import Found, Joined, found, found_at_start, joined
 from .lines import Line
 from .low_precision import lost, lost_together
 from .meaning import SGD, Meaning, meaning
-from .measuring import Measured, of_gradients, projections, squares
 from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
 from .series import dataset
 from .settings import Settings
@@ -113,6 +113,7 @@ class Tracker:
         self.count, self.begun = 0, False
         self.listed: list[list[int]] = []
         self.tracked: list[Tracked] = []
+        self.joined: list[Joined] = []
         self.meanings: list[Meaning] = []
         self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
         self.waiting: list[Taken] = []
@@ -171,7 +172,7 @@ class Tracker:
         if self.settings.due(self.count + len(self.waiting) + 1):
             self.settle()
             if self.settings.due(self.count + 1):
-                self.copies = [each.weights.clone() for each in self.tracked]
+                self.copies = self.copied()
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
@@ -203,6 +204,7 @@ class Tracker:
         self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
         self.peaks = peaks_now(self.peaks, before, listed)
         self.tracked = followed(before, self.optimizer, self.names, self.meanings, self.settings.sample)
+        self.join()
         self.tell_replaced(before)
 
     def tell_replaced(self, before: Sequence[Tracked]) -> None:
@@ -211,6 +213,22 @@ class Tracker:
         for each in self.tracked:
             if were.get(each.name, each) is not each:
                 self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
+
+    def join(self) -> None:
+        """Put the tensors' samples end to end; the tensors have them as views."""
+        starts = [each.start for each in self.tracked]
+        self.joined = joined(self.weights(), starts)
+        for part in self.joined:
+            for i, start in zip(part.members, part.starts(starts), strict=True):
+                self.tracked[i].start = start
+
+    def weights(self) -> list[Tensor]:
+        return [each.weights for each in self.tracked]
+
+    @torch.no_grad()
+    def copied(self) -> list[Tensor]:
+        weights = self.weights()
+        return [part.copied(weights) for part in self.joined]
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
@@ -269,61 +287,55 @@ class Tracker:
         )  # fmt: skip
         if self.count == 0:
             rates = [self.rates(number, raw(group)) for number, group in enumerate(self.optimizer.param_groups)]
-            self.write(rates, self.at_start())
+            self.write(rates, *self.at_start())
 
     def assumed(self) -> list[str]:
         """What the predictions of these groups assume, in words."""
         return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
 
-    def at_start(self) -> list[Seen]:
-        projected = projections([each.weights for each in self.tracked], [each.start for each in self.tracked])
-        found = []
-        for each, projection in zip(self.tracked, projected, strict=True):
-            square = each.start.square
-            found.append(
-                Seen(Measured(NAN, square, NAN, NAN), projection, begun(square), UNKNOWN, left=1.0, start=square)
-            )
-        return found
+    def at_start(self) -> tuple[list[Seen], list[Tensor]]:
+        """Every tensor before the first step, and its sample."""
+        starts = [each.start for each in self.tracked]
+        there = found_at_start(self.joined, self.weights(), starts)
+        seen = [
+            Seen(measured, projection, begun(start.square), UNKNOWN, left=1.0, start=start.square)
+            for measured, projection, start in zip(there.measured, there.projections, starts, strict=True)
+        ]
+        return seen, there.samples
 
     def record(self, step: Taken, copies: list[Tensor]) -> None:
         """The step that `copies` were taken before."""
         pasts = {id(each.history): each.history for each in self.tracked}
-        found = {place: Before(history.moments, history.left) for place, history in pasts.items()}
-        before = [found[id(each.history)] for each in self.tracked]
+        befores = {place: Before(history.moments, history.left) for place, history in pasts.items()}
+        before = [befores[id(each.history)] for each in self.tracked]
         rates = self.advance(step)
-        self.write(rates, self.seen(step, rates, before, copies))
+        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
+        there = found(self.joined, copies, self.weights(), asked)
+        self.write(rates, self.seen(step, rates, before, there), there.samples)
 
-    @torch.no_grad()
-    def seen(self, step: Taken, rates: list[Rates], before: list[Before], copies: list[Tensor]) -> list[Seen]:
-        """Every tensor at this step; the copies are used up."""
-        weights = [each.weights for each in self.tracked]
-        projected = projections(weights, [each.start for each in self.tracked])
-        found = []
-        for i, measured in enumerate(self.measured(weights, copies)):
-            each = self.tracked[i]
-            what, own, size, start = self.meanings[each.group], rates[each.group], weights[i].numel(), each.start.square
+    def seen(self, step: Taken, rates: list[Rates], before: list[Before], there: Found) -> list[Seen]:
+        """Every tensor at this step."""
+        seen = []
+        for i, each in enumerate(self.tracked):
+            measured, own = there.measured[i], rates[each.group]
+            what, size, start = self.meanings[each.group], each.size, each.start.square
             way = expected(what, before[i], own, size, start, moves=i not in step.idle)
             each.flow = flowing(what, each.flow, own, each.history.steps, measured)
             if what.update == SGD:
                 way = on_flow(each.flow)
             rest = at_rest(what, own, size, measured)
-            found.append(Seen(measured, projected[i], way, rest, each.history.left, start))
-        return found
+            seen.append(Seen(measured, there.projections[i], way, rest, each.history.left, start))
+        return seen
 
-    def measured(self, weights: list[Tensor], copies: list[Tensor]) -> list[Measured]:
-        old, new = squares(copies), squares(weights)
-        torch._foreach_sub_(copies, weights)
-        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
-        return [Measured(*parts) for parts in zip(old, new, squares(copies), of_gradients(asked), strict=True)]
-
-    def write(self, rates: list[Rates], seen: list[Seen]) -> None:
+    def write(self, rates: list[Rates], seen: list[Seen], samples: list[Tensor]) -> None:
         """A record of this step, and what there is to warn of."""
         titles = [group_name(self.optimizer, number) for number in range(len(rates))]
         groups, parameters = {}, {}
         for number, title in enumerate(titles):
-            mine = [(each, one) for each, one in zip(self.tracked, seen, strict=True) if each.group == number]
-            own = self.group_row(number, rates[number])
-            losses = lost([each for each, _ in mine], own["decay_per_step"], self.optimizer.param_groups[number])
+            places = [i for i, each in enumerate(self.tracked) if each.group == number]
+            mine = [(self.tracked[i], seen[i]) for i in places]
+            own, group = self.group_row(number, rates[number]), self.optimizer.param_groups[number]
+            losses = lost([each for each, _ in mine], [samples[i] for i in places], own["decay_per_step"], group)
             rows = {
                 each.name: {**self.tensor_row(one, own), **loss} for (each, one), loss in zip(mine, losses, strict=True)
             }
@@ -418,11 +430,9 @@ class Tracker:
         owners = {each["history"]: each["group"] for each in state["tensors"]}
         histories = [History.restored(self.meanings[owners[i]], one) for i, one in enumerate(state["histories"])]
         for each, kept in zip(self.tracked, state["tensors"], strict=True):
-            device = each.tensor.device
-            each.start = each.start._replace(
-                places=kept["places"].to(device), weights=kept["weights"].to(device), square=kept["square"]
-            )
+            each.start = each.start._replace(places=kept["places"], weights=kept["weights"], square=kept["square"])
             each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
+        self.join()
 
 
 def first_rank() -> bool:
