@@ -126,7 +126,8 @@ def simulate(
     groups : the size of the vectors, such as layers or neurons, that consecutive coordinates make up: one that divides
         d, or a list that adds up to it. Observables with one number per replica are then of each group, along `group`,
         and a histogram of the weights too; `risk` and `diverged` stay totals. What sums over a vector in a step, the
-        gradient of ScaleInvariant (whose prediction is that of a group's size), AdamP and Amos, sums over each group.
+        gradient of ScaleInvariant (whose prediction is that of a group's size) and of RayleighQuotient, AdamP and Amos,
+        sums over each group.
     iterate_average : γ in [0, 1), per step: the observables are of w̃ ← γw̃ + (1 − γ)w, started at w_0, in the weights'
         place, as `predict` has them; a sequence gives the dim `iterate_average`, at no more cost than one run's.
     tail_average : s in (0, 1]: they are of the uniform mean of the weights from step ⌈(1 − s)T⌉ on, which is the weight
