@@ -46,8 +46,8 @@ ADAMW = em.AdamW(lr=0.01, weight_decay=[0.1, 1.0])
 ADAMP = em.AdamP(lr=[0.01, 0.02], weight_decay=0.1, delta=1.0)
 AMOS = em.Amos(lr=0.01, scale=[0.3, 0.5])
 APART = [
-    (vector, SGD), (vector, ADAMW), (vector, ADAMP), (vector, AMOS), (quotient, SGD), (quotient, ADAMP), (quadratic, ADAMP), (quadratic, AMOS),
-    (data, ADAMP), (data, AMOS),
+    (vector, SGD), (vector, ADAMW), (vector, ADAMP), (vector, AMOS), (quotient, SGD), (quotient, ADAMP),
+    (quadratic, ADAMP), (quadratic, AMOS), (data, ADAMP), (data, AMOS),
 ]  # fmt: skip
 
 

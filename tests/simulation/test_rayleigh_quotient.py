@@ -156,6 +156,22 @@ def test_gradient_descent_turns_to_the_eigenvector_of_the_least_curvature() -> N
     assert float(found.risk[3] / found.risk[2]) == pytest.approx((1 - rate * gap) ** 2, rel=1e-9)
 
 
+def test_noise_sets_the_norm_the_norm_the_rate_and_the_rate_the_risk() -> None:
+    """Near the optimum a noisy quadratic at η/‖w‖²/(1 − ηλ): what it leaves out is of the order of that rate."""
+    curvature, noise = np.r_[0.0, np.linspace(1.0, 3.0, 255)], 1 / 256
+    optimizer = em.SGD(lr=0.02, weight_decay=0.02, decay="per_lr")
+    norm = float(em.predict(em.ScaleInvariant(256, noise), optimizer, observables="weight_norm").weight_norm)
+    rate = 0.02 / norm**2 / (1 - 0.02 * 0.02)
+    risk = float(em.predict(em.NoisyQuadratic(curvature[1:], noise), em.SGD(lr=rate)).risk)
+    seen = em.simulate(
+        em.RayleighQuotient(curvature, noise, init=norm / 16), optimizer, steps=4000, record=[0, 4000],
+        observables=("risk", "weight_norm"),
+    )  # fmt: skip
+    assert float(seen.weight_norm[1]) == pytest.approx(norm, rel=rate)
+    assert abs(float(seen.risk[1]) - risk) < 4 * float(seen.risk_sem[1]) + rate * risk
+    assert float(seen.risk[0]) > 50 * risk
+
+
 def by_hand(weights: np.ndarray[Any, Any], sizes: list[int]) -> np.ndarray[Any, Any]:
     """The mean over replicas of Σ_groups ½(ŵᵀHŵ − min h), from weights (replicas, records, d)."""
     total, stops = 0.0, np.cumsum(sizes)
