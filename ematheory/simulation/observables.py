@@ -14,7 +14,7 @@ from ..arithmetic import arctan2, vector_sum
 from ..derivations import derive
 from ..problems import RayleighQuotientCoefficients
 from ..typing import FloatArray
-from .groups import Groups, alike, folded, unfolded
+from .groups import Groups, alike, folded, group_sums, unfolded
 from .reductions import LEAF, Moments, concatenated, replica_moments
 
 # The most float64 numbers that one temporary array of a measurement holds: several of them stay in a core's cache.
@@ -105,16 +105,12 @@ def risk(view: View) -> FloatArray:
 
 def excess_quotients(view: View) -> FloatArray:
     """½ Σ (h_i − min h) w_i²/Σ w_i² of each vector, shape (records, points, replicas, vectors)."""
-    found = []
-    for columns, size in alike(view.groups or (view.weight.shape[-1],)):
-        weight, curvature = (
-            each[..., columns].reshape(*each.shape[:-1], -1, size) for each in (view.weight, view.problem.curvature)
-        )
-        square = weight * weight
-        # A difference before the sum: near the optimum that of the quotients would be rounding.
-        excess = curvature - curvature.min(-1, keepdims=True)
-        found.append(0.5 * vector_sum(excess * square) / vector_sum(square))
-    return np.concatenate(found, -1)
+    groups, curvature = view.groups or (view.weight.shape[-1],), view.problem.curvature
+    least = np.minimum.reduceat(curvature, np.cumsum((0, *groups[:-1])), axis=-1)
+    square = view.weight * view.weight
+    # A difference before the sum: near the optimum that of the quotients would be rounding.
+    excess = curvature - np.repeat(least, groups, axis=-1)
+    return np.asarray(0.5 * group_sums(excess * square, groups) / group_sums(square, groups))
 
 
 def mean_square(vectors: FloatArray) -> FloatArray:
