@@ -49,8 +49,7 @@ class RayleighQuotient(Problem):
         of norm 0, an empty axis.
     TypeError : a value that is not a number.
 
-    Source: the gradient of a function of w/‖w‖ (arXiv 2010.02916, section 2); Parlett, The Symmetric Eigenvalue
-    Problem, chapter 1, for the quotient.
+    Source: the derivative of the loss by w, which the tests take numerically; for its scale, arXiv 2010.02916.
 
     Example
     -------
