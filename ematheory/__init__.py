@@ -36,6 +36,7 @@ FACE = {
     "NoisyQuadratic": "problems",
     "RandomWalk": "problems",
     "ScaleInvariant": "problems",
+    "RayleighQuotient": "problems",
     "LinearRegression": "problems",
     "ReshuffledData": "problems",
     "Recipe": "recipes",

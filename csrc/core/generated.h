@@ -868,7 +868,7 @@ struct random_walk {
 
 }  // namespace problems
 
-#define EMATHEORY_COUPLED_PROBLEMS(X) X(scale_invariant) X(linear_regression) X(reshuffled_data)
+#define EMATHEORY_COUPLED_PROBLEMS(X) X(scale_invariant) X(rayleigh_quotient) X(linear_regression) X(reshuffled_data)
 
 namespace problems {
 
@@ -899,6 +899,46 @@ struct scale_invariant {
     return t5;
   }
   EMATHEORY_FUNCTION static constexpr int pass_of(const int dot) { return dot == 0 ? 0 : dot == 1 ? 0 : -1; }
+};
+
+struct rayleigh_quotient {
+  static constexpr int COEFFICIENTS = 2;
+  static constexpr int SAMPLES = 0;
+  static constexpr int BATCH = -1;
+  static constexpr int PASSES = 1;
+  static constexpr int DOTS = 3;
+  template <class T>
+  EMATHEORY_FUNCTION static void terms(Pass<0>, const T weight, const T noise, const T *c, const T *, double *terms) {
+    const T c_curvature = c[0];
+    const T c_noise_scale = c[1];
+    const T t1 = c_curvature * weight;
+    const T t6 = c_noise_scale * noise;
+    terms[0] = double(weight) * double(weight);
+    terms[1] = double(weight) * double(t1);
+    terms[2] = double(weight) * double(t6);
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static T gradient(const T weight, const T noise, const T *c, const T *dots) {
+    const T c_curvature = c[0];
+    const T c_noise_scale = c[1];
+    const T dot0 = dots[0];
+    const T dot1 = dots[1];
+    const T dot2 = dots[2];
+    const T t0 = root(dot0);
+    const T t1 = c_curvature * weight;
+    const T t2 = dot1 / dot0;
+    const T t3 = t2 * weight;
+    const T t4 = t1 - t3;
+    const T t5 = t4 / t0;
+    const T t6 = c_noise_scale * noise;
+    const T t7 = dot2 / dot0;
+    const T t8 = t7 * weight;
+    const T t9 = t6 - t8;
+    const T t10 = t5 + t9;
+    const T t11 = t10 / t0;
+    return t11;
+  }
+  EMATHEORY_FUNCTION static constexpr int pass_of(const int dot) { return dot == 0 ? 0 : dot == 1 ? 0 : dot == 2 ? 0 : -1; }
 };
 
 struct linear_regression {

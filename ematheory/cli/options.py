@@ -16,7 +16,8 @@ ON_PROBLEM, ON_OPTIMIZER, ON_SCHEDULE, ON_RUN = "Problem", "Optimizer", "Schedul
 ProblemName = Annotated[
     str,
     typer.Option(
-        help="noisy-quadratic, random-walk, scale-invariant, linear-regression or reshuffled-data.",
+        help="noisy-quadratic, random-walk, scale-invariant, rayleigh-quotient (simulated, not predicted), "
+        "linear-regression or reshuffled-data.",
         rich_help_panel=ON_PROBLEM,
     ),
 ]

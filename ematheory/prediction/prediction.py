@@ -16,6 +16,7 @@ from ..problems import (
     NoisyQuadratic,
     Problem,
     RandomWalk,
+    RayleighQuotient,
     ReshuffledData,
     ScaleInvariant,
     chosen_observables,
@@ -178,6 +179,11 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         raise ValueError(
             "drift > 0 is not predicted: the weights' moments alone do not tell the risk, which takes those with the "
             "optimum that moves; use simulate"
+        )
+    if isinstance(problem, RayleighQuotient):
+        raise ValueError(
+            "RayleighQuotient is not predicted: its gradient is a cubic of the weights' direction over their norm, so "
+            "that no equation of their first two moments closes; use simulate, or ScaleInvariant for the noise alone"
         )
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):

@@ -6,6 +6,7 @@ from .linear_regression import LinearRegression, LinearRegressionCoefficients
 from .noisy_quadratic import NoisyQuadratic, NoisyQuadraticCoefficients
 from .problem import MEASURED, Problem, chosen_observables
 from .random_walk import RandomWalk, RandomWalkCoefficients
+from .rayleigh_quotient import RayleighQuotient, RayleighQuotientCoefficients
 from .reshuffled_data import ReshuffledData, ReshuffledDataCoefficients
 from .scale_invariant import ScaleInvariant, ScaleInvariantCoefficients
 
@@ -20,6 +21,8 @@ __all__ = [
     "Problem",
     "RandomWalk",
     "RandomWalkCoefficients",
+    "RayleighQuotient",
+    "RayleighQuotientCoefficients",
     "ReshuffledData",
     "ReshuffledDataCoefficients",
     "ScaleInvariant",
@@ -29,4 +32,4 @@ __all__ = [
 
 RECORDS: tuple[type[Problem], ...] = (NoisyQuadratic, RandomWalk)
 # Those whose gradients need sums over a vector, or samples: a whole vector is stepped together.
-COUPLED: tuple[type[Problem], ...] = (ScaleInvariant, LinearRegression, ReshuffledData)
+COUPLED: tuple[type[Problem], ...] = (ScaleInvariant, RayleighQuotient, LinearRegression, ReshuffledData)

@@ -35,6 +35,8 @@ class Problem(Record):
     observables: ClassVar[tuple[str, ...]]
     # Whether a gradient's dot products are over all coordinates, however these are grouped into vectors.
     sums_whole: ClassVar[bool] = False
+    # Whether they are over each of those vectors.
+    sums_groups: ClassVar[bool] = False
 
     init: Any
     # The standard deviation of the starting weights about `init`, each coordinate's and replica's own.

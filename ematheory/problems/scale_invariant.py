@@ -19,6 +19,11 @@ class ScaleInvariantCoefficients(NamedTuple):
     noise_scale: Value
 
 
+def tangential(xp: Any, given: Value, weight: Value, square: Value) -> Value:
+    """What of a vector is at right angles to the weight: x − ŵ(ŵ·x), `square` being ‖w‖²."""
+    return given - (xp.dot(weight, given) / square) * weight
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ScaleInvariant(Problem):
     """Noise on weights whose scale does not matter: g = (n − ŵ(ŵ·n))/‖w‖, n ~ N(0, c/B) (arXiv 2006.08419, 2010.02916).
@@ -54,6 +59,7 @@ class ScaleInvariant(Problem):
 
     Coefficients = ScaleInvariantCoefficients
     name = "scale_invariant"
+    sums_groups = True
     observables = (
         "weight_norm", "rotation", "update_cosine", "weight_mean_square", "weight_mean", "weight_variance",
     )  # fmt: skip
@@ -75,9 +81,7 @@ class ScaleInvariant(Problem):
 
     def gradient(self, xp: Any, weight: Value, noise: Value, c: ScaleInvariantCoefficients) -> Value:
         square = xp.dot(weight, weight)
-        given = c.noise_scale * noise
-        tangential = given - (xp.dot(weight, given) / square) * weight
-        return tangential / xp.sqrt(square)
+        return tangential(xp, c.noise_scale * noise, weight, square) / xp.sqrt(square)
 
     @classmethod
     def variants(cls) -> Mapping[str, Problem]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arithmetic import halved, vector_sum
+from ..arithmetic import halved
 from ..typing import FloatArray
+from .groups import Groups, group_sums
 from .reductions import LEAF, Moments, replica_moments
 
 AUTOCOVARIANCE = "autocovariance"
@@ -42,11 +43,15 @@ def kept_at_once(last_use: dict[int, int]) -> int:
 
 
 class Lagged:
-    """The weights of a block of replicas that are kept until the last record that compares them with its own."""
+    """The weights of a block of replicas that are kept until the last record that compares them with its own.
 
-    def __init__(self, record: Steps, lags: tuple[int, ...], first_replica: int) -> None:
+    Where there are `groups`, products are of each group, along an axis before the lags.
+    """
+
+    def __init__(self, record: Steps, lags: tuple[int, ...], first_replica: int, groups: Groups = ()) -> None:
         self.lags = lags
         self.first_replica = first_replica
+        self.groups = groups
         self.last_use = sources(record, lags)
         self.weights: dict[int, Any] = {}
 
@@ -62,16 +67,17 @@ class Lagged:
         return replica_moments(np.moveaxis(with_pairs(np.stack(values)), 2, 0), self.first_replica)
 
     def products(self, step: int, weights: Any) -> FloatArray:
-        """(1/d) Σ of the products of the deviations at a step and each lag before it, (points, replicas, lags)."""
+        """(1/d) Σ of the products of the deviations at a step and each lag before it, (points, replicas, …, lags)."""
         points, replicas, d = weights.shape
-        found = np.full((points, replicas, len(self.lags)), np.nan)
+        sizes = self.groups or (d,)
+        found = np.full((points, replicas, len(sizes), len(self.lags)), np.nan)
         for point in range(points):
             now = deviations(weights[point], self.first_replica)
             for place, lag in enumerate(self.lags):
                 if step >= lag:
                     then = deviations(self.weights[step - lag][point], self.first_replica)
-                    found[point, :, place] = vector_sum(now * then) / d
-        return found
+                    found[point, ..., place] = group_sums(now * then, sizes) / sizes
+        return found if self.groups else found[:, :, 0]
 
     def forget(self, step: int) -> None:
         """Drop the weights that no record after this step needs."""

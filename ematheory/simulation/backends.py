@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import native, optimizers, problems
 from ..optimizers import Optimizer
-from ..problems import Problem, ReshuffledData, ScaleInvariant
+from ..problems import Problem, ReshuffledData
 from ..records import check_choice
 from .groups import Groups, spans
 from .options import CLIP_EACH, NO_OPTIONS, StepArrays
@@ -157,7 +157,7 @@ def is_generated(problem: Problem, optimizer: Optimizer) -> bool:
 
 def are_stepped_apart(problem: Problem, optimizer: Optimizer, groups: Groups, are_clipped: bool = False) -> bool:
     """Whether there are several vectors, and one of the records the package has sums over each, or clipping does."""
-    are_summed = isinstance(problem, ScaleInvariant) or type(optimizer) in optimizers.COUPLED
+    are_summed = problem.sums_groups or type(optimizer) in optimizers.COUPLED
     return len(groups) > 1 and (are_summed or are_clipped)
 
 

@@ -31,7 +31,7 @@ from .options import StepOptions
 from .reductions import Moments
 from .specification import Specification
 
-FORMAT = 1
+FORMAT = 2
 # A copy of a block in mid-run is taken at most so often, in seconds, and writing takes at most this share of the time.
 BETWEEN_COPIES = 1.0
 SHARE = 0.05

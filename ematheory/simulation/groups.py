@@ -69,6 +69,12 @@ def unfolded(values: Any, replicas: int) -> Any:
     return values.reshape(*values.shape[:-1], replicas, -1)
 
 
+def group_sums(values: Any, groups: Groups) -> Any:
+    """The sums over the coordinates of each group, (…, replicas, n), of values (…, replicas, d)."""
+    sums = (vector_sum(folded(values, columns, size)) for columns, size in alike(groups))
+    return np.concatenate([unfolded(each, values.shape[-2]) for each in sums], axis=-1)
+
+
 def spans(groups: Groups) -> Iterator[slice]:
     """The coordinates of each group."""
     stops = np.cumsum(groups).tolist()
@@ -89,8 +95,4 @@ class GroupArrays:
     def dot(self, x: Any, y: Any) -> Any:
         """Σ x_i y_i over each group, in the shape (…, replicas, d) of x·y: float64 sums, in the dtype of `x`."""
         product = np.asarray(x, dtype=np.float64) * np.asarray(y, dtype=np.float64)
-        sums = [
-            np.repeat(unfolded(vector_sum(folded(product, columns, size)), product.shape[-2]), size, axis=-1)
-            for columns, size in alike(self.groups)
-        ]
-        return np.concatenate(sums, axis=-1).astype(np.asarray(x).dtype)
+        return np.repeat(group_sums(product, self.groups), self.groups, axis=-1).astype(np.asarray(x).dtype)

@@ -47,10 +47,11 @@ def estimate(asked: Specification, engine: Backend, cut: Layout, is_kept: bool =
     scalars = sum(groups_of(asked, name) for name in own if name not in COORDINATES)
     arrivals = sum(groups_of(asked, name) for name in asked.first_passage)
     by_replica = records * scalars * bool(asked.quantiles) + 3 * arrivals
+    tables = groups_of(asked, WEIGHT) * len(asked.lags) ** 2
     counts = sum((len(edges) + 2) * groups_of(asked, name) for name, edges in asked.histogram.items())
     chosen = len(asked.trajectories) * asked.problem.coordinates
     parts = {
-        "moments": copies * FLOAT * MOMENTS * points * records * (per_place + pairs_of(asked) + len(asked.lags) ** 2),
+        "moments": copies * FLOAT * MOMENTS * points * records * (per_place + pairs_of(asked) + tables),
         "quantiles": (REPLICA_COPIES + is_kept) * FLOAT * points * replicas * by_replica,
         "histogram": copies * FLOAT * points * records * counts,
         TRAJECTORY: (RESULT_COPIES + is_kept) * FLOAT * points * records * chosen,
@@ -99,8 +100,8 @@ def scratch_bytes(asked: Specification, engine: Backend) -> int:
 
 
 def pairs_of(asked: Specification) -> int:
-    """How many numbers each replica has of its lags: one of each, and one of each two."""
-    return len(asked.lags) * (len(asked.lags) + 1) // 2
+    """How many numbers each replica has of its lags: one of each, and one of each two, of each group."""
+    return groups_of(asked, WEIGHT) * len(asked.lags) * (len(asked.lags) + 1) // 2
 
 
 def largest_piece(asked: Specification, cut: Layout) -> int:

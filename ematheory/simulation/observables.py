@@ -12,8 +12,9 @@ import numpy as np
 
 from ..arithmetic import arctan2, vector_sum
 from ..derivations import derive
+from ..problems import RayleighQuotientCoefficients
 from ..typing import FloatArray
-from .groups import Groups, alike, folded, unfolded
+from .groups import Groups, alike, folded, group_sums, unfolded
 from .reductions import LEAF, Moments, concatenated, replica_moments
 
 # The most float64 numbers that one temporary array of a measurement holds: several of them stay in a core's cache.
@@ -30,7 +31,8 @@ class View(NamedTuple):
     `decay` is α, and `lr` η, of the update between the two, shape (records, points, 1, 1); `problem` the problem's
     coefficients, each of shape (points, 1, d). Without a step before, `previous`, `decay` and `lr` are NaN. `cautious`:
     only coordinates with u·w ≥ 0 decayed. `matched` is the effective rate's result in its derivation; `buffers` the
-    optimizer's other arrays by their names, in the weight's shape.
+    optimizer's other arrays by their names, in the weight's shape. `groups` are the vectors that the coordinates make
+    up, () for one.
     """
 
     weight: FloatArray
@@ -41,6 +43,7 @@ class View(NamedTuple):
     lr: FloatArray = UNKNOWN
     matched: str = ""
     buffers: Mapping[str, FloatArray] = NOTHING
+    groups: Groups = ()
 
     def of_groups(self, columns: slice, size: int) -> View:
         """Some coordinates in groups of one size, each as if it were a replica; without the problem's coefficients."""
@@ -93,9 +96,21 @@ class Recorded(NamedTuple):
 
 
 def risk(view: View) -> FloatArray:
-    """½ Σ h_i (w_i − θ*_i)²."""
+    """½ Σ h_i (w_i − θ*_i)², or of weights whose scale does not matter the sum of `excess_quotients`."""
+    if isinstance(view.problem, RayleighQuotientCoefficients):
+        return vector_sum(excess_quotients(view))
     distance = view.weight - view.problem.optimum
     return 0.5 * vector_sum(view.problem.curvature * (distance * distance))
+
+
+def excess_quotients(view: View) -> FloatArray:
+    """½ Σ (h_i − min h) w_i²/Σ w_i² of each vector, shape (records, points, replicas, vectors)."""
+    groups, curvature = view.groups or (view.weight.shape[-1],), view.problem.curvature
+    least = np.minimum.reduceat(curvature, np.cumsum((0, *groups[:-1])), axis=-1)
+    square = view.weight * view.weight
+    # A difference before the sum: near the optimum that of the quotients would be rounding.
+    excess = curvature - np.repeat(least, groups, axis=-1)
+    return np.asarray(0.5 * group_sums(excess * square, groups) / group_sums(square, groups))
 
 
 def mean_square(vectors: FloatArray) -> FloatArray:
@@ -262,11 +277,11 @@ def scalar_moments(values: FloatArray, first_replica: int) -> Moments:
 def replica_values(sample: str, recorded: Recorded, groups: Groups = ()) -> FloatArray:
     """A sample's value of each replica at each record, shape (records, points, replicas), or (…, groups) of each."""
     records, points, replicas, d = recorded.weights.shape
-    groups = groups if sample in GROUPED else ()
+    vectors, groups = groups, groups if sample in GROUPED else ()
     values = np.empty((records, points, replicas, len(groups)) if groups else (records, points, replicas))
     with np.errstate(all="ignore"):
         for some, few in product(pieces(records, points * min(replicas, LEAF) * d), pieces(replicas, points * d)):
-            view = recorded.view(some, slice(None), few)
+            view = recorded.view(some, slice(None), few)._replace(groups=vectors)
             values[some, :, few] = group_values(sample, view, groups) if groups else SCALARS[sample](view)
     return values
 

@@ -125,8 +125,9 @@ def simulate(
         there) and NaN.
     groups : the size of the vectors, such as layers or neurons, that consecutive coordinates make up: one that divides
         d, or a list that adds up to it. Observables with one number per replica are then of each group, along `group`,
-        and a histogram of the weights too; `risk` and `diverged` stay totals. What sums over a vector in a step, the
-        gradient of ScaleInvariant (whose prediction is that of a group's size), AdamP and Amos, sums over each group.
+        and so are autocovariances and a histogram of the weights; `risk` and `diverged` stay totals. What sums over a
+        vector in a step, the gradient of ScaleInvariant (whose prediction is that of a group's size) and of
+        RayleighQuotient, AdamP and Amos, sums over each group.
     iterate_average : γ in [0, 1), per step: the observables are of w̃ ← γw̃ + (1 − γ)w, started at w_0, in the weights'
         place, as `predict` has them; a sequence gives the dim `iterate_average`, at no more cost than one run's.
     tail_average : s in (0, 1]: they are of the uniform mean of the weights from step ⌈(1 − s)T⌉ on, which is the weight
@@ -323,12 +324,17 @@ class PointBlock:
             self.optimizer, len(self.points), asked.steps, asked.schedule, asked.decay_schedule, self.dtype
         )  # fmt: skip
 
+    def lagged(self, replicas: range) -> Lagged:
+        return Lagged(
+            self.specification.record, self.specification.lags, replicas.start, self.specification.groups
+        )  # fmt: skip
+
     def run(self, engine: Backend, replicas: range, progress: Progress, journal: Journal) -> Statistics:
         """What was asked over a block of replicas at every record."""
         specification = self.specification
         here = journal.midway_of(self.points, replicas) or self.beginning(replicas)
         state, parts, arrival = here.state, list(here.found), dict(here.arrival)
-        clock, lagged = self.clock(), Lagged(specification.record, specification.lags, replicas.start)
+        clock, lagged = self.clock(), self.lagged(replicas)
         clock.carry.update(here.powers)
         lagged.weights.update(here.lagged)
         journal.begin(self.points, replicas, parts)

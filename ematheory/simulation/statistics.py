@@ -116,10 +116,11 @@ def autocovariance_arrays(asked: Specification, of: Node) -> Arrays:
     with np.errstate(all="ignore"):
         value, table = estimates(of, len(asked.lags), asked.replicas)
         error = np.sqrt(np.diagonal(table, axis1=-2, axis2=-1))
+    dims = ("step", *group_dim(WEIGHT, asked), "lag")
     return {
-        AUTOCOVARIANCE: (("step", "lag"), value),
-        AUTOCOVARIANCE + STANDARD_ERROR: (("step", "lag"), error),
-        AUTOCOVARIANCE + ERROR_COVARIANCE: (("step", "lag", "lag_again"), table),
+        AUTOCOVARIANCE: (dims, value),
+        AUTOCOVARIANCE + STANDARD_ERROR: (dims, error),
+        AUTOCOVARIANCE + ERROR_COVARIANCE: ((*dims, "lag_again"), table),
     }
 
 

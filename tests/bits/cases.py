@@ -48,6 +48,7 @@ PROBLEMS: dict[str, Problem] = {
     "noisy_quadratic-130": quadratic(130),
     "random_walk-5": em.RandomWalk(size=5, noise=0.7, init=0.1),
     "scale_invariant-70": em.ScaleInvariant(size=70, noise=0.7),
+    "rayleigh_quotient-70": em.RayleighQuotient(curvature=1 / np.arange(1, 71), noise=0.7, batch_size=2),
     "linear_regression-70": em.LinearRegression(curvature=1 / np.arange(1, 71), label_noise=0.3, batch_size=2),
     "reshuffled_data-5": em.ReshuffledData(curvature=[1.0, 0.5, 0.3, 0.2, 0.1], noise=0.7, size=12, batch_size=3),
     "replaced_data-130": em.ReshuffledData(curvature=1 / np.arange(1, 131), size=6, sampling="replaced"),

@@ -26,8 +26,10 @@ MATRIX = [
     if "drift" not in OPTIONS[option][1] or problem.startswith("noisy_quadratic")
 ]
 # What every run of the tests compares: each option with memory, a look ahead, sums over the vector, several weights.
-SAMPLED = ("adamw", "sgd_l2_nesterov", "adamp", "schedule_free_sgd")
-SAMPLED_PROBLEMS = ("noisy_quadratic-130", "scale_invariant-70", "linear_regression-70", "reshuffled_data-5")
+SAMPLED = ("adamw", "sgd_l2_nesterov", "adamp", "schedule_free_sgd", "sgd_per_lr")
+SAMPLED_PROBLEMS = (
+    "noisy_quadratic-130", "scale_invariant-70", "linear_regression-70", "reshuffled_data-5", "rayleigh_quotient-70",
+)  # fmt: skip
 
 
 def is_sampled(problem: str, optimizer: str) -> bool:

@@ -75,6 +75,9 @@ def test_problems():
     ).preconditioned(0.5)
     assert nouns.problem("random-walk", coordinates=2, noise="1,2", init="0.5") == em.RandomWalk(2, [1, 2], 0.5)
     assert nouns.problem("scale-invariant", batch_size="1,8") == em.ScaleInvariant(100, batch_size=[1, 8])
+    assert nouns.problem("rayleigh-quotient", coordinates=3, noise="2", init="1,0,1") == em.RayleighQuotient(
+        three, 2.0, [1.0, 0.0, 1.0]
+    )
     assert nouns.problem("linear-regression", coordinates=3, label_noise="0.5") == em.LinearRegression(three, 0.5)
     assert nouns.problem(
         "reshuffled-data", curvature="1", dataset_size=20, sampling="replaced", noise="2"

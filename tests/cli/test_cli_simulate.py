@@ -116,6 +116,17 @@ def test_without_a_prediction_it_says_why(capsys, monkeypatch):
     assert "predict has no moments for AdamP" in printed["why"]
 
 
+def test_a_quotient_is_simulated_and_says_why_nothing_is_predicted(capsys):
+    asked = ("--problem", "rayleigh-quotient", "--lr", "0.1", "--noise", "0.5", *SMALL)
+    code, out, _ = run(capsys, *asked, "--json")
+    printed = json.loads(out)
+    assert code == 0
+    assert "RayleighQuotient is not predicted" in printed["why"]
+    problem = em.RayleighQuotient([1.0, 1 / 2, 1 / 3], noise=0.5)
+    simulated = em.simulate(problem, em.SGD(lr=0.1), steps=20, backend="reference")
+    assert printed["simulated"]["observables"]["risk"]["values"] == simulated.risk.values.tolist()
+
+
 def test_random_walk_and_vectors(capsys):
     arguments = ("--problem", "random-walk", "--optimizer", "adamw", "--lr", "0.01", "--noise", "1,2,3", *SMALL)
     code, out, _ = run(capsys, *arguments)

@@ -14,6 +14,7 @@ LAST_WORDS = {
     "02_adamw_is_an_ema": "verified",
     "03_noisy_quadratic": "predicted  measured     z",
     "04_judging_a_claim": "as expected",
+    "05_effective_learning_rate": "measured  standard error",
 }
 
 

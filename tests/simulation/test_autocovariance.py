@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -34,33 +35,65 @@ def cases(count: int) -> xr.DataArray:
     return xr.DataArray(np.full(count, 0.1), coords={"case": np.arange(count)})
 
 
+def products_by_hand(paths: Any, step: int, leaves: list[list[int]]) -> np.ndarray[Any, Any]:
+    """The mean over coordinates of the products of deviations, (points, replicas, lags), from (…, every step, d)."""
+    found = np.full((*paths.shape[:2], len(LAGS)), np.nan)
+    for leaf, (column, lag) in product(leaves, enumerate(LAGS)):
+        if step >= lag:
+            now, then = (paths[:, leaf, at] - paths[:, leaf, at].mean(1, keepdims=True) for at in (step, step - lag))
+            found[:, leaf, column] = (now * then).mean(-1)
+    return found
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("replicas", [range(30, 130), range(64), range(3)])
-def test_it_is_the_covariance_within_leaves_of_64(backend: str, replicas: range) -> None:
-    result = run(backend=backend, replicas=replicas)
+@pytest.mark.parametrize("groups", [None, [2, 1]])
+def test_it_is_the_covariance_within_leaves_of_64(groups: Any, replicas: range, backend: str) -> None:
+    """Over all coordinates, or of each group over its own."""
+    result = run(backend=backend, replicas=replicas, groups=groups)
     paths = run(replicas=replicas, record=em.every(1), trajectories=list(replicas), lags=None).trajectory.values
-    groups = [[number - replicas.start for number in replicas if number // 64 == leaf] for leaf in range(3)]
-    groups = [group for group in groups if group]
-    count, free = len(replicas), len(replicas) - len(groups)
-    assert result.autocovariance.dims == ("lr", "step", "lag")
+    leaves = [[number - replicas.start for number in replicas if number // 64 == leaf] for leaf in range(3)]
+    leaves = [leaf for leaf in leaves if leaf]
+    assert result.autocovariance.dims == ("lr", "step", *(["group"] if groups else []), "lag")
     for place, step in enumerate(result.step.values):
-        products = np.full((2, count, len(LAGS)), np.nan)
-        for group in groups:
-            for column, lag in enumerate(LAGS):
-                if step >= lag:
-                    now, then = (
-                        paths[:, group, at] - paths[:, group, at].mean(1, keepdims=True) for at in (step, step - lag)
-                    )
-                    products[:, group, column] = (now * then).mean(-1)
-        np.testing.assert_allclose(result.autocovariance[:, place], products.sum(1) / free, rtol=1e-9, atol=1e-18)
-        spread = np.array([np.cov(each.T, ddof=1) for each in products])
-        factor = count * (count - 1) / (free**2 * (free - 1))
-        scale = np.nanmax(np.abs(spread), initial=0) * factor
-        errors = result.autocovariance_error_covariance[:, place]
-        np.testing.assert_allclose(errors, spread * factor, rtol=1e-6, atol=1e-9 * scale)
+        for number, own in enumerate([slice(2), slice(2, 3)] if groups else [slice(3)]):
+            of_group = result.isel(step=place, **({"group": number} if groups else {}))
+            check(of_group, products_by_hand(paths[..., own], step, leaves), len(replicas) - len(leaves))
+
+
+def check(result: xr.Dataset, products: np.ndarray[Any, Any], free: int) -> None:
+    """One record's autocovariances and their errors, (points, lags, …), from each replica's products."""
+    count = products.shape[1]
+    np.testing.assert_allclose(result.autocovariance, products.sum(1) / free, rtol=1e-9, atol=1e-18)
+    spread = np.array([np.cov(each.T, ddof=1) for each in products])
+    factor = count * (count - 1) / (free**2 * (free - 1))
+    scale = np.nanmax(np.abs(spread), initial=0) * factor
+    errors = result.autocovariance_error_covariance
+    np.testing.assert_allclose(errors, spread * factor, rtol=1e-6, atol=1e-9 * scale)
+    np.testing.assert_array_equal(result.autocovariance_sem, np.sqrt(np.diagonal(errors, axis1=1, axis2=2)))
+
+
+def test_one_group_of_everything_is_the_whole_vector() -> None:
+    whole, one = run(), run(groups=3)
+    for name in whole:
         np.testing.assert_array_equal(
-            result.autocovariance_sem[:, place], np.sqrt(np.diagonal(errors, axis1=1, axis2=2))
+            one[name].squeeze("group", drop=True) if "group" in one[name].dims else one[name], whole[name]
         )
+
+
+def test_the_timescale_of_a_group_is_that_of_its_curvature() -> None:
+    """Two curvatures, which leave a residual together, are an exponential each."""
+    problem = em.NoisyQuadratic(curvature=np.repeat([1.0, 0.1], 50), noise=1.0)
+    seen = em.simulate(
+        problem, em.SGD(lr=0.1), steps=600, record=[600], lags=[0, 2, 5, 10], replicas=256, groups=50
+    ).isel(step=0)  # fmt: skip
+    found = em.autocorrelation_timescale(seen)
+    assert found.timescale_steps.dims == ("group",)
+    expected = -1 / np.log1p(-0.1 * np.array([1.0, 0.1]))
+    assert (found.timescale_steps_low < expected).all()
+    assert (found.timescale_steps_high > expected).all()
+    assert (found.timescale_steps_high - found.timescale_steps_low < 0.5 * expected).all()
+    assert float(found.largest_residual.max()) < 5
 
 
 def test_lag_0_of_one_leaf_is_the_mean_variance() -> None:
@@ -76,11 +109,12 @@ def test_lags_change_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("groups", [None, [2, 1]])
 @pytest.mark.parametrize(("cells", "work"), [(1, 64 * 3 * 2), (64 * 3 * 2, 1), (64 * 3, 64 * 3 * 5)])
 def test_blocks_of_any_size_give_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, backend: str, cells: int, work: int
+    monkeypatch: pytest.MonkeyPatch, backend: str, cells: int, work: int, groups: Any
 ) -> None:
-    settings = {"observables": ("risk", "rotation", "second_moment_mean"), "backend": backend}
+    settings = {"observables": ("risk", "rotation", "second_moment_mean"), "backend": backend, "groups": groups}
     whole = run(**settings)
     engine = Reference if backend == "reference" else Native
     monkeypatch.setattr(engine, "cells_per_block", cells)

@@ -25,6 +25,10 @@ def vector(size: int = D) -> em.ScaleInvariant:
     return em.ScaleInvariant(size=size, init=0.5)
 
 
+def quotient(size: int = D) -> em.RayleighQuotient:
+    return em.RayleighQuotient(curvature=1 / np.arange(1, size + 1), noise=1.0, init=0.5)
+
+
 def quadratic(size: int = D) -> em.NoisyQuadratic:
     return em.NoisyQuadratic(curvature=1 / np.arange(1, size + 1), init=0.5)
 
@@ -42,8 +46,8 @@ ADAMW = em.AdamW(lr=0.01, weight_decay=[0.1, 1.0])
 ADAMP = em.AdamP(lr=[0.01, 0.02], weight_decay=0.1, delta=1.0)
 AMOS = em.Amos(lr=0.01, scale=[0.3, 0.5])
 APART = [
-    (vector, SGD), (vector, ADAMW), (vector, ADAMP), (vector, AMOS), (quadratic, ADAMP), (quadratic, AMOS),
-    (data, ADAMP), (data, AMOS),
+    (vector, SGD), (vector, ADAMW), (vector, ADAMP), (vector, AMOS), (quotient, SGD), (quotient, ADAMP),
+    (quadratic, ADAMP), (quadratic, AMOS), (data, ADAMP), (data, AMOS),
 ]  # fmt: skip
 
 

@@ -28,6 +28,7 @@ COUPLED = [name for kind in optimizers.COUPLED for name in kind.variants()]
 POINTS, REPLICAS, ITEMS, BATCHES = 2, 2, 12, [1, 3]
 PROBLEMS = {
     "scale_invariant": lambda size: em.ScaleInvariant(size=size),
+    "rayleigh_quotient": lambda size: em.RayleighQuotient(np.ones(size)),
     "linear_regression": lambda size: em.LinearRegression(np.ones(size), batch_size=BATCHES),
     "reshuffled": lambda size: em.ReshuffledData(np.ones(size), size=ITEMS, batch_size=BATCHES),
     "replaced": lambda size: em.ReshuffledData(np.ones(size), size=ITEMS, batch_size=BATCHES, sampling="replaced"),
@@ -46,8 +47,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 OPTION_PAIRS = [
     ("noisy_quadratic", "adamw"), ("noisy_quadratic", "adamp"), ("random_walk", "sgd_l2"), ("scale_invariant", "amos"),
-    ("scale_invariant", "schedule_free_adamw"), ("linear_regression", "lion"), ("reshuffled", "adamw"),
-    ("replaced", "adamp"),
+    ("rayleigh_quotient", "adamw"), ("scale_invariant", "schedule_free_adamw"), ("linear_regression", "lion"),
+    ("reshuffled", "adamw"), ("replaced", "adamp"),
 ]  # fmt: skip
 # At least one of a pair couples the coordinates; the others are test_cuda.py's.
 PAIRS = [(one, other) for one in PROBLEMS for other in OPTIMIZERS if one not in SEPARABLE or other in COUPLED]
@@ -127,12 +128,13 @@ def test_advance_has_the_bits_of_the_records(problem, optimizer, dtype, on_host)
 @pytest.mark.parametrize(
     ("problem", "optimizer"),
     [
-        ("scale_invariant", "schedule_free_adamw"), ("linear_regression", "amos"), ("reshuffled", "adamw"),
+        ("scale_invariant", "schedule_free_adamw"), ("rayleigh_quotient", "adamp"), ("linear_regression", "amos"),
+        ("reshuffled", "adamw"),
         ("replaced", "sgd_l2"), ("noisy_quadratic", "adamp"),
     ],
 )  # fmt: skip
 def test_vectors_that_do_not_fill_their_blocks(problem, optimizer, size, dtype, on_host):
-    if (problem, size) == ("scale_invariant", 1):
+    if problem in ("scale_invariant", "rayleigh_quotient") and size == 1:
         size = 3  # one coordinate has no direction
     assert_same_bits(case(PROBLEMS[problem](size), OPTIMIZERS[optimizer], dtype), on_host)
 
@@ -252,6 +254,7 @@ def test_wrong_batches():
     ("problem", "optimizer"),
     [
         (em.ScaleInvariant(size=30), em.AdamP(lr=[0.01, 0.1], weight_decay=0.1)),
+        (em.RayleighQuotient(1 / np.arange(1, 31), batch_size=[1, 4]), em.AdamW(lr=0.01, weight_decay=0.1)),
         (em.LinearRegression(1 / np.arange(1, 31), batch_size=[1, 4]), em.AdamW(lr=0.01, weight_decay=0.1)),
         (em.ReshuffledData(np.ones(3), size=12, batch_size=[2, 3]), em.SGD(lr=0.1)),
     ],
@@ -293,6 +296,7 @@ def test_simulate_with_options_gives_the_references_result(monkeypatch, options,
     [
         (em.ScaleInvariant(size=75), em.SGD(lr=[0.05, 0.1], weight_decay=0.1)),
         (em.ScaleInvariant(size=75), em.Amos(lr=0.01, scale=0.3)),
+        (em.RayleighQuotient(1 / np.arange(1, 76)), em.SGD(lr=[0.05, 0.1], weight_decay=0.1)),
         (em.ReshuffledData(np.ones(75), size=12, batch_size=3), em.AdamP(lr=0.01, weight_decay=0.1)),
     ],
 )

@@ -85,7 +85,7 @@ def test_one_group_of_everything_is_the_whole_vector() -> None:
 
 def test_totals_and_coordinates_have_no_group() -> None:
     names = ("risk", "diverged", "weight_mean", "weight_variance", "weight_second_moment", "coordinate_first_moment")
-    asked: dict[str, Any] = {"observables": names, "lags": [0, 3], "trajectories": [1], "first_passage": {"risk": 0.5}}
+    asked: dict[str, Any] = {"observables": names, "trajectories": [1], "first_passage": {"risk": 0.5}}
     plain = run(groups=None, **asked)
     grouped = run(**asked)
     assert json.loads(json.dumps(grouped.attrs["groups"])) == "[2, 2, 3]"

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     ),
     "trajectories": (quadratic(2000), SGD, {"steps": 100, "record": EACH, "trajectories": list(range(16))}),
     "lags": (quadratic(1000), SGD, {"steps": 60, "record": EACH, "lags": [0, 5, 30]}),
+    "lags of groups": (quadratic(1000), SGD, {"steps": 60, "record": EACH, "lags": [0, 5, 30], "groups": 2}),
     "histograms": (
         quadratic(500), SGD,
         {"steps": 60, "record": EACH, "histogram": {"weight": np.linspace(-1, 1, 401), "risk": np.linspace(0, 1, 51)}},

@@ -102,7 +102,7 @@ def assert_same_bits(arguments: dict, isa: str, threads: int) -> None:
 
 def test_module_holds_every_variant():
     assert native.optimizers() == [*OPTIMIZERS, "adamp", "amos"]
-    assert native.problems() == [*PROBLEMS, "scale_invariant", "linear_regression", "reshuffled_data"]
+    assert native.problems() == [*PROBLEMS, *(kind.name for kind in problems.COUPLED)]
     assert ISAS[0] == "portable"
 
 
