@@ -16,8 +16,9 @@ from ..verdict import critical_value
 
 LR, BATCH_SIZE, CURVATURE, OPTIMUM, PRIOR = 0.1, 64.0, 0.3, 2.0, 50.0
 
-# Of torch: data that double again and again, curvatures, and a run of which the second half has forgotten the start.
-TORCH_SIZES = {"smoke": (128, 512), "quick": (128, 512, 2048), "full": (64, 128, 256, 512, 1024, 2048, 4096)}
+# Of torch: data that double again and again, more than one batch of them (of one all replicas are alike, and their
+# intervals have no width); curvatures, and a run of which the second half has forgotten the start.
+TORCH_SIZES = {"smoke": (128, 512), "quick": (128, 512, 2048), "full": (128, 256, 512, 1024, 2048, 4096)}
 CURVATURES, STEPS, SEED = (0.2, 0.5, 1.0), 1600, 35
 REPLICAS, RESOLUTION = {"smoke": 16, "quick": 32, "full": 64}, 0.01
 SIZES = {"smoke": (1e3, 1e4), "quick": (1e2, 1e3, 1e4, 1e5, 1e6), "full": tuple(10.0**k for k in range(2, 10))}
