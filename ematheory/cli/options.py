@@ -120,7 +120,9 @@ Momentum = Annotated[
 MomentumDecay = Annotated[
     str | None, typer.Option(help="NAdam's ψ, of the momentum's own schedule.", rich_help_panel=ON_OPTIMIZER)
 ]
-Nesterov = Annotated[bool, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=ON_OPTIMIZER)]
+Nesterov = Annotated[
+    bool | None, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=ON_OPTIMIZER)
+]
 Decay = Annotated[
     str | None,
     typer.Option(
@@ -253,8 +255,8 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that were given: those neither None nor a flag left out."""
-    return {name: value for name, value in fields.items() if value is not None and value is not False}
+    """The fields that were given: an option that was left out is None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def option(field: str) -> str:
