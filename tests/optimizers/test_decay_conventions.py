@@ -187,6 +187,20 @@ def test_schedule_free_adamw_decays_at_its_point(decay: str) -> None:
 
 
 @pytest.mark.parametrize("decay", ["per_lr", "independent", "corrected"])
+def test_adamp_that_detects_nothing_is_adamw(decay: str) -> None:
+    ours = by_record(em.AdamP(decay=decay, delta=0.0, **ADAM))
+    np.testing.assert_array_equal(ours, by_record(em.AdamW(decay=decay, **ADAM)))
+
+
+@pytest.mark.parametrize("decay", ["per_lr", "independent", "corrected"])
+def test_adamp_s_ratio_is_of_the_decay_per_step(decay: str) -> None:
+    """Where everything is detected the decay is `wd_ratio` of itself; λ is what the ratio makes of it elsewhere."""
+    ours = by_record(em.AdamP(decay=decay, delta=1e3, wd_ratio=0.25, **ADAM))
+    quarter = by_record(em.AdamP(decay=decay, delta=1e3, wd_ratio=1.0, **{**ADAM, "weight_decay": DECAY / 4}))
+    assert_close(ours, quarter)
+
+
+@pytest.mark.parametrize("decay", ["per_lr", "independent", "corrected"])
 @pytest.mark.parametrize("eps_placement", ["outside", "inside", "uncorrected"])
 @pytest.mark.parametrize("bias_correction", [True, False])
 @pytest.mark.parametrize("decay_order", ["before", "after"])
