@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import ematheory as em
 from ematheory.optimizers import Optimizer
 from ematheory.optimizers.decay import decay_per_step
 from ematheory.optimizers.optimizer import SymbolicTime
+from ematheory.results import text
 from ematheory.simulation import arrays
 from ematheory.simulation.clock import Clock
 
@@ -244,6 +246,11 @@ def test_the_new_words_at_their_defaults_change_no_bit_and_no_text() -> None:
     assert "decay" not in repr(em.Lion(lr=1.0)).replace("weight_decay", "")
     assert "decay='corrected'" in repr(em.Lion(lr=1.0, decay="corrected"))
     assert plain != em.AdamW(**ADAM, decay_order="after")
+    # Kept results are found by this text.
+    assert json.loads(text(em.Lion(lr=0.5)))["weight_decay"] == 0.0
+    assert not {"bias_correction", "eps_placement", "decay_order"} & set(json.loads(text(plain)))
+    assert json.loads(text(em.AdamW(lr=0.5, eps_placement="inside")))["eps_placement"] == "inside"
+    assert "decay" not in json.loads(text(em.Lion(lr=0.5)))
 
 
 @pytest.mark.parametrize(
