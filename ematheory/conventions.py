@@ -37,8 +37,9 @@ class Convention:
         its schedule's multiplier. ``"gradient"``: λw is added to the gradient. ``"detection"``: it depends on the data.
     order : the decay comes ``"before"`` or ``"with"`` the step, on the old weight (the same algebra, other bits), or
         ``"after"`` it, on the new one. None for L2.
-    epsilon : ``"outside"`` the bias-corrected root, m̂/(√v̂ + ε), or ``"hat"``, with the correction in the step size,
-        √(1−β₂^k) m̂/(√v + ε). None where there is no root.
+    epsilon : ``"outside"`` the bias-corrected root, m̂/(√v̂ + ε), ``"inside"`` it, m̂/√(v̂ + ε), or outside the
+        ``"uncorrected"`` root ("epsilon hat"), with the correction in the step size, √(1−β₂^k) m̂/(√v + ε). None where
+        there is no root.
     default_weight_decay : the framework's default; None where the source gives none.
     source : where it stands.
     checked : ``"run"`` against the installed framework by the tests, or ``"read"``: from its source, not run.
@@ -75,7 +76,7 @@ class Convention:
         >>> round(KERAS.eps_outside(1e-7, step=1, beta2=0.99), 12)
         1e-06
         """
-        return eps / (1 - beta2**step) ** 0.5 if self.epsilon == "hat" else eps
+        return eps / (1 - beta2**step) ** 0.5 if self.epsilon == "uncorrected" else eps
 
 
 def raised(value: Value, power: int) -> Value:
@@ -110,12 +111,14 @@ OPTAX = Convention(
     checked="run", note="weight_decay may be a schedule of its own; eps_root is added inside the root",
 )  # fmt: skip
 KERAS = Convention(
-    framework="keras.optimizers.AdamW", multiplies=PER_LR, order="before", epsilon="hat", default_weight_decay=4e-3,
+    framework="keras.optimizers.AdamW", multiplies=PER_LR, order="before", epsilon="uncorrected",
+    default_weight_decay=4e-3,
     source="keras/src/optimizers/base_optimizer.py: _apply_weight_decay", checked="run",
     note="weight_decay means the same in every Keras 3 optimizer; ε is 1e-7 by default",
 )  # fmt: skip
 TF_ADDONS = Convention(
-    framework="tensorflow_addons.AdamW", multiplies=ALONE, order="before", epsilon="hat", default_weight_decay=None,
+    framework="tensorflow_addons.AdamW", multiplies=ALONE, order="before", epsilon="uncorrected",
+    default_weight_decay=None,
     source="tensorflow_addons/optimizers/weight_decay_optimizers.py: var.assign_sub(weight_decay * var)",
     checked="read", note="λ is not multiplied by anything: a schedule of the rate needs one of λ beside it",
 )  # fmt: skip
@@ -128,7 +131,7 @@ TIMM_CORRECTED = replace(
     source="timm/optim/adamw.py: wd_scale = lr**2 / max_lr",
 )  # fmt: skip
 TRANSFORMERS = Convention(
-    framework="transformers.AdamW", multiplies=PER_LR, order="after", epsilon="hat", default_weight_decay=0.0,
+    framework="transformers.AdamW", multiplies=PER_LR, order="after", epsilon="uncorrected", default_weight_decay=0.0,
     source="transformers/optimization.py, until version 4.48: p.add_(p, alpha=-lr * weight_decay) after the step",
     checked="run", note="the legacy optimizer; Trainer has long used torch.optim.AdamW. ε is 1e-6 by default",
 )  # fmt: skip
@@ -139,7 +142,7 @@ APEX = Convention(
 )  # fmt: skip
 MEGATRON = replace(APEX, framework="megatron.FusedAdam", default_weight_decay=1e-2, note="Apex's FusedAdam")
 FAIRSEQ = Convention(
-    framework="fairseq.Adam", multiplies=PER_LR, order="before", epsilon="hat", default_weight_decay=0.0,
+    framework="fairseq.Adam", multiplies=PER_LR, order="before", epsilon="uncorrected", default_weight_decay=0.0,
     source="fairseq/optim/adam.py: p.add_(p, alpha=-weight_decay * lr)", checked="read",
 )  # fmt: skip
 BITSANDBYTES = Convention(

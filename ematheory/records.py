@@ -79,6 +79,12 @@ def check_choice(name: str, value: str, allowed: Iterable[str], also: Iterable[s
         raise ValueError(f"{name} must be one of {listed}, got {value!r}{probably_meant(value, (*known, *also))}")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise `TypeError` for what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
 def probably_meant(value: object, known: Iterable[str]) -> str:
     """``; did you mean 'green'?`` where one of the known words is close to `value`, whatever its case; else nothing."""
     if not isinstance(value, str):
@@ -208,6 +214,9 @@ class Record:
 
     # Fields that repeat others, which `repr` leaves out.
     repeated: ClassVar[tuple[str, ...]] = ()
+    # Fields that are left out of what is written of a record while they have these values: those that records got
+    # after results with them were kept.
+    implied: ClassVar[Mapping[str, Any]] = {}
 
     def substituted(self: Self, **values: Any) -> Self:
         """A copy with fields set as given, unchecked: for SymPy symbols and for flattened arrays."""
@@ -219,10 +228,15 @@ class Record:
     def field_values(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
+    def written_values(self) -> dict[str, Any]:
+        """The fields without those that have their implied values."""
+        implied = self.implied
+        return {k: v for k, v in self.field_values().items() if k not in implied or not equal_values(v, implied[k])}
+
     def __repr__(self) -> str:
         shown = (
             f"{name}={short(value)}"
-            for name, value in self.field_values().items()
+            for name, value in self.written_values().items()
             if value is not None and name not in self.repeated
         )
         return f"{type(self).__name__}({', '.join(shown)})"

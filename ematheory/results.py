@@ -26,7 +26,7 @@ KEPT = 2**16
 def opened(value: Any) -> Any:
     """A record as its type and fields, an array with dims as these and its values; anything else as it is."""
     if isinstance(value, Record):
-        return {"type": type(value).__name__, **value.field_values()}
+        return {"type": type(value).__name__, **value.written_values()}
     return {"dims": list(value.dims), "values": value.values} if isinstance(value, xr.DataArray) else value
 
 

@@ -11,7 +11,7 @@ namespace {
 template <int NUMBER>
 struct Pass {};
 
-#define EMATHEORY_OPTIMIZERS(X) X(adamw) X(adamw_cautious) X(adam) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov) X(ademamix) X(lion) X(nadam_l2) X(nadam_per_lr) X(rmsprop) X(schedule_free_adamw) X(schedule_free_sgd) X(signsgd)
+#define EMATHEORY_OPTIMIZERS(X) X(adamw) X(adamw_cautious) X(adamw_inside) X(adamw_after) X(adam) X(sgd_l2) X(sgd_l2_nesterov) X(sgd_per_lr) X(sgd_per_lr_nesterov) X(sgd_cautious) X(ademamix) X(ademamix_cautious) X(lion) X(lion_cautious) X(nadam_l2) X(nadam_per_lr) X(nadam_cautious) X(rmsprop) X(schedule_free_adamw) X(schedule_free_sgd) X(signsgd) X(signsgd_cautious)
 
 namespace optimizers {
 
@@ -101,6 +101,94 @@ struct adamw_cautious {
     const T t16 = weight - t15;
     const T t17 = t16 - t11;
     state[0] = t17;
+    state[1] = t2;
+    state[2] = t6;
+  }
+};
+
+struct adamw_inside {
+  static constexpr int STATE = 3;
+  static constexpr int COEFFICIENTS = 8;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T c_step_size = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_beta2 = c[4];
+    const T c_one_minus_beta2 = c[5];
+    const T c_inverse_correction2 = c[6];
+    const T c_eps = c[7];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_beta2 * second_moment;
+    const T t4 = gradient * gradient;
+    const T t5 = c_one_minus_beta2 * t4;
+    const T t6 = t3 + t5;
+    const T t7 = c_step_size * t2;
+    const T t8 = t6 * c_inverse_correction2;
+    const T t9 = t8 + c_eps;
+    const T t10 = root(t9);
+    const T t11 = t7 / t10;
+    const T t12 = c_decay * weight;
+    const T t13 = weight - t12;
+    const T t14 = t13 - t11;
+    state[0] = t14;
+    state[1] = t2;
+    state[2] = t6;
+  }
+};
+
+struct adamw_after {
+  static constexpr int STATE = 3;
+  static constexpr int COEFFICIENTS = 8;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T c_step_size = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_beta2 = c[4];
+    const T c_one_minus_beta2 = c[5];
+    const T c_inverse_correction2 = c[6];
+    const T c_eps = c[7];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_beta2 * second_moment;
+    const T t4 = gradient * gradient;
+    const T t5 = c_one_minus_beta2 * t4;
+    const T t6 = t3 + t5;
+    const T t7 = c_step_size * t2;
+    const T t8 = t6 * c_inverse_correction2;
+    const T t9 = root(t8);
+    const T t10 = t9 + c_eps;
+    const T t11 = t7 / t10;
+    const T t12 = weight - t11;
+    const T t13 = c_decay * t12;
+    const T t14 = t12 - t13;
+    state[0] = t14;
     state[1] = t2;
     state[2] = t6;
   }
@@ -266,6 +354,37 @@ struct sgd_per_lr_nesterov {
   }
 };
 
+struct sgd_cautious {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 3;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T momentum = state[1];
+    const T c_lr = c[0];
+    const T c_momentum = c[1];
+    const T c_decay = c[2];
+    const T t0 = c_decay * weight;
+    const T t1 = c_momentum * momentum;
+    const T t2 = t1 + gradient;
+    const T t3 = t2 * weight;
+    const bool t4 = t3 >= T(0);
+    const T t5 = t4 ? t0 : T(0);
+    const T t6 = weight - t5;
+    const T t7 = c_lr * t2;
+    const T t8 = t6 - t7;
+    state[0] = t8;
+    state[1] = t2;
+  }
+};
+
 struct ademamix {
   static constexpr int STATE = 4;
   static constexpr int COEFFICIENTS = 11;
@@ -320,6 +439,63 @@ struct ademamix {
   }
 };
 
+struct ademamix_cautious {
+  static constexpr int STATE = 4;
+  static constexpr int COEFFICIENTS = 11;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T slow_moment = state[3];
+    const T c_step_size = c[0];
+    const T c_slow_step_size = c[1];
+    const T c_decay = c[2];
+    const T c_beta1 = c[3];
+    const T c_one_minus_beta1 = c[4];
+    const T c_beta2 = c[5];
+    const T c_one_minus_beta2 = c[6];
+    const T c_beta3 = c[7];
+    const T c_one_minus_beta3 = c[8];
+    const T c_inverse_correction2 = c[9];
+    const T c_eps = c[10];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_beta2 * second_moment;
+    const T t4 = gradient * gradient;
+    const T t5 = c_one_minus_beta2 * t4;
+    const T t6 = t3 + t5;
+    const T t7 = c_beta3 * slow_moment;
+    const T t8 = c_one_minus_beta3 * gradient;
+    const T t9 = t7 + t8;
+    const T t10 = c_step_size * t2;
+    const T t11 = c_slow_step_size * t9;
+    const T t12 = t10 + t11;
+    const T t13 = t6 * c_inverse_correction2;
+    const T t14 = root(t13);
+    const T t15 = t14 + c_eps;
+    const T t16 = t12 / t15;
+    const T t17 = c_decay * weight;
+    const T t18 = t16 * weight;
+    const bool t19 = t18 >= T(0);
+    const T t20 = t19 ? t17 : T(0);
+    const T t21 = weight - t20;
+    const T t22 = t21 - t16;
+    state[0] = t22;
+    state[1] = t2;
+    state[2] = t6;
+    state[3] = t9;
+  }
+};
+
 struct lion {
   static constexpr int STATE = 2;
   static constexpr int COEFFICIENTS = 6;
@@ -355,6 +531,48 @@ struct lion {
     const T t12 = c_lr * t6;
     const T t13 = t11 - t12;
     state[0] = t13;
+    state[1] = t9;
+  }
+};
+
+struct lion_cautious {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 6;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_beta1 = c[2];
+    const T c_one_minus_beta1 = c[3];
+    const T c_beta2 = c[4];
+    const T c_one_minus_beta2 = c[5];
+    const T t0 = c_beta1 * first_moment;
+    const T t1 = c_one_minus_beta1 * gradient;
+    const T t2 = t0 + t1;
+    const bool t3 = t2 > T(0);
+    const bool t4 = t2 < T(0);
+    const T t5 = t4 ? T(-1) : T(0);
+    const T t6 = t3 ? T(1) : t5;
+    const T t7 = c_beta2 * first_moment;
+    const T t8 = c_one_minus_beta2 * gradient;
+    const T t9 = t7 + t8;
+    const T t10 = c_decay * weight;
+    const T t11 = t6 * weight;
+    const bool t12 = t11 >= T(0);
+    const T t13 = t12 ? t10 : T(0);
+    const T t14 = weight - t13;
+    const T t15 = c_lr * t6;
+    const T t16 = t14 - t15;
+    state[0] = t16;
     state[1] = t9;
   }
 };
@@ -467,6 +685,66 @@ struct nadam_per_lr {
     const T t21 = weight - t0;
     const T t22 = t21 - t20;
     state[0] = t22;
+    state[1] = t4;
+    state[2] = t8;
+    state[3] = t1;
+  }
+};
+
+struct nadam_cautious {
+  static constexpr int STATE = 4;
+  static constexpr int COEFFICIENTS = 11;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T second_moment = state[2];
+    const T momentum_product = state[3];
+    const T c_momentum = c[0];
+    const T c_next_momentum = c[1];
+    const T c_gradient_step = c[2];
+    const T c_momentum_step = c[3];
+    const T c_decay = c[4];
+    const T c_beta1 = c[5];
+    const T c_one_minus_beta1 = c[6];
+    const T c_beta2 = c[7];
+    const T c_one_minus_beta2 = c[8];
+    const T c_inverse_correction2 = c[9];
+    const T c_eps = c[10];
+    const T t0 = c_decay * weight;
+    const T t1 = momentum_product * c_momentum;
+    const T t2 = c_beta1 * first_moment;
+    const T t3 = c_one_minus_beta1 * gradient;
+    const T t4 = t2 + t3;
+    const T t5 = c_beta2 * second_moment;
+    const T t6 = gradient * gradient;
+    const T t7 = c_one_minus_beta2 * t6;
+    const T t8 = t5 + t7;
+    const T t9 = T(1) - t1;
+    const T t10 = c_gradient_step / t9;
+    const T t11 = t10 * gradient;
+    const T t12 = t1 * c_next_momentum;
+    const T t13 = T(1) - t12;
+    const T t14 = c_momentum_step / t13;
+    const T t15 = t14 * t4;
+    const T t16 = t11 + t15;
+    const T t17 = t8 * c_inverse_correction2;
+    const T t18 = root(t17);
+    const T t19 = t18 + c_eps;
+    const T t20 = t16 / t19;
+    const T t21 = t20 * weight;
+    const bool t22 = t21 >= T(0);
+    const T t23 = t22 ? t0 : T(0);
+    const T t24 = weight - t23;
+    const T t25 = t24 - t20;
+    state[0] = t25;
     state[1] = t4;
     state[2] = t8;
     state[3] = t1;
@@ -639,6 +917,43 @@ struct signsgd {
     const T t9 = c_lr * t8;
     const T t10 = t4 - t9;
     state[0] = t10;
+    state[1] = t2;
+  }
+};
+
+struct signsgd_cautious {
+  static constexpr int STATE = 2;
+  static constexpr int COEFFICIENTS = 4;
+  static constexpr int PASSES = 0;
+  static constexpr int DOTS = 0;
+  template <class T>
+  EMATHEORY_FUNCTION static T point(const T *state, const T *) {
+    const T weight = state[0];
+    return weight;
+  }
+  template <class T>
+  EMATHEORY_FUNCTION static void update(T *state, const T gradient, const T *c) {
+    const T weight = state[0];
+    const T first_moment = state[1];
+    const T c_lr = c[0];
+    const T c_decay = c[1];
+    const T c_momentum = c[2];
+    const T c_one_minus_momentum = c[3];
+    const T t0 = c_momentum * first_moment;
+    const T t1 = c_one_minus_momentum * gradient;
+    const T t2 = t0 + t1;
+    const T t3 = c_decay * weight;
+    const T t4 = t2 * weight;
+    const bool t5 = t4 >= T(0);
+    const T t6 = t5 ? t3 : T(0);
+    const T t7 = weight - t6;
+    const bool t8 = t2 > T(0);
+    const bool t9 = t2 < T(0);
+    const T t10 = t9 ? T(-1) : T(0);
+    const T t11 = t8 ? T(1) : t10;
+    const T t12 = c_lr * t11;
+    const T t13 = t7 - t12;
+    state[0] = t13;
     state[1] = t2;
   }
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,8 +30,11 @@ def derive(
         str | None, typer.Option(help="adamw-ema from another optimizer's update: adamw, sgd, lion, …")
     ] = None,
     momentum: options.Momentum = None,
-    nesterov: options.Nesterov = False,
+    nesterov: options.Nesterov = None,
     decay: options.Decay = None,
+    bias_correction: options.BiasCorrection = None,
+    eps_placement: options.EpsPlacement = None,
+    decay_order: options.DecayOrder = None,
     json: options.Json = False,
 ) -> None:
     """Print a derivation: numbered equations, why each holds, and whether its check passed.
@@ -46,8 +50,12 @@ def derive(
         typer.echo(page(), nl=False)
         return
     chosen = asked(name, all_)
-    if optimizer is not None or momentum is not None or nesterov or decay is not None:
-        chosen = [of_optimizer(name, optimizer or "adamw", momentum, nesterov, decay)]
+    fields = options.given(
+        momentum=momentum, nesterov=nesterov, decay=decay, bias_correction=bias_correction,
+        eps_placement=eps_placement, decay_order=decay_order,
+    )  # fmt: skip
+    if optimizer is not None or fields:
+        chosen = [of_optimizer(name, optimizer or "adamw", fields)]
     if json:
         typer.echo(json_format.dumps([as_json(derivation) for derivation in chosen], ensure_ascii=False))
     else:
@@ -73,15 +81,11 @@ def asked(name: str | None, everything: bool) -> list[Derivation]:
     return [derive(each) for each in (names() if name is None else (name,))]
 
 
-def of_optimizer(
-    name: str | None, optimizer: str, momentum: str | None, nesterov: bool, decay: str | None
-) -> Derivation:
+def of_optimizer(name: str | None, optimizer: str, fields: Mapping[str, Any]) -> Derivation:
     """The derivation from that optimizer's update; the numbers of its record do not matter."""
     from ..derivations import derive
 
-    record = nouns.optimizer(
-        optimizer, lr="1e-3", weight_decay="0.1", momentum=momentum, nesterov=nesterov, decay=decay
-    )  # fmt: skip
+    record = nouns.optimizer(optimizer, lr="1e-3", weight_decay="0.1", **fields)
     return derive(name or "--all", record)
 
 

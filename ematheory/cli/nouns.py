@@ -194,9 +194,7 @@ class Noun:
 
 
 PROBLEM = Noun(problem, options.PROBLEM, {"problem": "noisy-quadratic"})
-OPTIMIZER = Noun(
-    optimizer, options.OPTIMIZER, {"optimizer": "sgd", "lr": "0.1", "weight_decay": "0", "nesterov": False}
-)
+OPTIMIZER = Noun(optimizer, options.OPTIMIZER, {"optimizer": "sgd", "lr": "0.1", "weight_decay": "0"})
 SCHEDULE = Noun(schedule, options.SCHEDULE, {})
 
 Verb = Callable[..., None]

@@ -121,13 +121,33 @@ Momentum = Annotated[
 MomentumDecay = Annotated[
     str | None, typer.Option(help="NAdam's ψ, of the momentum's own schedule.", rich_help_panel=ON_OPTIMIZER)
 ]
-Nesterov = Annotated[bool, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=ON_OPTIMIZER)]
+Nesterov = Annotated[
+    bool | None, typer.Option("--nesterov", help="SGD in Nesterov's form.", rich_help_panel=ON_OPTIMIZER)
+]
 Decay = Annotated[
     str | None,
     typer.Option(
-        help="What decay means: per_lr, independent, corrected, cautious (adamw); l2, per_lr (sgd, nadam).",
+        help="What decay means: per_lr, independent, corrected or cautious; l2 too (sgd, nadam).",
         rich_help_panel=ON_OPTIMIZER,
     ),
+]
+BiasCorrection = Annotated[
+    bool | None,
+    typer.Option(
+        "--bias-correction/--no-bias-correction",
+        help="AdamW: m̂ and v̂, or m and v as they are.",
+        rich_help_panel=ON_OPTIMIZER,
+    ),
+]
+EpsPlacement = Annotated[
+    str | None,
+    typer.Option(
+        help="AdamW: ε outside the corrected root, inside it, or outside the uncorrected one.",
+        rich_help_panel=ON_OPTIMIZER,
+    ),
+]
+DecayOrder = Annotated[
+    str | None, typer.Option(help="AdamW: decay before the step, or after it.", rich_help_panel=ON_OPTIMIZER)
 ]
 Delta = Annotated[
     str | None,
@@ -208,7 +228,8 @@ PROBLEM = {
 OPTIMIZER = {
     "optimizer": OptimizerName, "lr": Lr, "weight_decay": WeightDecay, "beta1": Beta1, "beta2": Beta2, "beta3": Beta3,
     "alpha": Alpha, "eps": Eps, "momentum": Momentum, "momentum_decay": MomentumDecay, "nesterov": Nesterov,
-    "decay": Decay, "delta": Delta, "wd_ratio": WdRatio, "scale": Scale,
+    "decay": Decay, "bias_correction": BiasCorrection, "eps_placement": EpsPlacement, "decay_order": DecayOrder,
+    "delta": Delta, "wd_ratio": WdRatio, "scale": Scale,
 }  # fmt: skip
 SCHEDULE = {
     "schedule": ScheduleName, "final": Final, "warmup": Warmup, "warmup_steps": WarmupSteps,
@@ -235,8 +256,8 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that were given: those neither None nor a flag left out."""
-    return {name: value for name, value in fields.items() if value is not None and value is not False}
+    """The fields that were given: an option that was left out is None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def option(field: str) -> str:

@@ -103,9 +103,7 @@ def direction(record: Optimizer, time: SymbolicTime) -> Expression:
     """u, the update before decay, in the papers' form: m̂/(√v̂ + ε), SGD's buffer (Nesterov: g + μm), or a sign."""
     new = x.symbolic_update(record, time)
     if isinstance(record, AdamW):
-        m_hat = new.first_moment / (1 - record.beta1**time.step)
-        v_hat = new.second_moment / (1 - record.beta2**time.step)
-        return m_hat / (sp.sqrt(v_hat) + record.eps)
+        return adam_direction(record, sp, new, record.beta1, record.beta2, record.eps, time.step)
     if isinstance(record, SGD):
         plain = x.symbolic_update(record.substituted(weight_decay=0), time.__class__(time.step, time.lr, 0))
         return x.g_t(time.step) + record.momentum * plain.momentum if record.nesterov else plain.momentum
@@ -116,6 +114,21 @@ def direction(record: Optimizer, time: SymbolicTime) -> Expression:
     raise ValueError(
         f"no update direction is written down for {type(record).__name__}; known are AdamW, SGD, Lion and SignSGD"
     )
+
+
+def adam_direction(record: AdamW, xp: Any, after: Any, beta1: Any, beta2: Any, eps: Any, step: Any) -> Any:
+    """m̂/(√v̂ + ε) of the moments after a step, with the bias correction and the ε that the record has."""
+    one, two = (1 - beta1**step, 1 - beta2**step) if record.bias_correction else (1, 1)
+    v_hat = after.second_moment / two
+    if record.eps_is_inside:
+        return (after.first_moment / one) / xp.sqrt(v_hat + eps)
+    hat = eps / xp.sqrt(two) if record.eps_placement == "uncorrected" else eps
+    return (after.first_moment / one) / (xp.sqrt(v_hat) + hat)
+
+
+def reached(optimizer: Optimizer, step: Expression) -> Expression:
+    """The share of its update that a step keeps: 1 − α where decay comes after it."""
+    return 1 - alpha(step) if optimizer.decays_after_step else sp.Integer(1)
 
 
 def domains(optimizer: Optimizer) -> tuple[Domain, ...]:
@@ -140,7 +153,7 @@ def ema_identity(optimizer: Optimizer) -> Derivation:
     >>> bool(ema_identity(AdamW(lr=1.0, weight_decay=0.1)).verify())
     True
     """
-    alpha_next = decay_factor(optimizer)
+    definition = {alpha(t): decay_factor(optimizer).subs(t, t - 1)}
     record = x.with_symbols(optimizer)
     one = type(optimizer).__name__
     return Derivation(
@@ -148,15 +161,15 @@ def ema_identity(optimizer: Optimizer) -> Derivation:
         title=f"{name_of(optimizer)}: the weights are an exponential moving average",
         statement=(
             "For every schedule of the learning rate and of the decay, w_t = (1 − α_t) w_{t−1} + α_t q_t with α_t the "
-            "decay of step t and q_t = −(η_t/α_t) u_t; unrolled, w_t is an average of w_0 and q_1 … q_t whose weights "
-            "sum to one."
+            f"decay of step t and q_t = −(η_t/α_t) {'(1 − α_t) ' if optimizer.decays_after_step else ''}u_t; unrolled, "
+            "w_t is an average of w_0 and q_1 … q_t whose weights sum to one."
         ),
         assumptions=Assumptions(domains(optimizer)),
         definitions={
-            alpha(t): alpha_next.subs(t, t - 1),
-            q(t): normal_form(-eta(t) * u(t) / alpha_next.subs(t, t - 1)),
+            **definition,
+            q(t): normal_form(-eta(t) * (reached(optimizer, t) * u(t)).subs(definition) / definition[alpha(t)]),
         },
-        steps=identity_steps(record) + unrolled_steps(),
+        steps=identity_steps(record) + unrolled_steps(record),
         results={"weight": "unrolled", "weight_from_updates": "on updates"},
         brute_force={"weight": last_weight(optimizer), "weight_from_updates": last_weight(optimizer)},
         source="Wang & Aitchison, arXiv 2405.13698, section 3; E1 and E2",
@@ -169,7 +182,7 @@ def identity_steps(record: Optimizer) -> tuple[Step, ...]:
     return (
         Step(
             "update",
-            Equation(w(t + 1), w(t) - alpha(t + 1) * w(t) - eta(t + 1) * u(t + 1)),
+            Equation(w(t + 1), w(t) - alpha(t + 1) * w(t) - eta(t + 1) * (reached(record, t + 1) * u(t + 1))),
             "the optimizer's own update, run on symbols, takes away the share α of the weight and adds −ηu, "
             "where u is written as the papers write it",
             Identity(where=after),
@@ -183,7 +196,7 @@ def identity_steps(record: Optimizer) -> tuple[Step, ...]:
     )
 
 
-def unrolled_steps() -> tuple[Step, ...]:
+def unrolled_steps(record: Optimizer) -> tuple[Step, ...]:
     start = {w(0): x.w0}
     linear = (SUM_LINEARITY,)
     return (
@@ -207,7 +220,7 @@ def unrolled_steps() -> tuple[Step, ...]:
         ),
         Step(
             "on updates",
-            Equation(w(t), average(-eta(i), u)),
+            Equation(w(t), average(-eta(i) * reached(record, i), u)),
             "on the updates themselves the coefficient is −η_i P_{i,t}; it ranks the steps otherwise than α_i P_{i,t} "
             "does when λ varies",
             Induction(variable=t, recurrence=("update",), initial=start, lemmas=linear),
@@ -243,9 +256,8 @@ def update_made(record: Optimizer, before: Any, state: Any, step: int, point: Po
     if isinstance(record, SignSGD):
         return x.numbers.sign(state.first_moment)
     if isinstance(record, AdamW):
-        m_hat = state.first_moment / (1 - exact(record.beta1) ** step)
-        v_hat = state.second_moment / (1 - exact(record.beta2) ** step)
-        return m_hat / (x.numbers.sqrt(v_hat) + exact(record.eps))
+        beta1, beta2, eps = map(exact, (record.beta1, record.beta2, record.eps))
+        return adam_direction(record, x.numbers, state, beta1, beta2, eps, step)
     momentum: Number = state.momentum
     if isinstance(record, SGD) and record.decay == "l2":
         return exact(point[x.g_t](step))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..records import NON_NEGATIVE, POSITIVE, as_field
+from ..records import NON_NEGATIVE, POSITIVE, as_field, check_choice
 from ..typing import Field, Value
 from .adaptive import DEFAULT_BETAS, resolve_betas
+from .decay import NUMBERS, PER_LR, decay_per_step
 from .optimizer import Optimizer, Time
 
 
@@ -44,8 +45,9 @@ class AdamP(Optimizer):
     Parameters
     ----------
     lr : the peak learning rate η, > 0; a sequence is a sweep axis.
-    weight_decay : λ ≥ 0, per-LR decay: the old weight is multiplied by 1 − η_k λ_k, or 1 − η_k λ_k·wd_ratio where
-        detected.
+    weight_decay : λ ≥ 0. The old weight is multiplied by 1 − α_k, or 1 − α_k·wd_ratio where detected; by default with
+        per-LR decay, α_k = η_k λ_k.
+    decay : ``"per_lr"``, ``"independent"`` or ``"corrected"``, as for `AdamW`.
     betas : (β₁, β₂), each in [0, 1); or give `beta1` and `beta2`, which may be sweep axes.
     eps : ε ≥ 0, added outside the bias-corrected root, and to ‖w‖.
     delta : δ ≥ 0 of the test.
@@ -53,7 +55,7 @@ class AdamP(Optimizer):
 
     Raises
     ------
-    ValueError : a value outside its range, an empty sweep axis.
+    ValueError : a value outside its range, an empty sweep axis, an unknown `decay`.
     TypeError : a value that is not a number.
 
     Example
@@ -70,19 +72,22 @@ class AdamP(Optimizer):
     wd_ratio: Any = 0.1
     beta1: Any = None
     beta2: Any = None
+    decay: str = PER_LR
 
     State = AdamPState
     Coefficients = AdamPCoefficients
     repeated = ("betas",)
+    implied = {"decay": PER_LR}
 
     def __post_init__(self) -> None:
+        check_choice("decay", self.decay, NUMBERS)
         resolve_betas(self)
         object.__setattr__(self, "lr", as_field("lr", self.lr, POSITIVE))
         for name in ("weight_decay", "eps", "delta", "wd_ratio"):
             object.__setattr__(self, name, as_field(name, getattr(self, name), NON_NEGATIVE))
 
     def coefficients(self, xp: Any, time: Time) -> AdamPCoefficients:
-        decay = time.lr * time.weight_decay
+        decay = decay_per_step(self.decay, time)
         return AdamPCoefficients(
             step_size=time.lr / (1 - time.power(self.beta1)),
             decay=decay,

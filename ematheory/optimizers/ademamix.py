@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..records import NON_NEGATIVE, POSITIVE, UNIT, as_field
 from ..typing import Field, Value
 from .adaptive import DEFAULT_BETAS, resolve_betas
+from .decay import CAUTIOUS, NUMBERS, PER_LR, DecayingOptimizer
 from .optimizer import Optimizer, Time
 
 
@@ -38,15 +39,16 @@ class AdEMAMixCoefficients(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AdEMAMix(Optimizer):
-    """AdEMAMix: w ← (1 − η_k λ_k) w − η_k (m̂₁ + αm₂)/(√v̂ + ε), with m₂ the slow mean, not bias-corrected.
+class AdEMAMix(DecayingOptimizer):
+    """AdEMAMix: w ← (1 − α_k) w − η_k (m̂₁ + αm₂)/(√v̂ + ε), with m₂ the slow mean, not bias-corrected.
 
     α and β₃ are constant; the paper's warm-up of both is no part of the record.
 
     Parameters
     ----------
     lr : the peak learning rate η, > 0; a sequence is a sweep axis.
-    weight_decay : λ ≥ 0, per-LR decay: the old weight is multiplied by 1 − η_k λ_k.
+    weight_decay : λ ≥ 0. The old weight is multiplied by 1 − α_k, by default with per-LR decay, α_k = η_k λ_k.
+    decay : ``"per_lr"``, ``"independent"``, ``"corrected"`` or ``"cautious"``, as for `AdamW`.
     betas : (β₁, β₂), each in [0, 1); or give `beta1` and `beta2`, which may be sweep axes.
     beta3 : β₃ in [0, 1), of the slow mean.
     alpha : α ≥ 0, the slow mean's weight.
@@ -54,7 +56,7 @@ class AdEMAMix(Optimizer):
 
     Raises
     ------
-    ValueError : a value outside its range, an empty sweep axis.
+    ValueError : a value outside its range, an empty sweep axis, an unknown `decay`.
     TypeError : a value that is not a number.
 
     Example
@@ -71,12 +73,16 @@ class AdEMAMix(Optimizer):
     eps: Field = 1e-8
     beta1: Any = None
     beta2: Any = None
+    decay: str = PER_LR
 
     State = AdEMAMixState
     Coefficients = AdEMAMixCoefficients
     repeated = ("betas",)
+    implied = {"decay": PER_LR}
+    decays = (*NUMBERS, CAUTIOUS)
 
     def __post_init__(self) -> None:
+        self.check_decay()
         resolve_betas(self)
         for name, allowed in (
             ("lr", POSITIVE), ("weight_decay", NON_NEGATIVE), ("beta3", UNIT), ("alpha", NON_NEGATIVE),
@@ -99,21 +105,20 @@ class AdEMAMix(Optimizer):
             eps=self.eps,
         )
 
-    def decay_per_step(self, time: Time) -> Value:
-        return time.lr * time.weight_decay
-
     def update(self, xp: Any, state: AdEMAMixState, gradient: Value, c: AdEMAMixCoefficients) -> AdEMAMixState:
         first = c.beta1 * state.first_moment + c.one_minus_beta1 * gradient
         second = c.beta2 * state.second_moment + c.one_minus_beta2 * (gradient * gradient)
         slow = c.beta3 * state.slow_moment + c.one_minus_beta3 * gradient
         mixed = c.step_size * first + c.slow_step_size * slow
         step = mixed / (xp.sqrt(second * c.inverse_correction2) + c.eps)
-        return AdEMAMixState((state.weight - c.decay * state.weight) - step, first, second, slow)
+        weight = self.kept(xp, state.weight, c.decay * state.weight, step)
+        return AdEMAMixState(weight - step, first, second, slow)
 
     @property
     def variant(self) -> str:
-        return "ademamix"
+        return "ademamix_cautious" if self.decays_where_aligned else "ademamix"
 
     @classmethod
     def variants(cls) -> Mapping[str, Optimizer]:
-        return {"ademamix": cls(lr=1.0)}
+        records = (cls(lr=1.0, decay=decay) for decay in (PER_LR, CAUTIOUS))
+        return {record.variant: record for record in records}

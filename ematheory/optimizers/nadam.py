@@ -8,12 +8,12 @@ from math import log
 from typing import Any, NamedTuple
 
 from ..arithmetic import exp
-from ..records import NON_NEGATIVE, POSITIVE, as_field, check_choice
+from ..records import NON_NEGATIVE, POSITIVE, as_field
 from ..typing import Field, Value
 from .adaptive import DEFAULT_BETAS, resolve_betas
+from .decay import CAUTIOUS, L2, NUMBERS, PER_LR, DecayingOptimizer
 from .optimizer import Optimizer, Time
 
-DECAYS = ("l2", "per_lr")
 # torch's base of the momentum's schedule, μ_k = β₁(1 − ½·0.96^{kψ}).
 LOG_BASE = log(0.96)
 
@@ -44,14 +44,15 @@ class NAdamCoefficients(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NAdam(Optimizer):
+class NAdam(DecayingOptimizer):
     """NAdam: Adam with (1−μ_k) g/(1−Πμ_i) + μ_{k+1} m/(1−Πμ_i·μ_{k+1}) for m̂, μ_k = β₁(1 − ½·0.96^{kψ}).
 
     Parameters
     ----------
     lr : the peak learning rate η, > 0; a sequence is a sweep axis.
     weight_decay : λ ≥ 0. With ``decay="l2"`` (torch's default) λ_k w is added to the gradient; with
-        ``decay="per_lr"`` (torch's `decoupled_weight_decay=True`) the old weight is multiplied by 1 − η_k λ_k.
+        ``decay="per_lr"`` (torch's `decoupled_weight_decay=True`) the old weight is multiplied by 1 − η_k λ_k;
+        ``"independent"``, ``"corrected"`` and ``"cautious"`` are as for `AdamW`.
     betas : (β₁, β₂), each in [0, 1); or give `beta1` and `beta2`, which may be sweep axes.
     eps : ε ≥ 0, added outside the bias-corrected root.
     momentum_decay : ψ ≥ 0.
@@ -72,7 +73,7 @@ class NAdam(Optimizer):
     betas: Any = DEFAULT_BETAS
     eps: Field = 1e-8
     momentum_decay: Any = 4e-3
-    decay: str = "l2"
+    decay: str = L2
     beta1: Any = None
     beta2: Any = None
     # 0.96^ψ, made once in arithmetic whose bits are the same everywhere.
@@ -82,9 +83,10 @@ class NAdam(Optimizer):
     Coefficients = NAdamCoefficients
     known_members = ("momentum_product",)
     repeated = ("betas", "momentum_base")
+    decays = (L2, *NUMBERS, CAUTIOUS)
 
     def __post_init__(self) -> None:
-        check_choice("decay", self.decay, DECAYS)
+        self.check_decay()
         resolve_betas(self)
         for name, allowed in (
             ("lr", POSITIVE), ("weight_decay", NON_NEGATIVE), ("eps", NON_NEGATIVE), ("momentum_decay", NON_NEGATIVE),
@@ -112,7 +114,7 @@ class NAdam(Optimizer):
             next_momentum=following,
             gradient_step=time.lr * (1 - momentum),
             momentum_step=time.lr * following,
-            decay=time.weight_decay if self.decay == "l2" else self.decay_per_step(time),
+            decay=time.weight_decay if self.decay == L2 else self.decay_per_step(time),
             beta1=self.beta1,
             one_minus_beta1=1 - self.beta1,
             beta2=self.beta2,
@@ -121,12 +123,9 @@ class NAdam(Optimizer):
             eps=self.eps,
         )
 
-    def decay_per_step(self, time: Time) -> Value:
-        return time.lr * time.weight_decay if self.decay == "per_lr" else 0 * time.lr
-
     def update(self, xp: Any, state: NAdamState, gradient: Value, c: NAdamCoefficients) -> NAdamState:
         shrink = c.decay * state.weight
-        if self.decay == "l2":
+        if self.decay == L2:
             gradient = gradient + shrink
         product = state.momentum_product * c.momentum
         first = c.beta1 * state.first_moment + c.one_minus_beta1 * gradient
@@ -134,14 +133,14 @@ class NAdam(Optimizer):
         of_gradient = c.gradient_step / (1 - product) * gradient
         of_momentum = c.momentum_step / (1 - product * c.next_momentum) * first
         step = (of_gradient + of_momentum) / (xp.sqrt(second * c.inverse_correction2) + c.eps)
-        weight = state.weight if self.decay == "l2" else state.weight - shrink
+        weight = state.weight if self.decay == L2 else self.kept(xp, state.weight, shrink, step)
         return NAdamState(weight - step, first, second, product)
 
     @property
     def variant(self) -> str:
-        return f"nadam_{self.decay}"
+        return f"nadam_{self.kernel}"
 
     @classmethod
     def variants(cls) -> Mapping[str, Optimizer]:
-        records = (cls(lr=1.0, decay=decay) for decay in DECAYS)
+        records = (cls(lr=1.0, decay=decay) for decay in (L2, PER_LR, CAUTIOUS))
         return {record.variant: record for record in records}

@@ -81,6 +81,11 @@ class Optimizer(Record):
         return False
 
     @property
+    def decays_after_step(self) -> bool:
+        """Whether decay multiplies the new weight, w' = (1 − α)(w − ηu), and not the old one."""
+        return False
+
+    @property
     def variant(self) -> str:
         """The name of this record's update among `variants()`: the native engine's kernel."""
         raise NotImplementedError

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..records import NON_NEGATIVE, POSITIVE, as_field
+from ..records import NON_NEGATIVE, POSITIVE, as_field, check_choice
 from ..typing import Field, Value
 from .adaptive import DEFAULT_BETAS, resolve_betas
+from .decay import NUMBERS, PER_LR, decay_per_step
 from .optimizer import Optimizer, Time
 
 
@@ -21,7 +22,7 @@ class ScheduleFreeAdamWState(NamedTuple):
 
 
 class ScheduleFreeAdamWCoefficients(NamedTuple):
-    """What one step needs of time: η_k, η_k λ_k, the betas, 1/(1−β₂^k), ε, 1/k and 1 − 1/k."""
+    """What one step needs of time: η_k, the decay per step, the betas, 1/(1−β₂^k), ε, 1/k and 1 − 1/k."""
 
     lr: Value
     decay: Value
@@ -37,7 +38,7 @@ class ScheduleFreeAdamWCoefficients(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ScheduleFreeAdamW(Optimizer):
-    """Schedule-Free AdamW: z ← z − η_k λ_k y − η_k g/(√v̂ + ε), x ← (1 − 1/k) x + z/k, with g at y = (1−β₁)z + β₁x.
+    """Schedule-Free AdamW: z ← z − α_k y − η_k g/(√v̂ + ε), x ← (1 − 1/k) x + z/k, with g at y = (1−β₁)z + β₁x.
 
     The weight is x. Every iterate counts alike (`weight_lr_power=0` of the schedulefree package, whose default is the
     same at a constant rate).
@@ -45,13 +46,14 @@ class ScheduleFreeAdamW(Optimizer):
     Parameters
     ----------
     lr : the learning rate η, > 0; a sequence is a sweep axis.
-    weight_decay : λ ≥ 0, per-LR decay at y: η_k λ_k y is taken from z, so that no number multiplies x.
+    weight_decay : λ ≥ 0, decay at y: α_k y is taken from z, so that no number multiplies x; by default α_k = η_k λ_k.
+    decay : ``"per_lr"``, ``"independent"`` or ``"corrected"``, as for `AdamW`.
     betas : (β₁, β₂), each in [0, 1); or give `beta1` and `beta2`, which may be sweep axes.
     eps : ε ≥ 0, added outside the bias-corrected root.
 
     Raises
     ------
-    ValueError : a value outside its range, an empty sweep axis.
+    ValueError : a value outside its range, an empty sweep axis, an unknown `decay`.
     TypeError : a value that is not a number.
 
     Example
@@ -66,12 +68,15 @@ class ScheduleFreeAdamW(Optimizer):
     eps: Field = 1e-8
     beta1: Any = None
     beta2: Any = None
+    decay: str = PER_LR
 
     State = ScheduleFreeAdamWState
     Coefficients = ScheduleFreeAdamWCoefficients
     repeated = ("betas",)
+    implied = {"decay": PER_LR}
 
     def __post_init__(self) -> None:
+        check_choice("decay", self.decay, NUMBERS)
         resolve_betas(self)
         for name, allowed in (("lr", POSITIVE), ("weight_decay", NON_NEGATIVE), ("eps", NON_NEGATIVE)):
             object.__setattr__(self, name, as_field(name, getattr(self, name), allowed))
@@ -83,7 +88,7 @@ class ScheduleFreeAdamW(Optimizer):
     def coefficients(self, xp: Any, time: Time) -> ScheduleFreeAdamWCoefficients:
         return ScheduleFreeAdamWCoefficients(
             lr=time.lr,
-            decay=time.lr * time.weight_decay,
+            decay=decay_per_step(self.decay, time),
             beta1=self.beta1,
             one_minus_beta1=1 - self.beta1,
             beta2=self.beta2,

@@ -175,8 +175,12 @@ class Cells:
 
     @property
     def closes(self) -> bool:
-        """Whether the step moves with the weights' moments; AdamW's on pure noise is known but for a mask."""
-        known = isinstance(self.optimizer, AdamW) and not self.optimizer.decays_where_aligned
+        """Whether the step moves with the weights' moments.
+
+        AdamW's on pure noise is known, for E v̂ is then the noise's variance at every step, but for a mask.
+        """
+        own = self.optimizer
+        known = isinstance(own, AdamW) and bool(own.bias_correction) and not own.decays_where_aligned
         still = known and not isinstance(self.gradient, RelativeMap)
         return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
 

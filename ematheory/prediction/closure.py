@@ -43,11 +43,12 @@ def is_adaptive(optimizer: Optimizer) -> bool:
 
 
 def starts_large(optimizer: Optimizer) -> bool:
-    """Whether v starts empty and is not corrected for it (RMSprop).
+    """Whether v starts empty and is not corrected for it (RMSprop, AdamW without bias correction).
 
     The first steps, where v averages few gradients and the closure is worst, are then also the largest.
     """
-    return not {"inverse_correction2", "correction"} & set(optimizer.Coefficients._fields)
+    corrects = getattr(optimizer, "bias_correction", True)
+    return not (corrects and {"inverse_correction2", "correction"} & set(optimizer.Coefficients._fields))
 
 
 class Followed(Protocol):

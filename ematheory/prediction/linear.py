@@ -101,8 +101,18 @@ def lost_weight(optimizer: Optimizer) -> FloatArray:
         }
         one = optimizer.substituted(**exact)
         peak = PeakClock(Fraction(1), Fraction(1), exact["lr"], exact["weight_decay"])
-        lost[point] = float(1 - images(one, Fraction(1), one.coefficients(None, peak))[0])
+        lost[point] = float(1 - images(one, Fraction(1), one.coefficients(Settled, peak))[0])
     return lost
+
+
+class Settled:
+    """The roots that coefficients take: of bias corrections, which are 1 once they have settled."""
+
+    @staticmethod
+    def sqrt(value: Value) -> Value:
+        if value != 1:
+            raise ValueError(f"the root of {value!r} is no rational number that is known here")
+        return value
 
 
 class PeakClock(Clock):

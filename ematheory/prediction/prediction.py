@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import results
-from ..optimizers import SGD, Amos, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
+from ..optimizers import SGD, AdamW, Amos, Optimizer, ScheduleFreeAdamW, ScheduleFreeSGD
 from ..problems import (
     LinearRegression,
     NoisyQuadratic,
@@ -32,7 +32,7 @@ from .mean_field import POOLED, PROJECTED
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
 from .signs import PESSIMISMS as SIGN_PESSIMISMS
 from .stability import warn_if_unstable
-from .stepping import CLOSING, LINEAR, SIGNED, VECTORS
+from .stepping import CLOSING, LINEAR, SIGNED, VECTORS, steps_as_read
 
 Multipliers = Schedule | Sequence[float] | FloatArray | None
 
@@ -187,9 +187,8 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         )
     name = type(optimizer).__name__
     if isinstance(problem, PROBLEMS) and isinstance(optimizer, (*LINEAR, *CLOSING, *SIGNED, *VECTORS)):
-        if not optimizer.decays_where_aligned or is_adaptive(optimizer):
-            return
-        name += " with cautious decay"
+        check_read(optimizer)
+        return
     groups = (LINEAR, CLOSING, SIGNED, VECTORS, PROBLEMS)
     kinds = [", ".join(kind.__name__ for kind in group) for group in groups]
     raise ValueError(
@@ -197,6 +196,22 @@ def check_supported(problem: Problem, optimizer: Optimizer) -> None:
         f"closure {kinds[1]}, by statistical linearisation {kinds[2]}, and by mean field {kinds[3]} on {kinds[4]}; use "
         "simulate for the rest"
     )
+
+
+def check_read(optimizer: Optimizer) -> None:
+    """Raise `ValueError`, with the reason, for words of a record whose step the moments do not follow."""
+    name, why = type(optimizer).__name__, ""
+    if optimizer.decays_where_aligned and not isinstance(optimizer, AdamW):
+        name += " with cautious decay"
+        why = "the mask of weights that do not decay is followed for AdamW alone"
+    elif optimizer.decays_after_step:
+        name += " with decay after the step"
+        why = "the moments are of steps that decay the old weight; decay_order='before' differs by O(ηλ)"
+    elif not steps_as_read(optimizer) and not optimizer.decays_where_aligned:
+        name += " with ε inside the root"
+        why = "the moments are of steps divided by √v̂ + ε; eps_placement='outside' is the same where ε is small"
+    if why:
+        raise ValueError(f"predict has no moments for {name}: {why}; use simulate")
 
 
 def check_start(problem: Problem, optimizer: Optimizer) -> None:

@@ -46,9 +46,20 @@ VECTORS: tuple[type[Optimizer], ...] = (AdamP, Amos)
 PESSIMISTIC, SIGN_PESSIMISTIC = (0, *PESSIMISMS), (0, *signs.PESSIMISMS)
 
 
+def steps_as_read(record: Optimizer) -> bool:
+    """Whether the step is what the moments are made from: one that decays every old weight and divides by √v̂ + ε."""
+    inside = getattr(record, "eps_placement", "outside") == "inside"
+    return not (record.decays_where_aligned or record.decays_after_step or inside)
+
+
+def variants_read(kinds: Sequence[type[Optimizer]]) -> Iterator[Optimizer]:
+    """Of each kind those variants that have programs of their own."""
+    for kind in kinds:
+        yield from filter(steps_as_read, kind.variants().values())
+
+
 def closed_variants() -> Iterator[Optimizer]:
-    for kind in CLOSING:
-        yield from (record for record in kind.variants().values() if not record.decays_where_aligned)
+    return variants_read(CLOSING)
 
 
 def closed_name(record: Optimizer, pessimism: int) -> str:
@@ -62,13 +73,12 @@ def signed_name(record: Optimizer, pessimism: int) -> str:
 
 
 def signed_variants() -> Iterator[Optimizer]:
-    for kind in SIGNED:
-        yield from kind.variants().values()
+    return variants_read(SIGNED)
 
 
 def memoryless_variants() -> Iterator[SGD]:
     """Those linear ones whose old buffer may go into nothing."""
-    yield from (record for record in SGD.variants().values() if isinstance(record, SGD) and not record.nesterov)
+    yield from (record for record in variants_read((SGD,)) if isinstance(record, SGD) and not record.nesterov)
 
 
 def averaged_name(record: Optimizer, memoryless: bool = False) -> str:

@@ -46,6 +46,7 @@ from ..prediction.stepping import (
     memoryless_variants,
     signed_name,
     signed_variants,
+    variants_read,
 )
 from .tracing import (
     FOOTER,
@@ -59,7 +60,6 @@ from .tracing import (
     operand,
     section,
     struct,
-    variants,
 )
 
 GRADIENT = Members("gradient", Gradient._fields[:3])
@@ -246,8 +246,8 @@ def averaged_struct(record: Optimizer, memoryless: bool = False) -> str:
 
 def programs() -> list[str]:
     """The C++ of every program, in the order of their numbers."""
-    linear = [(record, False) for _, record in variants(LINEAR)]
-    averaged = [(record, False) for _, record in variants(AVERAGED)]
+    linear = [(record, False) for record in variants_read(LINEAR)]
+    averaged = [(record, False) for record in variants_read(AVERAGED)]
     plain = [(record, True) for record in memoryless_variants()]
     closed = [(record, number) for record in closed_variants() for number in PESSIMISTIC]
     signed = [(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
@@ -255,7 +255,7 @@ def programs() -> list[str]:
         *(linear_struct(*one) for one in (*linear, *plain)),
         *(averaged_struct(*one) for one in (*averaged, *plain)),
         *(epoch_struct(*one) for one in (*linear, *plain)),
-        *(frozen_struct(record) for _, record in variants(FROZEN) if not record.decays_where_aligned),
+        *(frozen_struct(record) for record in variants_read(FROZEN)),
         *(closed_struct(*one, kind) for kind in KINDS for one in closed),
         *(signed_struct(*one, kind) for kind in KINDS for one in signed),
     ]

@@ -255,6 +255,11 @@ def check_measured(names: Sequence[str], optimizer: Optimizer) -> None:
                 f"{name} needs an optimizer that multiplies every weight by 1 − α each step, but this {kind} {why}; "
                 "use decay='per_lr' where it has one, or effective_learning_rate"
             )
+        if name == "effective_learning_rate_exact" and optimizer.decays_after_step:
+            raise ValueError(
+                f"{name} divides by 1 − α for decay of the old weight, but this {kind} decays after the step, which "
+                "turns no weight: effective_learning_rate is exact for it"
+            )
 
 
 def check_averaged(names: Sequence[str], options: StepOptions) -> None:

@@ -80,13 +80,17 @@ class Look:
         return joined(self.change(place, end) for place, end in enumerate(ends))
 
     def change(self, place: int, new: Tensor) -> Tensor:
-        """u of one parameter from w' = (1 − α)w − ηu, α = 0 where cautious decay left a weight alone."""
+        """u of one parameter from w' = (1 − α)w − ηu, α = 0 where cautious decay left a weight alone.
+
+        Where decay comes after the step the last term is (1 − α)ηu.
+        """
         old, group = (self.before or [])[place], self.group_of[place]
         moved, shrink = old - new, self.of_step(group.plan.decay_per_step) * old
         if self.run.record.decays_where_aligned:
             # A weight moves by at least α towards zero where it decayed, and away from it where it did not.
             shrink = torch.where(moved * old < 0.5 * (shrink * old), 0.0, shrink)
-        return (moved - shrink) / self.of_step(group.plan.lr)
+        reached = 1 - self.of_step(group.plan.decay_per_step) if self.run.record.decays_after_step else 1.0
+        return (moved - shrink) / (reached * self.of_step(group.plan.lr))
 
 
 def wide(tensors: Iterable[Tensor]) -> list[Tensor]:

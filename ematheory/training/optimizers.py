@@ -16,6 +16,7 @@ import xarray as xr
 from torch import Tensor
 
 from ..optimizers import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop, is_traced
+from ..optimizers.decay import CORRECTED, INDEPENDENT, L2
 from ..optimizers.optimizer import SymbolicTime
 from ..records import Grid, grid
 from ..schedules import multipliers
@@ -36,9 +37,11 @@ def torch_has(record: Any) -> bool:
     """Whether torch.optim has this optimizer with this decay, so that its own implementation trains."""
     if not is_traced(record, TORCH):
         return False
-    return not (isinstance(record, AdamW) and record.decays_where_aligned) and not (
-        isinstance(record, SGD) and record.decay == "per_lr"
-    )
+    if isinstance(record, AdamW):
+        return record.bias_correction and record.eps_placement == "outside" and record.variant == "adamw"
+    if isinstance(record, SGD):
+        return bool(record.decay == L2)
+    return not isinstance(record, NAdam) or record.variant in ("nadam_l2", "nadam_per_lr")
 
 
 def check_foreach(foreach: Any, record: Any) -> bool | None:
@@ -67,7 +70,8 @@ def check_in_torch(record: Any) -> None:
     if not keeps_update(record):
         raise ValueError(
             f"a cross-check reads the update from the state of torch.optim's AdamW, Adam or SGD, got {record!r}: "
-            "use one of these (decay='cautious' and SGD's decay='per_lr' are not torch's); train() trains any record"
+            "use one of these (decay='cautious', AdamW's bias_correction, eps_placement and decay_order, and SGD's "
+            "decay but L2 are not torch's); train() trains any record"
         )
 
 
@@ -128,7 +132,7 @@ def planned(record: Any, shape: FloatArray, decay_shape: FloatArray) -> Plan:
     steps = len(shape)
     lr, weight_decay = record.lr * shape, record.weight_decay * decay_shape
     decay = np.asarray(record.decay_per_step(SymbolicTime(np.arange(1, steps + 1), lr, weight_decay, shape)))
-    if isinstance(record, AdamW) and record.decay in ("independent", "corrected") and torch_has(record):
+    if getattr(record, "decay", "") in (INDEPENDENT, CORRECTED) and torch_has(record):
         weight_decay = np.divide(decay, lr, out=np.zeros(steps), where=lr > 0)
     return Plan(lr, weight_decay, decay, shape, decay_shape)
 
@@ -151,7 +155,7 @@ def build(record: Any, parameters: Iterable[Any], foreach: bool | None = None) -
         return torch.optim.RMSprop(parameters, **common)
     common.update(betas=(record.beta1, record.beta2), eps=record.eps)
     if isinstance(record, NAdam):
-        psi, per_lr = record.momentum_decay, record.decay == "per_lr"
+        psi, per_lr = record.momentum_decay, record.decay != L2
         return torch.optim.NAdam(parameters, momentum_decay=psi, decoupled_weight_decay=per_lr, **common)
     return (torch.optim.AdamW if isinstance(record, AdamW) else torch.optim.Adam)(parameters, **common)
 

@@ -39,6 +39,15 @@ def test_an_optimizer_whose_weights_are_no_average_is_refused(capsys):
     assert "Adam with L2 is no EMA of its updates: no constant multiplies the weight" in err
 
 
+def test_words_of_a_record_are_options(capsys):
+    code, out, _ = run(capsys, "adamw-ema", "--decay-order", "after", "--no-bias-correction")
+    assert code == 0
+    assert "(1 − α_t) u_t" in out
+    code, _, err = run(capsys, "adamw-ema", "--optimizer", "lion", "--decay", "cautious")
+    assert code == 2
+    assert "Lion with cautious decay is no EMA" in err
+
+
 def test_json(capsys):
     code, out, _ = run(capsys, "adamw-ema", "--json")
     (printed,) = json.loads(out)

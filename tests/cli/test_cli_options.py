@@ -51,6 +51,15 @@ def test_own_fields_of_optimizers():
     assert nouns.optimizer("adamp", lr="0.1", delta="0.2", wd_ratio="0.5") == em.AdamP(0.1, delta=0.2, wd_ratio=0.5)
 
 
+def test_words_of_decay_eps_and_bias_correction():
+    chosen = nouns.optimizer("adamw", lr="0.1", bias_correction=False, eps_placement="uncorrected", decay_order="after")
+    assert chosen == em.AdamW(0.1, bias_correction=False, eps_placement="uncorrected", decay_order="after")
+    assert nouns.optimizer("adamw", lr="0.1", bias_correction=True) == em.AdamW(0.1)
+    assert nouns.optimizer("lion", lr="0.1", decay="cautious") == em.Lion(0.1, decay="cautious")
+    with pytest.raises(ValueError, match="--optimizer sgd has no --bias-correction"):
+        nouns.optimizer("sgd", lr="0.1", bias_correction=False)
+
+
 def test_every_field_of_every_record_is_an_option():
     for kind in nouns.optimizer_kinds().values():
         own = {field.name for field in dataclasses.fields(kind)} - set(kind.repeated)

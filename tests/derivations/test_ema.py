@@ -14,6 +14,12 @@ ALLOWED = {
     "adamw per_lr": AdamW(lr=1.0, weight_decay=0.1),
     "adamw independent": AdamW(lr=1.0, weight_decay=0.1, decay="independent"),
     "adamw corrected": AdamW(lr=1.0, weight_decay=0.1, decay="corrected"),
+    "adamw decay after": AdamW(lr=1.0, weight_decay=0.1, decay_order="after"),
+    "adamw eps inside": AdamW(lr=1.0, weight_decay=0.1, eps_placement="inside"),
+    "adamw eps uncorrected": AdamW(lr=1.0, weight_decay=0.1, eps_placement="uncorrected"),
+    "adamw uncorrected": AdamW(lr=1.0, weight_decay=0.1, bias_correction=False),
+    "sgd independent": SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="independent"),
+    "lion corrected": Lion(lr=1.0, weight_decay=0.1, decay="corrected"),
     "sgd per_lr": SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="per_lr"),
     "sgd per_lr nesterov": SGD(lr=1.0, momentum=0.9, weight_decay=0.1, decay="per_lr", nesterov=True),
     "sgd per_lr without momentum": SGD(lr=1.0, weight_decay=0.1, decay="per_lr"),
@@ -26,6 +32,7 @@ ALLOWED = {
 REFUSED = {
     r"Adam with L2.*no constant multiplies the weight.*√v̂.*depends on g, m, v, w": Adam(lr=1.0, weight_decay=0.1),
     r"cautious.*switched on and off.*per_lr": AdamW(lr=1.0, weight_decay=0.1, decay="cautious"),
+    r"Lion with cautious.*switched on and off": Lion(lr=1.0, weight_decay=0.1, decay="cautious"),
     r"SGD with L2.*momentum buffer.*double EMA": SGD(lr=1.0, momentum=0.9, weight_decay=0.1),
     r"AdamW.*weight_decay > 0": AdamW(lr=1.0, weight_decay=0.0),
     r"Adam .*weight_decay > 0": Adam(lr=1.0),
@@ -43,6 +50,15 @@ def test_the_identity_holds(case):
 def test_the_decay_read_off_the_update_is_the_records_own(case):
     stated = symbols.with_symbols(ALLOWED[case]).decay_per_step(symbols.clock())
     assert normal_form(decay_factor(ALLOWED[case]) - stated) == 0
+
+
+def test_decay_after_the_step_shrinks_what_is_averaged():
+    before, after = (ema_identity(AdamW(lr=1.0, weight_decay=0.1, decay_order=each)) for each in ("before", "after"))
+    t = symbols.t
+    kept = 1 - symbols.eta_t(t) * symbols.lam_t(t)
+    ratio = after.definitions[symbols.q_t(t)] / before.definitions[symbols.q_t(t)]
+    assert sp.cancel(ratio - kept) == 0
+    assert "(1 − α_t) u_t" in after.statement
 
 
 @pytest.mark.parametrize("reason", REFUSED)

@@ -89,20 +89,22 @@ def composer(parameters: list[torch.Tensor], **given: object) -> torch.optim.Opt
 
 
 def transformers(parameters: list[torch.Tensor], **given: object) -> torch.optim.Optimizer:
+    """`correct_bias=False` among what is given leaves the bias correction out."""
     from transformers.optimization import AdamW
 
     return AdamW(parameters, no_deprecation_warning=True, **given)
 
 
-def optax(run: Run) -> list[np.ndarray]:
+def optax(run: Run, eps_root: float = 0.0) -> list[np.ndarray]:
     import jax
     import optax as installed
 
     with jax.enable_x64(True):
         rates, decays = jax.numpy.asarray(run.lr), jax.numpy.asarray(run.weight_decay)
         optimizer = installed.adamw(
-            lambda count: rates[count], *run.betas, eps=run.eps, weight_decay=lambda count: decays[count]
-        )
+            lambda count: rates[count], *run.betas, eps=run.eps, eps_root=eps_root,
+            weight_decay=lambda count: decays[count],
+        )  # fmt: skip
         weight = jax.numpy.asarray(run.weight)
         state, seen = optimizer.init(weight), []
         for k in range(1, len(run.lr) + 1):
@@ -136,14 +138,14 @@ def keras(run: Run) -> list[np.ndarray]:
         installed.config.set_floatx(before)
 
 
-def mlx(run: Run) -> list[np.ndarray]:
+def mlx(run: Run, bias_correction: bool = True) -> list[np.ndarray]:
     """In float32, which is what MLX computes in on a CPU."""
     import mlx.core as core
     import mlx.optimizers as optimizers
 
     optimizer = optimizers.AdamW(
         float(run.lr[0]), betas=list(run.betas), eps=run.eps, weight_decay=float(run.weight_decay[0]),
-        bias_correction=True,
+        bias_correction=bias_correction,
     )  # fmt: skip
     weight, seen = core.array(run.weight.astype(np.float32)), []
     for k, (lr, decay) in enumerate(zip(run.lr, run.weight_decay, strict=True), 1):

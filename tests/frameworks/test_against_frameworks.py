@@ -1,9 +1,12 @@
 """translate() against the installed frameworks: their own optimizers, given the translated λ, keep the weights."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 import torch
-from installed import FRAMEWORKS, Run
+from installed import FRAMEWORKS, Run, mlx, optax, torch_like, transformers
 
 import ematheory as em
 from ematheory.conventions import CONVENTIONS, convention
@@ -48,6 +51,46 @@ def test_the_translated_decay_keeps_the_weights(name):
     precision = 2e-6 if name == "mlx.AdamW" else 1e-13
     assert np.abs(theirs - expected).max() <= precision * np.abs(expected).max()
     assert convention(name).checked == "run"
+
+
+def by_record(record):
+    """The weights after each step by a record's own coefficients and update."""
+    state, seen = record.initial(np, START.copy()), []
+    for k, multiplier in enumerate(SCHEDULE.multipliers(STEPS), 1):
+        time = SymbolicTime(step=k, lr=LR * multiplier, weight_decay=DECAY, multiplier=multiplier)
+        state = record.update(np, state, gradient(k, state.weight), record.coefficients(np, time))
+        seen.append(state.weight)
+    return np.array(seen)
+
+
+# A record's own words, with a framework that means the same by the same numbers.
+WORDS = {
+    "optax's eps_root": (
+        {"eps_placement": "inside"},
+        lambda run: optax(dataclasses.replace(run, eps=0.0), eps_root=EPS),
+    ),
+    "keras's epsilon": ({"eps_placement": "uncorrected"}, FRAMEWORKS["keras.optimizers.AdamW"]),
+    "transformers": ({"eps_placement": "uncorrected", "decay_order": "after"}, FRAMEWORKS["transformers.AdamW"]),
+    "transformers, correct_bias=False": (
+        {"bias_correction": False, "decay_order": "after"},
+        torch_like(functools.partial(transformers, correct_bias=False)),
+    ),
+    "mlx, its default": ({"bias_correction": False}, functools.partial(mlx, bias_correction=False)),
+    "timm, corrected": ({"decay": "corrected"}, FRAMEWORKS["timm.AdamW(corrected_weight_decay=True)"]),
+    "composer": ({"decay": "independent"}, FRAMEWORKS["composer.DecoupledAdamW"]),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_records_words_are_the_frameworks(name):
+    words, framework = WORDS[name]
+    given = {"lr": LR, "weight_decay": DECAY, "betas": BETAS, "eps": EPS}
+    run = Run(START.copy(), gradient, LR * SCHEDULE.multipliers(STEPS), np.full(STEPS, DECAY), BETAS, EPS)
+    theirs = np.array(framework(run))
+    expected, plain = by_record(em.AdamW(**given, **words)), by_record(em.AdamW(**given))
+    precision = 2e-6 if name.startswith("mlx") else 1e-13
+    assert np.abs(theirs - expected).max() <= precision * np.abs(expected).max()
+    assert np.abs(plain - expected).max() > 1e-4
 
 
 @pytest.mark.parametrize("name", ["composer.DecoupledAdamW", "timm.AdamW(corrected_weight_decay=True)"])

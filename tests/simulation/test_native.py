@@ -147,7 +147,7 @@ def test_denormals_and_divergence(optimizer, dtype, isa):
     large = case("noisy_quadratic", optimizer, dtype, size=float(np.finfo(dtype).max) ** 0.25, scale=1e9)
     state, _ = plain_loop(large)
     # A step of one size cannot diverge.
-    assert np.isfinite(state).all() == (optimizer in ("lion", "signsgd") and dtype == "float64")
+    assert np.isfinite(state).all() == (optimizer.split("_")[0] in ("lion", "signsgd") and dtype == "float64")
     assert_same_bits(large, isa, 2)
 
 

@@ -354,3 +354,17 @@ def test_a_warning_names_points_whose_coordinates_are_words() -> None:
     optimizer = em.SGD(lr=xr.DataArray([0.1, 5.0], coords={"case": ["low", "high"]}))
     with pytest.warns(UserWarning, match="at lr=5, case=high"):
         em.simulate(em.NoisyQuadratic(curvature=1.0), optimizer, steps=2)
+
+
+def test_decay_after_the_step_has_its_direction_and_no_exact_rate_apart() -> None:
+    """By hand: SGD-like AdamW with β = 0, ε inside 0, whose step is the gradient's sign."""
+    own = em.AdamW(lr=0.1, weight_decay=2.0, betas=(0.0, 0.0), eps=0.0, decay_order="after")
+    quiet = em.NoisyQuadratic(curvature=[1.0, 0.5], noise=0.0, optimum=[0.0, 3.0])
+    found = run(
+        quiet, own, steps=1, replicas=2, observables=("weight_mean", "update_cosine", "effective_learning_rate")
+    )
+    np.testing.assert_allclose(found.weight_mean[-1], [0.8 * (1 - 0.1), 0.8 * (1 + 0.1)], rtol=1e-15)
+    # u = (1, −1) at w = (1, 1).
+    assert float(found.update_cosine[-1]) == pytest.approx(0.0, abs=1e-14)
+    with pytest.raises(ValueError, match=r"decays after the step.*effective_learning_rate is exact"):
+        run(quiet, own, steps=1, observables=["effective_learning_rate_exact"])

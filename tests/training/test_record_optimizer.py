@@ -19,7 +19,22 @@ VARIANTS = [
     record.substituted(**{name: value for name, value in FIELDS.items() if type(record) is not em.Amos})
     for kind in (*RECORDS, *COUPLED)
     for record in kind.variants().values()
-] + [em.AdamC(**FIELDS), em.AdamW(decay="independent", **FIELDS)]
+] + [
+    em.AdamC(**FIELDS), em.AdamW(decay="independent", **FIELDS), em.NAdam(decay="independent", **FIELDS),
+    em.NAdam(decay="corrected", **FIELDS),
+]  # fmt: skip
+# What torch.optim has not: trained by the record's own update.
+LACKING = [
+    em.AdamW(bias_correction=False, **FIELDS), em.AdamW(eps=0.1, eps_placement="inside", **FIELDS),
+    em.AdamW(eps=0.1, eps_placement="uncorrected", **FIELDS), em.AdamW(decay_order="after", **FIELDS),
+    em.AdamW(decay_order="after", decay="corrected", **FIELDS),
+    em.AdamC(eps_placement="inside", **FIELDS), em.AdamW(decay="cautious", **FIELDS),
+    em.NAdam(decay="cautious", **FIELDS), em.SGD(decay="per_lr", **FIELDS), em.SGD(decay="independent", **FIELDS),
+    em.SGD(decay="corrected", momentum=0.5, **FIELDS), em.SGD(decay="cautious", momentum=0.5, **FIELDS),
+    *(kind(decay=decay, **FIELDS)
+      for kind in (em.Lion, em.SignSGD, em.AdEMAMix) for decay in ("independent", "corrected", "cautious")),
+    em.ScheduleFreeAdamW(decay="independent", **FIELDS),
+]  # fmt: skip
 
 
 def gradients():
@@ -60,7 +75,9 @@ def by_torch(record, make):
 
 
 # Of these two the plan has torch.optim's λ; the test after this one compares them.
-OWN_DECAY = [record for record in VARIANTS if getattr(record, "decay", "") not in ("independent", "corrected")]
+OWN_DECAY = [
+    record for record in VARIANTS if getattr(record, "decay", "") not in ("independent", "corrected")
+] + LACKING  # fmt: skip
 
 
 @pytest.mark.parametrize("record", OWN_DECAY, ids=repr)
@@ -88,8 +105,15 @@ def test_torch_s_own_optimizer_does_what_the_record_says(record, wide_scalars):
 def test_what_torch_has_trains_with_torch_s_own():
     assert isinstance(build(em.NAdam(lr=1e-3), [torch.ones(1)]), torch.optim.NAdam)
     assert isinstance(build(em.RMSprop(lr=1e-3), [torch.ones(1)]), torch.optim.RMSprop)
-    for record in (em.Lion(lr=1e-3), em.AdamW(lr=1e-3, decay="cautious"), em.SGD(lr=1e-3, decay="per_lr")):
-        assert isinstance(build(record, [torch.ones(1)]), RecordOptimizer)
+    assert isinstance(build(em.NAdam(lr=1e-3, decay="corrected"), [torch.ones(1)]), torch.optim.NAdam)
+
+
+@pytest.mark.parametrize("record", LACKING, ids=repr)
+def test_what_torch_lacks_never_trains_with_torch_s_own(record):
+    assert not torch_has(record)
+    assert isinstance(build(record, [torch.ones(1)]), RecordOptimizer)
+    with pytest.raises(ValueError, match="trains by its record's own update"):
+        build(record, [torch.ones(1)], foreach=False)
 
 
 def test_a_users_own_record_steps_by_its_own_update():

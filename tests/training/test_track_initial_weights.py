@@ -8,8 +8,8 @@ import torch
 from tracked_loops import falling, parameter, steps, white
 
 import ematheory as em
-from ematheory.conventions import NO_LAMBDA
-from ematheory.training.tracking.meaning import CLASSES, meaning
+from ematheory.conventions import CORRECTED, INDEPENDENT, L2, NO_LAMBDA, PER_LR
+from ematheory.training.tracking.meaning import CLASSES, meaning, of_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(timescale|weight_decay|bfloat16|average):UserWarning")
 
@@ -108,3 +108,12 @@ def test_tensors_that_start_at_zero_say_nothing_of_the_rest():
     assert float(last.initial_weight_left_measured[0]) == pytest.approx(0.95**5)
     assert float(last.initial_weight_left_measured_sem[0]) == pytest.approx(0, abs=1e-12)
     assert np.isnan(last.parameter_initial_weight_left_measured[1])
+
+
+def test_a_records_words_have_their_meaning():
+    after = of_record(em.AdamW(lr=0.1, decay_order="after", eps_placement="uncorrected"))
+    assert (after.multiplies, after.order, after.epsilon) == (PER_LR, "after", "uncorrected")
+    assert of_record(em.Lion(lr=0.1, decay="corrected")).multiplies == CORRECTED
+    assert of_record(em.SGD(lr=0.1, decay="independent")).multiplies == INDEPENDENT
+    assert of_record(em.SGD(lr=0.1)).multiplies == L2
+    assert of_record(em.Lion(lr=0.1, decay="cautious")) is None

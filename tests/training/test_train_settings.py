@@ -228,6 +228,34 @@ def test_the_cosine_from_weights_is_that_from_torchs_state(decay, monkeypatch):
     np.testing.assert_allclose(found.update_cosine[0, 1:], other.update_cosine[0, 1:], rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        em.AdamW(lr=0.1, weight_decay=2.0, decay_order="after"), em.AdamW(lr=0.1, weight_decay=2.0, decay="cautious"),
+        em.AdamW(lr=0.1, weight_decay=20.0, decay_order="after", decay="corrected"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_update_read_from_the_weights_is_that_of_the_moments(record):
+    """Decay after the step shrinks the step too, by 1 − α of a fifth here."""
+    seen = []
+
+    class Watching(Run):
+        def step(self, watch=False):
+            before = [parameter.detach().clone() for parameter in self.parameters]
+            loss = super().step(watch)
+            look = Look(self, self.step_count, before)
+            seen.append((look.update(), update_of_moments(look)))
+            return loss
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ematheory.training.request.Run", Watching)
+        em.train(TASK, record, epochs=1, dtype="float64", schedule=em.Linear(final=0.5), observables="train_loss")
+    assert seen
+    for found, expected in seen:
+        assert float((found - expected.reshape(-1)).abs().max()) < 1e-9
+
+
 def update_of_moments(look):
     parts = []
     for parameter in look.run.parameters:

@@ -58,8 +58,8 @@ def theorem_one(
     >>> theorem_one(tasks.digits_scale_invariant(width=8), AdamW(lr=1e-2), scale=2.0, epochs=1).weight_residual
     0.0
     """
-    if not isinstance(optimizer, AdamW) or optimizer.decay != "per_lr":
-        raise ValueError(f"Theorem 1 is stated for AdamW with per-LR decay, got {optimizer!r}")
+    if not isinstance(optimizer, AdamW) or optimizer.decay != "per_lr" or optimizer.eps_is_inside:
+        raise ValueError(f"Theorem 1 is stated for AdamW with per-LR decay and ε outside the root, got {optimizer!r}")
     check_values("scale", scale, POSITIVE)
     check_choice("dtype", dtype, DTYPES)
     record = at_one_point(optimizer)

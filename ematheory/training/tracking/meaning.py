@@ -30,7 +30,7 @@ from ...conventions import (
     Convention,
     convention,
 )  # fmt: skip
-from ...optimizers import Adam, Optimizer, RMSprop
+from ...optimizers import Adam, AdamW, Optimizer, RMSprop
 from ...optimizers.optimizer import SymbolicTime
 from ...records import check_choice
 
@@ -171,6 +171,8 @@ def of_record(record: Optimizer) -> Convention | None:
     else:
         return None
     like = TORCH_ADAM if multiplies == L2 else TORCH_ADAMW
+    if isinstance(record, AdamW):
+        like = replace(like, order=record.decay_order, epsilon=record.eps_placement)
     name = f"ematheory.{type(record).__name__}"
     return replace(like, framework=name, multiplies=multiplies, update=OTHER, source=name)
 
