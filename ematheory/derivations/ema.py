@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from ..optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop, SignSGD
+from ..optimizers import COUPLED, SGD, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop, SignSGD
 from ..optimizers.optimizer import SymbolicTime
 from ..typing import FloatArray
 from . import symbols as x
@@ -111,7 +111,11 @@ def direction(record: Optimizer, time: SymbolicTime) -> Expression:
         return sp.sign(record.beta1 * x.m_t(time.step - 1) + (1 - record.beta1) * x.g_t(time.step))
     if isinstance(record, SignSGD):
         return sp.sign(new.first_moment)
-    raise ValueError(
+    raise no_direction(record)
+
+
+def no_direction(record: Optimizer) -> ValueError:
+    return ValueError(
         f"no update direction is written down for {type(record).__name__}; known are AdamW, SGD, Lion and SignSGD"
     )
 
@@ -153,6 +157,8 @@ def ema_identity(optimizer: Optimizer) -> Derivation:
     >>> bool(ema_identity(AdamW(lr=1.0, weight_decay=0.1)).verify())
     True
     """
+    if isinstance(optimizer, (*COUPLED, NAdam)) and not optimizer.decays_where_aligned:
+        raise no_direction(optimizer)  # their steps take sums over a vector, or numbers of their own schedule
     definition = {alpha(t): decay_factor(optimizer).subs(t, t - 1)}
     record = x.with_symbols(optimizer)
     one = type(optimizer).__name__

@@ -8,7 +8,7 @@ import sympy as sp
 from ematheory.derivations import derive, symbols
 from ematheory.derivations.ema import decay_factor, ema_identity, require_ema_rate
 from ematheory.derivations.normal_form import normal_form
-from ematheory.optimizers import SGD, Adam, AdamC, AdamW, Lion, RMSprop, SignSGD
+from ematheory.optimizers import SGD, Adam, AdamC, AdamP, AdamW, Lion, NAdam, RMSprop, SignSGD
 
 ALLOWED = {
     "adamw per_lr": AdamW(lr=1.0, weight_decay=0.1),
@@ -36,6 +36,9 @@ REFUSED = {
     r"SGD with L2.*momentum buffer.*double EMA": SGD(lr=1.0, momentum=0.9, weight_decay=0.1),
     r"AdamW.*weight_decay > 0": AdamW(lr=1.0, weight_decay=0.0),
     r"Adam .*weight_decay > 0": Adam(lr=1.0),
+    r"no update direction is written down for AdamP": AdamP(lr=1.0, weight_decay=0.1),
+    r"no update direction is written down for NAdam": NAdam(lr=1.0, weight_decay=0.1),
+    r"NAdam with cautious.*switched on and off": NAdam(lr=1.0, weight_decay=0.1, decay="cautious"),
     r"RMSprop with L2.*no constant multiplies the weight": RMSprop(lr=1.0, weight_decay=0.1),
 }
 
