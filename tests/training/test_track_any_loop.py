@@ -221,3 +221,18 @@ def test_a_hook_of_theirs_may_drop_the_gradients(first, every):
     np.testing.assert_allclose(found.initial_weight_left[-1], 0.95**8, rtol=1e-12)
     # SGD's equilibrium is that of the recorded step's gradient.
     assert np.isfinite(found.weight_norm_equilibrium[-1])
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_weights_may_be_cast_in_place(begun):
+    """As model.double() casts them: a step too small for float32 is measured as that of a tracker begun afterwards."""
+    weight = parameter(50, dtype=torch.float32)
+    optimizer = torch.optim.SGD([weight], lr=1e-10)
+    with em.track(optimizer, every=1) as tracker:
+        steps(optimizer, int(begun), white())
+        weight.grad, weight.data = None, weight.data.double()
+        with em.track(optimizer, every=1) as fresh:
+            steps(optimizer, 2, white(2))
+    found, expected = (each.dataset().update_ratio.values[-2:] for each in (tracker, fresh))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert tracker.joined[0].dtype == torch.float64

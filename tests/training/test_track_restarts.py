@@ -54,6 +54,17 @@ def test_a_state_of_other_tensors_is_refused():
         two.load_state_dict(states[0].state_dict())
 
 
+def test_a_state_of_the_same_tensors_in_other_groups_is_refused():
+    def of(groups):
+        return em.track(torch.optim.AdamW([{"params": group} for group in groups], lr=0.1))
+
+    weights = [parameter(5), parameter(5, seed=1)]
+    whole, parted = of([weights]), of([[weight] for weight in weights])
+    for one, other, words in ((whole, parted, "in group 0.*in group 1"), (parted, whole, "in group 1.*in group 0")):
+        with pytest.raises(ValueError, match=f"tensor 1 {words}"):
+            other.load_state_dict(one.state_dict())
+
+
 def test_after_detach_nothing_is_followed():
     optimizer = torch.optim.AdamW([parameter(5)], lr=0.1)
     with em.track(optimizer, every=1) as tracker:

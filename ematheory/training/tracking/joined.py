@@ -64,6 +64,10 @@ class Joined:
         )
         return [starts[i]._replace(places=places, weights=weights) for i, places, weights in parts]
 
+    def holds(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether all of its tensors still are where they were and of the dtype they had."""
+        return all((tensors[i].device, tensors[i].dtype) == (self.device, self.dtype) for i in self.members)
+
     def flat(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         return [tensors[i].reshape(-1) for i in self.members]
 

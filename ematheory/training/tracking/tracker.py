@@ -167,9 +167,12 @@ class Tracker:
         if in_capture():
             return self.warn_of_capture()
         self.find_tensors()
+        due = self.settings.due(self.count + len(self.waiting) + 1)
+        if (due or not self.begun) and not all(part.holds(self.weights()) for part in self.joined):
+            self.join()  # model.to(...) moves and casts tensors in place
         if not self.begun:
             self.begin()
-        if self.settings.due(self.count + len(self.waiting) + 1):
+        if due:
             self.settle()
             if self.settings.due(self.count + 1):
                 self.copies = self.copied()
@@ -444,6 +447,7 @@ def first_rank() -> bool:
 def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
     if state.get("version") != STATE_VERSION:
         raise ValueError(f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}")
+    groups, now = ([each["group"] for each in state["tensors"]], [each.group for each in tracked])
     kept, here = ([tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked])
     if kept != here:
         where = next((i for i, pair in enumerate(zip(kept, here, strict=False)) if pair[0] != pair[1]), None)
@@ -452,3 +456,9 @@ def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
             else f"of shape {kept[where]} for tensor {where}, the optimizer's {tracked[where].name!r} has {here[where]}"
         )  # fmt: skip
         raise ValueError(f"the tracker's state is {what}; load it with the parameter groups of the run that saved it")
+    if groups != now:
+        place = next(i for i, pair in enumerate(zip(groups, now, strict=True)) if pair[0] != pair[1])
+        raise ValueError(
+            f"the tracker's state has tensor {place} in group {groups[place]}, the optimizer has it in group "
+            f"{now[place]}; load it with the parameter groups of the run that saved it"
+        )
