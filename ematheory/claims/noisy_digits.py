@@ -54,8 +54,8 @@ def error(values: FloatArray) -> FloatArray:
 
 
 def root_mean_square(values: xr.DataArray) -> FloatArray:
-    """Over steps, shape (seeds, parameters)."""
-    squares: xr.DataArray = (values**2).mean("step").transpose("seed", "parameter")
+    """Over steps, shape (seeds, parameters); NaN for a run that diverged at any of them."""
+    squares: xr.DataArray = (values**2).mean("step", skipna=False).transpose("seed", "parameter")
     return np.asarray(np.sqrt(squares))
 
 

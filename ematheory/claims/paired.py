@@ -13,7 +13,7 @@ from .verdict import critical_value
 
 def averaged(what: str, values: xr.DataArray, predicted: Any, *, resolution: Any, allowance: Any = 0.0) -> Sampled:
     """The mean over the dim `replica` with its standard error, against its prediction; dims are matched by name."""
-    mean = values.mean("replica")
+    mean = values.mean("replica", skipna=False)
 
     def placed(given: Any) -> Any:
         return xr.DataArray(given).broadcast_like(mean).transpose(*mean.dims).values
@@ -27,14 +27,14 @@ def averaged(what: str, values: xr.DataArray, predicted: Any, *, resolution: Any
 def exceeds(what: str, difference: xr.DataArray) -> Fails:
     """That a difference is above 0 everywhere, `what` being the contrary: the least in standard errors must say so."""
     n = difference.sizes["replica"]
-    scores = difference.mean("replica") / standard_error(difference)
+    scores = (difference.mean("replica", skipna=False) / standard_error(difference)).values
     reason = "in standard errors, against simultaneous intervals"
     return Fails(what, float(scores.min()), critical_value(scores.size, n - 1), n, reason)
 
 
 def standard_error(values: xr.DataArray) -> xr.DataArray:
-    """Of the mean over the dim `replica`."""
-    return xr.DataArray(values.std("replica", ddof=1) / np.sqrt(values.sizes["replica"]))
+    """Of the mean over the dim `replica`; as the mean is, NaN where a replica is: one that diverged is not left out."""
+    return xr.DataArray(values.std("replica", ddof=1, skipna=False) / np.sqrt(values.sizes["replica"]))
 
 
 def over_vectors(what: str, values: Any, predicted: Any, *, resolution: Any, allowance: Any = 0.0) -> Sampled:

@@ -85,6 +85,26 @@ def test_effective_rates(monkeypatch):
     assert ratios(0.8, 0.8) == ["refuted"] * 2
 
 
+def diverging(losses):
+    """A run of three epochs with these losses of the matched one."""
+    given = {"decayed": np.full(3, 0.5), "matched": np.array(losses), "plain": np.full(3, 0.1)}
+    distance = {run: float(np.abs(np.log(each / given["decayed"])).mean()) for run, each in given.items()}
+    return SimpleNamespace(losses=given, distance=distance.get)
+
+
+def test_a_run_that_diverges_refutes(monkeypatch):
+    """It is not left out of the mean; the figure, which has no place for it, says that it shows the others."""
+    checks = [diverging([0.5 + each, 0.5, 0.51]) for each in np.linspace(0.01, 0.02, 9)]
+    monkeypatch.setattr(effective_lr_of_networks, "runs", lambda setting, tier, seeds: checks)
+    monkeypatch.setitem(effective_lr_of_networks.EPOCHS, "quick", 3)
+    assert verdicts(*effective_lr_of_networks.of_networks("quick"))[0] == "confirmed"
+    checks.append(diverging([0.5, np.nan, np.nan]))
+    assert verdicts(*effective_lr_of_networks.of_networks("quick"))[0] == "refuted"
+    curve = effective_lr_of_networks.figure_of_networks("quick").curves[0]
+    assert curve.label == "perceptron, momentum (9 of 10): matched"
+    assert np.isfinite(curve.measured).all()
+
+
 def one_pass_made_up(gap=0.004, before=0.03, after=-0.03):
     """Losses of λ = 0 and 0.2 with noise, shape (points, seeds, records), with and without a difference to λ = 0."""
     records = one_pass.RECORDS

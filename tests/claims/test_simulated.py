@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from ematheory.claims.independent_targets import least
+from ematheory.claims.paired import averaged, exceeds
 from ematheory.claims.simulated import jackknife
+from ematheory.claims.verdict import outcome
 from ematheory.claims.zhang2019 import steps_to_target
 
 
@@ -47,3 +50,15 @@ def test_fewest_steps(monkeypatch):
     means = np.stack([np.exp(-0.1 * grid), np.full(grid.size, 0.5)])
     assert steps_to_target.fewest(means[None], grid, 0.05)[0] == pytest.approx(np.log(20) / 0.1, rel=1e-12)
     assert np.isinf(steps_to_target.fewest(means[None, 1:], grid, 0.05)[0])
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_replica_that_diverged_is_not_left_out(bad):
+    """A mean over the others would tell of those that went well."""
+    values = xr.DataArray(np.linspace(0.9, 1.1, 20), dims="replica")
+    kept = averaged("w", values, 1.0, resolution=1.0), exceeds("no more than 0", values)
+    assert [outcome(each, 1).verdict for each in kept] == ["confirmed", "confirmed"]
+    values[3] = bad
+    lost = averaged("w", values, 1.0, resolution=1.0), exceeds("no more than 0", values)
+    assert [outcome(each, 1).verdict for each in lost] == ["inconclusive", "refuted"]

@@ -11,7 +11,7 @@ import xarray as xr
 from ...optimizers import SGD
 from ...schedules import Cosine
 from ..evidence import Below, Curve, Evidence, Figure, Finding
-from ..paired import exceeds
+from ..paired import exceeds, standard_error
 from ..seeds import chosen_seeds
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ def of_networks(tier: str) -> tuple[Finding, ...]:
 
 
 def nearer(name: str, ratios: xr.DataArray) -> Below:
-    """The log of the matched curve's distance over the plain one's, a mean over seeds, below log NEARER."""
-    n = ratios.sizes["replica"]
-    error = float(ratios.std(ddof=1)) / n**0.5
+    """The log of the matched curve's distance over the plain one's, a mean over seeds, below log NEARER.
+
+    A run that diverged has no distance: NaN, which refutes.
+    """
     what = f"log of the distance to the decayed run's losses, matched over plain, {name}"
-    return Below(what, float(ratios.mean()), error, float(np.log(NEARER)), n)
+    mean, error = float(ratios.mean(skipna=False)), float(standard_error(ratios))
+    return Below(what, mean, error, float(np.log(NEARER)), ratios.sizes["replica"])
 
 
 def log_ratios(setting: Setting, tier: str, seeds: int) -> xr.DataArray:
@@ -85,16 +87,18 @@ def runs(setting: Setting, tier: str, seeds: range) -> tuple[RatesCheck, ...]:
 
 
 def figure_of_networks(tier: str) -> Figure:
-    """Geometric means over seeds of the losses: the decayed run's is what is predicted of the others."""
+    """Geometric means of the losses over seeds that do not diverge: the decayed run's is predicted of the others."""
     curves, seeds = [], chosen_seeds(FIRST_SEED, SEEDS[tier])
     for name, setting in SETTINGS[tier].items():
+        checks = runs(setting, tier, seeds)
+        kept = [each for each in checks if np.isfinite(each.losses["matched"]).all()]
         logs = {
-            run: np.mean([np.log(each.losses[run]) for each in runs(setting, tier, seeds)], axis=0)
-            for run in ("decayed", "matched", "plain")
+            run: np.mean([np.log(each.losses[run]) for each in kept], axis=0) for run in ("decayed", "matched", "plain")
         }
+        label = name if len(kept) == len(checks) else f"{name} ({len(kept)} of {len(checks)})"
         epochs = range(1, EPOCHS[tier] + 1)
         curves += [
-            Curve(f"{name}: {run}", epochs, np.exp(logs["decayed"]), np.exp(logs[run])) for run in ("matched", "plain")
+            Curve(f"{label}: {run}", epochs, np.exp(logs["decayed"]), np.exp(logs[run])) for run in ("matched", "plain")
         ]
     title = f"Losses at a decayed run's η/‖w‖² and at its η, {len(seeds)} seeds"
     return Figure(title, "epoch", "loss of the batches", tuple(curves), log_y=True)

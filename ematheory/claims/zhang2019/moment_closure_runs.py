@@ -105,10 +105,10 @@ def compared(
 
 
 def misses(what: str, seen: xr.DataArray, rival: FloatArray) -> Fails:
-    scores = abs(seen.mean("replica") - xr.DataArray(rival, dims="setting")) / standard_error(seen)
+    scores = abs(seen.mean("replica", skipna=False) - xr.DataArray(rival, dims="setting")) / standard_error(seen)
     n = seen.sizes["replica"]
     reason = "in standard errors, against simultaneous intervals"
-    return Fails(what, float(scores.min()), critical_value(scores.size, n - 1), n, reason)
+    return Fails(what, float(scores.values.min()), critical_value(scores.size, n - 1), n, reason)
 
 
 def examined(tier: str) -> Evidence:
