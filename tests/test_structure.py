@@ -159,3 +159,9 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_heavy_modules_load_late(statement):
     assert not loaded_by(statement) & set(HEAVY)
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by name alone, and stops at a second one before any test runs."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
