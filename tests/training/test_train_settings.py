@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,7 +200,9 @@ def test_every_observable_of_every_optimizer(optimizer):
     run = em.train(TASK, optimizer, epochs=1, observables=OBSERVABLES, record=em.every(11)).isel(seed=0)
     assert set(run.data_vars) == set(OBSERVABLES)
     later = run.isel(step=slice(1, None))
-    for name in set(OBSERVABLES) - {"timescale_steps"}:
+    # No number says how much of its weights cautious decay takes.
+    unknown = {"initial_weight_left", "decay_per_step"} if optimizer.decays_where_aligned else set()
+    for name in set(OBSERVABLES) - {"timescale_steps"} - unknown:
         assert np.isfinite(later[name]).all(), name
     np.testing.assert_allclose(np.sqrt((run.parameter_norm**2).sum("parameter")), run.weight_norm, rtol=1e-12)
     np.testing.assert_allclose(
@@ -365,3 +368,24 @@ def test_effective_rates_of_weights_that_begin_at_zero(optimizer):
     assert run.learning_rate.values[1] == 0
     assert np.isinf(expected).any()
     np.testing.assert_allclose(run.parameter_effective_learning_rate.values[1:], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("record", "left"),
+    [
+        (em.AdamP(lr=1e-3, weight_decay=0.1), math.nan),
+        (em.ScheduleFreeAdamW(lr=1e-3, weight_decay=0.1), math.nan),
+        (em.AdamW(lr=1e-3, weight_decay=0.1, decay="cautious"), math.nan),
+        (em.Amos(lr=1e-3), math.nan),
+        (em.AdamP(lr=1e-3, weight_decay=0.0), 1.0),
+        (em.NAdam(lr=1e-3, weight_decay=0.1), 1.0),
+        (em.Lion(lr=1e-3, weight_decay=1e-4, decay="independent"), 1 - 1e-4),
+        (em.AdamW(lr=1e-3, weight_decay=0.1, decay_order="after"), 1 - 1e-4),
+    ],
+    ids=repr,
+)
+def test_what_is_left_of_the_start_is_not_told_where_no_number_says_it(record, left):
+    names = ("initial_weight_left", "decay_per_step", "timescale_steps")
+    run = em.train(TASK, record, epochs=1, observables=names, record=[1]).isel(seed=0, step=0)
+    expected = [left, 1 - left, 1 / (1 - left) if left != 1 else math.inf]
+    np.testing.assert_allclose([float(run[name]) for name in names], expected, rtol=1e-11)
