@@ -55,6 +55,9 @@ class Problem(Record):
         """How many standard normals one gradient takes: one per weight, unless samples are drawn."""
         return self.coordinates
 
+    def check_start(self, groups: Sequence[int] = ()) -> None:
+        """Raise `ValueError` for starting weights that have no gradient; `groups` are the vectors' sizes, or none."""
+
     def coefficients(self, xp: Any) -> Any:
         """Everything the gradient needs of a coordinate, in float64 on the host, or on symbols."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,13 +80,19 @@ class RayleighQuotient(Problem):
         object.__setattr__(self, "batch_size", as_field("batch_size", self.batch_size, POSITIVE))
         if common_length(self, VECTORS) < 2:
             raise ValueError("RayleighQuotient needs at least two coordinates: one has no direction to turn to")
-        if not self.starts_somewhere():
-            raise ValueError("init must not be all 0 without an init_std: a vector of norm 0 has no direction")
+        self.check_start()
 
-    def starts_somewhere(self) -> bool:
-        """Whether at every point of a sweep some coordinate starts away from 0, or varies."""
+    def check_start(self, groups: Sequence[int] = ()) -> None:
+        """Raise `ValueError` where at some point of a sweep all coordinates of a vector are 0 in every replica."""
         away = xr.DataArray((self.init != 0) | (self.init_std != 0))
-        return bool(np.all(away.any("coordinate") if "coordinate" in away.dims else away))
+        ends = np.cumsum(groups or (self.coordinates,)).tolist()
+        for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            own = away.isel(coordinate=slice(start, end)).any("coordinate") if "coordinate" in away.dims else away
+            if not np.all(own):
+                where = f" in group {number}" if groups else ""
+                raise ValueError(
+                    f"init must not be all 0{where} without an init_std: a vector of norm 0 has no direction"
+                )
 
     @property
     def coordinates(self) -> int:

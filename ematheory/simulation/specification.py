@@ -159,6 +159,7 @@ def specify(
     steps = check_steps(steps)
     check_limit("steps", steps)
     vectors = check_groups(groups, problem.coordinates)
+    problem.check_start(vectors)
     options = check_options(
         clip_norm, clip_each, vectors, iterate_average, tail_average, weights, rounding, dtype
     )  # fmt: skip

@@ -234,6 +234,14 @@ def test_a_group_is_a_quotient_of_its_own(backend: str) -> None:
     np.testing.assert_array_equal(grouped.weight_mean[..., :3], alone.weight_mean)
 
 
+def test_a_group_that_starts_without_a_direction_is_refused() -> None:
+    starts = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+    with pytest.raises(ValueError, match="init must not be all 0 in group 1 without an init_std"):
+        run(posed(init=starts), groups=[3, 2, 2])
+    for taken in (posed(init=starts, init_std=[0.0, 0, 0, 0, 1, 0, 0]), posed(init=1.0)):
+        assert np.isfinite(run(taken, groups=[3, 2, 2]).risk).all()
+
+
 def test_updates_without_memory_are_at_right_angles() -> None:
     found = run(optimizer=em.SGD(lr=0.1, weight_decay=0.1, decay="per_lr"), observables=posed().observables)
     np.testing.assert_allclose(found.update_cosine[1:], 0, atol=1e-14)
