@@ -122,7 +122,8 @@ class Recipe(Record):
 
         Raises
         ------
-        ValueError : an optimizer whose decay is L2, groups that differ and no `group`, or no group with decay.
+        ValueError : an optimizer whose decay is L2, or independent of the rate (composer's), groups that differ and no
+            `group`, or no group with decay.
         TypeError : no torch optimizer.
 
         Example

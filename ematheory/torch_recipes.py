@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .conventions import CONVENTIONS, INDEPENDENT
+
 Group = Mapping[str, Any]
 
 
@@ -14,6 +16,7 @@ def group_fields(optimizer: Any, group: int | None = None) -> dict[str, Any]:
     if not isinstance(groups, list) or not groups:
         raise TypeError(f"optimizer must be a torch optimizer, which has param_groups, got {optimizer!r}")
     refuse_l2(optimizer, groups)
+    refuse_independent(optimizer)
     chosen = chosen_group(groups, group)
     parameters = sum(weight.numel() for each in groups for weight in each["params"])
     return {
@@ -33,6 +36,17 @@ def refuse_l2(optimizer: Any, groups: list[Group]) -> None:
             "moving average with a timescale 1/(ηλ); use torch.optim.AdamW, or give Recipe(lr=…, weight_decay=…) "
             "yourself"
         )
+
+
+def refuse_independent(optimizer: Any) -> None:
+    """By the class or one that it extends: the λ of these frameworks is a recipe's ηλ."""
+    for kind in type(optimizer).__mro__:
+        found = CONVENTIONS.get(f"{kind.__module__.split('.')[0]}.{kind.__name__}")
+        if found is not None and found.multiplies == INDEPENDENT:
+            raise ValueError(
+                f"{found.framework}'s weight_decay is not multiplied by the learning rate, as a recipe's is: give "
+                "Recipe(lr=…, weight_decay=…) yourself, with its weight_decay over its peak lr"
+            )
 
 
 def chosen_group(groups: list[Group], group: int | None) -> Group:

@@ -251,3 +251,15 @@ def test_the_power_laws_error_is_that_of_a_fitted_line() -> None:
         low, high = law.run_fraction_interval(tokens)
         ends = [tokens ** (fit.slope + sign * law.exponent_error()) for sign in (-1, 1)]
         assert (low, high) == pytest.approx(sorted(ends), rel=1e-12)
+
+
+def test_a_framework_whose_decay_is_not_multiplied_by_the_rate_is_refused() -> None:
+    class DecoupledAdamW(torch.optim.AdamW):
+        __module__ = "composer.optim.decoupled_weight_decay"
+
+    class Own(DecoupledAdamW):
+        __module__ = "__main__"
+
+    for kind in (DecoupledAdamW, Own):
+        with pytest.raises(ValueError, match=r"composer\.DecoupledAdamW's weight_decay is not multiplied by"):
+            em.Recipe.from_optimizer(kind(torch.nn.Linear(2, 2).parameters(), lr=1e-3, weight_decay=1e-5), 64, 64_000)
