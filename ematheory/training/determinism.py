@@ -102,6 +102,9 @@ def switches() -> list[tuple[Any, str, Any]]:
         owner, value = attrgetter(place)(torch.backends), None
         with suppress(RuntimeError):
             value = getattr(owner, name)
+        # Of sums inside products torch has a second switch, which goes back to True where only the first is set.
+        if getattr(owner, f"{name}_split_k", True) is False:
+            value = (bool(value), False)
         found.append((owner, name, value))
     return found
 
@@ -125,7 +128,7 @@ def full_precision() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(matmul)
         for owner, name, value in before:
-            setattr(owner, name, bool(value))
+            setattr(owner, name, value if isinstance(value, tuple) else bool(value))
         for owner, precision in precisions:
             owner.fp32_precision = precision
 

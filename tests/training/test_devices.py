@@ -117,6 +117,23 @@ def test_neither_way_of_choosing_a_precision_reaches_a_run(chosen):
     subprocess.run([sys.executable, "-c", CHOICES.format(chosen=chosen)], check=True)
 
 
+PRODUCTS = torch.backends.cuda.matmul
+
+
+@pytest.mark.skipif(
+    not hasattr(PRODUCTS, "allow_bf16_reduced_precision_reduction_split_k"), reason="this torch has no such switch"
+)
+def test_where_sums_are_split_comes_back():
+    try:
+        PRODUCTS.allow_bf16_reduced_precision_reduction = (False, False)
+        with deterministic():
+            assert PRODUCTS.allow_bf16_reduced_precision_reduction_split_k
+        assert not PRODUCTS.allow_bf16_reduced_precision_reduction_split_k
+        assert not PRODUCTS.allow_bf16_reduced_precision_reduction
+    finally:
+        PRODUCTS.allow_bf16_reduced_precision_reduction = True
+
+
 @pytest.fixture
 def elsewhere():
     torch.set_default_device("meta")
