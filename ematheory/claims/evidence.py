@@ -127,7 +127,20 @@ class Below:
     errors_by: str = ""
 
 
-Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled | Below
+@dataclass(frozen=True)
+class Share:
+    """In `count` of `n` independent replicas something happened: the probability that it does is to be below a limit.
+
+    For what has no mean, such as a distance that is infinite where a run diverges.
+    """
+
+    what: str
+    count: int
+    n: int
+    limit: float
+
+
+Finding: TypeAlias = Proved | Exact | Fails | Bounded | Order | Sampled | Below | Share
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from functools import singledispatch
 import numpy as np
 
 from ..typing import FloatArray
-from .evidence import Below, Bounded, Evidence, Exact, Fails, Finding, Order, Proved, Sampled
+from .evidence import Below, Bounded, Evidence, Exact, Fails, Finding, Order, Proved, Sampled, Share
 
 # Probability that no comparison of a level is refuted by chance when the claim holds.
 CONFIDENCE = 0.999
@@ -61,7 +61,9 @@ def judge(evidence: Evidence) -> tuple[str, tuple[Outcome, ...]]:
 
 
 def is_statistical(finding: Finding) -> bool:
-    return isinstance(finding, Sampled | Below) or (isinstance(finding, Order) and finding.standard_errors is not None)
+    return isinstance(finding, Sampled | Below | Share) or (
+        isinstance(finding, Order) and finding.standard_errors is not None
+    )
 
 
 def deciding(verdict: str, outcomes: Sequence[Outcome]) -> Outcome | None:
@@ -208,6 +210,23 @@ def below(finding: Below, comparisons: int) -> Outcome:
     )  # fmt: skip
 
 
+@outcome.register
+def share(finding: Share, comparisons: int) -> Outcome:
+    """Clopper and Pearson's exact interval of a probability (Biometrika 26, 1934), as `below` its limit or not."""
+    from scipy.stats import binomtest
+
+    if not finding.n:
+        return Outcome(finding.what, "share", "vacuous", math.nan, finding.limit, 0, "nothing was counted")
+    sought = binomtest(finding.count, finding.n).proportion_ci(CONFIDENCE ** (1 / comparisons), method="exact")
+    low, high = float(sought.low), float(sought.high)
+    verdict = "refuted" if low > finding.limit else "confirmed" if high < finding.limit else "inconclusive"
+    says = f"{finding.count} of {finding.n}, at most {high:.3g} of all against the limit {finding.limit:g}"
+    return Outcome(
+        finding.what, "share", verdict, high, finding.limit, finding.n, says, (low, high), CONFIDENCE,
+        f"exact binomial, {counted(comparisons)}",
+    )  # fmt: skip
+
+
 def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:
     """distance/error, with 0/0 = 0 (a start that is the same in every replica) and NaN as infinite: never a pass."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -217,8 +236,11 @@ def standardised(distance: FloatArray, errors: FloatArray) -> FloatArray:
 
 def name_of_test(comparisons: int, n: int, errors_by: str = "") -> str:
     """What `critical_value` is of, in words."""
-    counted = f"{comparisons} comparison{'s' if comparisons > 1 else ''}"
-    return ", ".join(filter(None, (f"t({n - 1})", counted, errors_by)))
+    return ", ".join(filter(None, (f"t({n - 1})", counted(comparisons), errors_by)))
+
+
+def counted(comparisons: int) -> str:
+    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}"
 
 
 def critical_value(comparisons: int, freedom: float) -> float:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ematheory.claims import Below, Bounded, Evidence, Exact, Fails, Order, Proved, Sampled
+from ematheory.claims import Below, Bounded, Evidence, Exact, Fails, Order, Proved, Sampled, Share
 from ematheory.claims.evidence import largest
 from ematheory.claims.verdict import CONFIDENCE, critical_value, deciding, judge
 
@@ -162,6 +162,21 @@ def test_a_nan_among_the_errors_is_the_largest_and_refutes():
 )
 def test_below(measured, errors, n, expected):
     assert verdict(Below("ratio", measured, errors, 1.0, n)) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "expected"),
+    [(0, 12, "confirmed"), (1, 12, "inconclusive"), (12, 12, "refuted"), (6, 12, "inconclusive"), (0, 0, "vacuous")],
+)
+def test_share(count, n, expected):
+    assert verdict(Share("seeds", count, n, 0.5)) == expected
+
+
+def test_the_interval_of_a_share_is_exact():
+    """With none of n the upper end is where (1 − p)ⁿ is half of what an interval may miss."""
+    found = judge(Evidence((Share("one", 0, 12, 0.5), Share("other", 0, 12, 0.5))))[1][0]
+    assert found.interval == pytest.approx((0.0, 1 - ((1 - CONFIDENCE**0.5) / 2) ** (1 / 12)), rel=1e-9)
+    assert found.test == "exact binomial, 2 comparisons"
 
 
 def test_below_counts_among_the_comparisons():

@@ -10,8 +10,8 @@ import xarray as xr
 
 from ...optimizers import SGD
 from ...schedules import Cosine
-from ..evidence import Below, Curve, Evidence, Figure, Finding
-from ..paired import exceeds, standard_error
+from ..evidence import Curve, Evidence, Figure, Finding, Share
+from ..paired import exceeds
 from ..seeds import chosen_seeds
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ CONTROL = Setting("mlp", 0.1, 0.0, scale_invariant=False)
 RATE, BATCH = 1e-3, 32
 # Seeds 2500 to 2507 told how many it takes.
 FIRST_SEED = 2520
-EPOCHS, SEEDS = {"quick": 20, "full": 40}, {"quick": 12, "full": 16}
+EPOCHS, SEEDS = {"quick": 20, "full": 40}, {"quick": 24, "full": 48}
 # "Follows": at most half as far, in the logarithm of the loss, as the run without decay at the same rates.
 NEARER = 0.5
 
@@ -50,20 +50,19 @@ def of_networks(tier: str) -> tuple[Finding, ...]:
     """Distances of loss curves from the decayed run's: matched over plain."""
     seeds = SEEDS[tier]
     return (
-        *(nearer(name, log_ratios(setting, tier, seeds)) for name, setting in SETTINGS[tier].items()),
+        *(mostly_nearer(name, log_ratios(setting, tier, seeds)) for name, setting in SETTINGS[tier].items()),
         # So far off that a third of the seeds show it.
         exceeds("the matched curve is nearer without invariance", log_ratios(CONTROL, tier, seeds // 3)),
     )
 
 
-def nearer(name: str, ratios: xr.DataArray) -> Below:
-    """The log of the matched curve's distance over the plain one's, a mean over seeds, below log NEARER.
+def mostly_nearer(name: str, ratios: xr.DataArray) -> Share:
+    """Seeds whose matched curve comes no nearer than NEARER times the plain one's distance: fewer than half of all.
 
-    A run that diverged has no distance: NaN, which refutes.
+    A run that diverged is infinitely far, so that distances have no mean: with it, one seed would decide.
     """
-    what = f"log of the distance to the decayed run's losses, matched over plain, {name}"
-    mean, error = float(ratios.mean(skipna=False)), float(standard_error(ratios))
-    return Below(what, mean, error, float(np.log(NEARER)), ratios.sizes["replica"])
+    far = ~(ratios.values < np.log(NEARER))
+    return Share(f"seeds without a curve that is twice as near at η/‖w‖², {name}", int(far.sum()), far.size, 0.5)
 
 
 def log_ratios(setting: Setting, tier: str, seeds: int) -> xr.DataArray:
