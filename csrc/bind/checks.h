@@ -113,7 +113,8 @@ void check_batches(const Traced &problem, const ematheory_job &job) {
         static_cast<const T *>(job.problem_coefficients)[(problem.batch * job.points + point) * job.coordinates];
     check(batch >= 1 && batch < T(MAXIMUM_COLUMNS) && batch == T(static_cast<int64_t>(batch)),
           "the batch size must be a whole number of at least 1, got " + std::to_string(batch));
-    const uint64_t whole = static_cast<uint64_t>(batch), draws = (job.first_step + job.steps) * whole;
+    const uint64_t whole = static_cast<uint64_t>(batch), updates = job.first_step + static_cast<uint64_t>(job.steps);
+    const uint64_t draws = updates > UINT64_MAX / whole ? UINT64_MAX : updates * whole;
     if (problem.has_samples)
       check_limit("normals per step", whole * (static_cast<uint64_t>(job.coordinates) + 1), MAXIMUM_COLUMNS);
     check(job.items == 0 || job.is_replaced || job.items % static_cast<int64_t>(whole) == 0,

@@ -42,7 +42,7 @@ def end_risks(
         RandomWalk(size=size, init=(signal / steps) ** 0.5 / decay), optimizer, steps=steps, schedule=schedule,
         record=[steps], trajectories=range(replicas), replicas=replicas, seed=seed,
     )  # fmt: skip
-    squares = (decay**2 * (measured.trajectory.isel(step=0) ** 2).mean("coordinate")).transpose("replica", "place")
+    squares = (decay**2 * (measured.trajectory.isel(step=0) ** 2).mean("coordinate", skipna=False)).transpose("replica", "place")
     return Risks(steps * squares.values, engine(measured))
 
 

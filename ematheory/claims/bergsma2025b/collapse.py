@@ -117,8 +117,8 @@ def simulated(tier: str) -> Evidence:
         findings.append(against(f"normalised loss by exact moments, {name}", risk, normalised(setting)))
         if setting is not BASE:
             findings.append(against(f"normalised loss against the base's, {name}", risk, base))
-        over = risk / risk.sel(place=PLACES[-1], drop=True).mean("replica")
-        curves.append(Curve(name, PLACES, base, over.mean("replica").values))
+        over = risk / risk.sel(place=PLACES[-1], drop=True).mean("replica", skipna=False)
+        curves.append(Curve(name, PLACES, base, over.mean("replica", skipna=False).values))
     title = "Normalised losses at one τ_run, and the base's"
     figure = Figure(title, "share of the run", "loss over the last", tuple(curves))
     return Evidence(tuple(findings), (chosen_seed(SEED),), (figure,), isa)

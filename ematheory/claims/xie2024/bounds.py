@@ -57,7 +57,7 @@ def reach(largest_update: Any) -> xr.DataArray:
 
 def shares(found: xr.Dataset, largest_update: Any) -> xr.DataArray:
     """The largest |w_t| of all runs over its bound, at every record."""
-    size = abs(found.trajectory).max(("replica", "coordinate")).drop_vars("step")
+    size = abs(found.trajectory).max(("replica", "coordinate"), skipna=False).drop_vars("step")
     return xr.DataArray(size / reach(largest_update))
 
 
