@@ -42,8 +42,8 @@ def end_risks(
         RandomWalk(size=size, init=(signal / steps) ** 0.5 / decay), optimizer, steps=steps, schedule=schedule,
         record=[steps], trajectories=range(replicas), replicas=replicas, seed=seed,
     )  # fmt: skip
-    squares = (decay**2 * (measured.trajectory.isel(step=0) ** 2).mean("coordinate", skipna=False)).transpose("replica", "place")
-    return Risks(steps * squares.values, engine(measured))
+    square = (measured.trajectory.isel(step=0) ** 2).mean("coordinate", skipna=False)
+    return Risks(steps * (decay**2 * square).transpose("replica", "place").values, engine(measured))
 
 
 class Least(NamedTuple):
