@@ -103,7 +103,8 @@ def note() -> str:
         "against (rounding for an equation, a number of standard errors for an interval, zero failed checks for a "
         "proof; a control has to exceed its bound), the sample size and, where it is statistical, the interval of "
         "measured − predicted at the stated level, with its test: t(f), k comparisons is Student's t with f degrees of "
-        "freedom, two-sided, Šidák-corrected for the level's k comparisons.</p>"
+        "freedom, two-sided, Šidák-corrected for the level's k comparisons; exact binomial is the interval of Clopper "
+        "and Pearson for a share of replicas.</p>"
     )
 
 

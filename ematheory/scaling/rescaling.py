@@ -179,7 +179,7 @@ def rescale(recipe: Recipe, *, keep: Sequence[str] = (), preset: str | None = No
     rule = None if preset is None else find_preset(preset)
     kept = kept_invariants(keep, rule)
     factors = changed(recipe, to)
-    notes = remarks(recipe, rule, factors, kept)
+    notes = remarks(recipe, rule, factors, to, kept)
     unknowns = tuple(name for name in UNKNOWNS if any(name in each.powers for each in kept))
     return solved(Task(recipe, factors, {name: float(value) for name, value in to.items()}, notes, unknowns), kept)
 
@@ -216,11 +216,15 @@ def changed(recipe: Recipe, to: Mapping[str, float]) -> dict[str, float]:
 
 
 def remarks(
-    recipe: Recipe, rule: Preset | None, factors: Mapping[str, float], kept: Sequence[Invariant]
+    recipe: Recipe,
+    rule: Preset | None,
+    factors: Mapping[str, float],
+    to: Mapping[str, float],
+    kept: Sequence[Invariant],
 ) -> tuple[str, ...]:
     notes = [f"{rule.name} ({rule.source}) leaves out: {rule.drops}"] if rule else []
     shape = {"width", "depth"} & set(factors)
-    if shape and recipe.parameters is not None and "parameters" not in factors:
+    if shape and recipe.parameters is not None and "parameters" not in to:
         if any("parameters" in each.powers for each in kept):
             raise ValueError(f"{' and '.join(sorted(shape))} changes the number of parameters: give parameters= too")
         notes.append("the number of parameters changes with the model's shape and is left out of the new recipe")

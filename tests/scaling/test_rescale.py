@@ -224,6 +224,15 @@ def test_the_first_choice_is_what_is_suggested(keep, factors):
     assert first.exponents == found.suggestion.exponents
 
 
+def test_a_number_of_parameters_that_stays_is_one_that_is_given():
+    """Of a wider model with the same number of parameters nothing is missing."""
+    found = em.rescale(BASE, width=4, parameters=BASE.parameters, keep=["power_law_timescale"])
+    assert found.recipe.parameters == BASE.parameters
+    assert not any("number of parameters" in note for note in found.notes)
+    with pytest.raises(ValueError, match="give parameters= too"):
+        em.rescale(BASE, width=4, keep=["power_law_timescale"])
+
+
 def test_a_fitted_power_law_gives_an_interval():
     """Against τ/T by the law at both ends of its exponent, not the rescaling's own algebra."""
     from ematheory.power_laws import POWER_LINES
