@@ -31,7 +31,8 @@ Written by `python papers/seed_sets.py`, tier {tier}. Each column judges the lev
 that claims name, as their papers' folders record it, set k on those 10⁶·k further on. In brackets is the interval of
 the comparison that decided, at 99.9 % for all comparisons of the level together; [seed-sets.json](seed-sets.json) names
 that comparison and the seeds. t(f), k comparisons: Student's t with f degrees of freedom, two-sided, Šidák-corrected
-for the level's k comparisons; exact binomial is Clopper and Pearson's interval of a share of seeds; unbounded is what they tell where a grid shows no best place in some draw.
+for the level's k comparisons; exact binomial is Clopper and Pearson's interval of a share of seeds; unbounded is what
+they tell where a grid shows no best place in some draw.
 
 {table}
 {says}
