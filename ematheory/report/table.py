@@ -25,8 +25,8 @@ COLOURS = {
 # Of the columns that are not plain.
 CAPTION = (
     f"interval, test: of the comparison that decided; at {100 * CONFIDENCE:g} % for all k comparisons of the level "
-    "together (Šidák),\ntwo-sided by Student's t with f degrees of freedom: t(f), k comparisons; or by Clopper and Pearson: "
-    "exact binomial."
+    "together (Šidák),\ntwo-sided by Student's t with f degrees of freedom: t(f), k comparisons; of a share by Clopper "
+    "and Pearson: exact binomial."
 )
 
 
