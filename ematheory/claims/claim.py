@@ -19,27 +19,20 @@ class Level:
     """One way to examine a claim.
 
     run : from a tier, which sets how much work is done, to the evidence.
-    expected : the verdict that theory leads one to expect; where tiers differ in what they run, one for each of them.
+    expected : the verdict that theory leads one to expect.
     tiers : the tiers in which it runs.
     needs : modules of optional extras without which it cannot run.
     """
 
     run: Callable[[str], Evidence]
-    expected: str | Mapping[str, str] = "confirmed"
+    expected: str = "confirmed"
     tiers: tuple[str, ...] = TIERS
     needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_choice("expected", self.expected, VERDICTS)
         for tier in self.tiers:
             check_choice("tier", tier, TIERS)
-        if not isinstance(self.expected, str) and set(self.expected) != set(TIERS):
-            raise ValueError(f"expected must be one verdict, or one for each of {TIERS}, got {dict(self.expected)}")
-        for tier in TIERS:
-            check_choice("expected", self.expected_in(tier), VERDICTS)
-
-    def expected_in(self, tier: str) -> str:
-        """The verdict that is expected in a tier."""
-        return self.expected if isinstance(self.expected, str) else self.expected[tier]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.util import find_spec
 
@@ -23,7 +23,6 @@ DECIDED = ("confirmed", "refuted", "vacuous")
 class Judgement:
     """One level of one claim: its verdict (or ``"not run"``, ``"error"``, and why) beside the expected one.
 
-    tier : in which it was run or not.
     date : when it finished, in ISO 8601, universal time; empty where it did not run.
     resumed : whether an earlier run judged it; `date` and `seconds` are then that run's.
     """
@@ -38,11 +37,10 @@ class Judgement:
     trace: str = ""
     date: str = ""
     resumed: bool = False
-    tier: str = field(kw_only=True)
 
     @property
     def expected(self) -> str:
-        return self.claim.levels[self.level].expected_in(self.tier)
+        return self.claim.levels[self.level].expected
 
     @property
     def contradicts(self) -> bool:
@@ -100,7 +98,7 @@ def examine(
     position, judgements = 0, []
     for (claim, level), reason in zip(plan, reasons, strict=True):
         if reason:
-            judgements.append(Judgement(claim, level, NOT_RUN, why=reason, tier=tier))
+            judgements.append(Judgement(claim, level, NOT_RUN, why=reason))
             continue
         position += 1
         tell(Started(claim, level, position, reasons.count("")))
@@ -131,8 +129,8 @@ def examined(claim: Claim, level: str, tier: str, seed_set: int) -> Judgement:
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
-        return Judgement(claim, level, ERROR, why, seconds=seconds, trace=traceback.format_exc(), date=now(), tier=tier)
-    return Judgement(claim, level, verdict, "", outcomes, evidence, time.perf_counter() - start, date=now(), tier=tier)
+        return Judgement(claim, level, ERROR, why, seconds=seconds, trace=traceback.format_exc(), date=now())
+    return Judgement(claim, level, verdict, "", outcomes, evidence, time.perf_counter() - start, date=now())
 
 
 def now() -> str:

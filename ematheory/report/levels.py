@@ -73,7 +73,6 @@ class Levels:
             outcomes=tuple(outcome(each) for each in kept["outcomes"]),
             evidence=evidence(kept["evidence"]),
             resumed=True,
-            tier=self.key["tier"],
             **{name: kept[name] for name in FIELDS},
         )
 
