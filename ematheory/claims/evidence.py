@@ -90,7 +90,8 @@ class Order:
 class Sampled:
     """Means over `n` independent replicas, with their standard errors, against their predicted values.
 
-    resolution : the difference that would matter, in the measurement's unit; a wider interval decides nothing.
+    resolution : the difference that would matter, in the measurement's unit; an interval that reaches further does not
+        confirm.
     allowance : a bound on what the prediction is known to leave out (0 for an exact one).
     errors_by : bootstrap or jackknife, where that gave the standard errors rather than the replicas' spread.
     """

@@ -154,9 +154,11 @@ def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray, comparis
 
 @outcome.register
 def sampled(finding: Sampled, comparisons: int) -> Outcome:
-    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that is too wide.
+    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that reaches too far.
 
-    A measurement that is NaN misses; one whose error is not known decides nothing.
+    All confirm where each lies within what would matter (two one-sided tests; Schuirmann, J. Pharmacokinet. Biopharm.
+    15, 1987), beyond what the prediction is known to leave out. A measurement that is NaN misses; one whose error is not
+    known decides nothing.
     """
     measured, predicted, errors, resolution, allowance = finding.arrays()
     if finding.n < 2 or not measured.size:
@@ -164,16 +166,17 @@ def sampled(finding: Sampled, comparisons: int) -> Outcome:
         return Outcome(finding.what, "interval", "vacuous", math.nan, math.nan, finding.n, says)
     critical = critical_value(comparisons, finding.n - 1)
     difference = measured - predicted
-    z = standardised(np.maximum(np.abs(difference) - allowance, 0.0), errors)
-    width = standardised(critical * errors, resolution)
+    beyond = np.maximum(np.abs(difference) - allowance, 0.0)
+    off = beyond + critical * errors
+    z, reach = standardised(beyond, errors), standardised(off, resolution)
     # Without an error nothing is known of a measurement, which can refute nothing.
     known = np.isfinite(errors)
-    worst, widest = int(np.argmax(np.where(known, z, -1.0))), int(np.argmax(width))
+    worst, furthest = int(np.argmax(np.where(known, z, -1.0))), int(np.argmax(reach))
     is_missed = known[worst] and z[worst] > critical
-    verdict = "refuted" if is_missed else "inconclusive" if width[widest] > 1 else "confirmed"
+    verdict = "refuted" if is_missed else "inconclusive" if reach[furthest] > 1 else "confirmed"
     says = (
-        f"{measured.size} of {comparisons} comparisons; widest ±{critical * errors[widest]:.3g} "
-        f"where {resolution[widest]:.3g} would matter"
+        f"{measured.size} of {comparisons} comparisons; off by at most {off[furthest]:.3g} "
+        f"where {resolution[furthest]:.3g} would matter"
     )
     half = critical * errors[worst] + allowance[worst]
     interval = (float(difference[worst] - half), float(difference[worst] + half))
@@ -196,9 +199,8 @@ def below(finding: Below, comparisons: int) -> Outcome:
     above = standardised(np.maximum(measured - finding.limit, 0.0), errors)
     under = standardised(np.maximum(finding.limit - measured, 0.0), errors)
     known = np.isfinite(measured) & np.isfinite(errors)
-    verdict = (
-        "refuted" if (above > critical).any() else "confirmed" if (known & (under > critical)).all() else "inconclusive"
-    )
+    missed, held = np.isfinite(errors) & (above > critical), known & (under > critical)
+    verdict = "refuted" if missed.any() else "confirmed" if held.all() else "inconclusive"
     worst = int(np.argmax(np.where(known, measured + critical * errors, np.inf)))
     half = critical * errors[worst]
     says = f"at most {measured[worst]:.6g} ± {half:.2g} against the limit {finding.limit:g}"

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ematheory.claims import Below, Bounded, Evidence, Exact, Fails, Order, Proved, Sampled, Share
 from ematheory.claims.evidence import largest
@@ -98,11 +100,33 @@ def sample(offset, resolution=0.2, n=400, allowance=0.0):
 
 
 def test_intervals():
-    assert verdict(sample(0.0, resolution=0.3)) == "confirmed"
+    assert verdict(sample(0.0, resolution=0.4)) == "confirmed"
     assert verdict(sample(0.0, resolution=0.05)) == "inconclusive"
     assert verdict(sample(1.0, resolution=0.3)) == "refuted"
-    assert verdict(sample(1.0, resolution=0.3, allowance=1.0)) == "confirmed"
+    assert verdict(sample(1.0, resolution=0.4, allowance=1.0)) == "confirmed"
     assert verdict(sample(0.0, n=400), sample(1.0)) == "refuted"
+
+
+def test_an_interval_confirms_within_what_would_matter():
+    """Not by being narrow: a drift that is nearly significant beside it may be larger than what would matter."""
+    half = 0.1 * critical_value(1, 49)
+    assert verdict(Sampled("w", 0.5 * half, 0.0, 0.1, 50, 1.6 * half)) == "confirmed"
+    assert verdict(Sampled("w", -0.5 * half, 0.0, 0.1, 50, 1.4 * half)) == "inconclusive"
+    assert verdict(Sampled("w", 2.5 * half, 0.0, 0.1, 50, 1.6 * half, allowance=2 * half)) == "confirmed"
+    assert verdict(Sampled("w", 2.5 * half, 0.0, 0.1, 50, 1.4 * half, allowance=2 * half)) == "inconclusive"
+    assert verdict(Sampled("w", 0.0, 0.0, 0.1, 50, 1.01 * half, allowance=2 * half)) == "confirmed"
+    says = judge(Evidence((Sampled("w", 0.3, 0.2, 0.1, 50, 1.0),)))[1][0].says
+    assert says == f"1 of 1 comparisons; off by at most {0.1 + half:.3g} where 1 would matter"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-3, 3), st.floats(0.01, 3), st.floats(0, 1), st.floats(0.01, 4))
+def test_a_confirmed_interval_holds_no_difference_that_would_matter(off, error, allowance, resolution):
+    finding = Sampled("w", off, 0.0, error, 30, resolution, allowance)
+    low, high = off - error * critical_value(1, 29), off + error * critical_value(1, 29)
+    if verdict(finding) == "confirmed":
+        assert -resolution - allowance <= low * (1 - 1e-12)
+        assert high * (1 - 1e-12) <= resolution + allowance
 
 
 def test_intervals_without_spread_or_replicas():
@@ -156,6 +180,7 @@ def test_a_nan_among_the_errors_is_the_largest_and_refutes():
         ([0.5, 1.01], [0.01, 0.01], 50, "inconclusive"),
         ([0.5, math.nan], [0.01, 0.01], 50, "refuted"),
         ([0.5], [math.nan], 50, "inconclusive"),
+        ([math.nan], [math.nan], 50, "inconclusive"),
         ([0.5], [0.01], 1, "vacuous"),
         ([], [], 50, "vacuous"),
     ],
