@@ -18,7 +18,7 @@ FORGETS = (0.01, 0.1, 0.5, 0.9)
 LR, DECAYS, BETAS = 0.02, (1.0, 5.0), (0.5, 0.9)
 # What is left of the start in E w² after this many steps is e^{−2·0.02·400} = 1e-7.
 STEPS, SIZE, SEED = 400, 512, 5
-REPLICAS = {"smoke": 64, "quick": 256, "full": 1024}
+REPLICAS = {"smoke": 128, "quick": 256, "full": 1024}
 # Relative; the shortcut is off by a factor of 1.3 to 13 in E w².
 RESOLUTION = 0.03
 

@@ -14,7 +14,7 @@ from ..simulated import LARGE_EPS, curves, derived, engine, sampled
 
 LR, DECAY, WIDTHS, SIZE, SEED = 0.02, 2.5, (1.0, 2.0, 4.0), 512, 9
 RECORD = (0, 1, 3, 6, 12, 25, 50, 100)
-REPLICAS = {"smoke": 256, "quick": 1024, "full": 4096}
+REPLICAS = {"smoke": 512, "quick": 1024, "full": 4096}
 # Relative, in (relative update)⁻²; without a warm-up it would be 16 times smaller at first for m = 4.
 RESOLUTION = 0.02
 

@@ -21,7 +21,7 @@ REAL = ((0.5, 0.02), (0.5, 0.08), (0.9, 0.001), (0.9, 0.0025))
 COMPLEX = ((0.5, 0.2), (0.5, 0.5), (0.9, 0.2))
 RIVAL_STEP = 30  # where 1/(ηλ) for the timescale leaves far more
 REAL_RECORD, COMPLEX_RECORD = (1, 2, 5, 10, 30, 100, 200), (1, 2, 4, 7, 10, 14, 20, 40)
-SIZE, REPLICAS = 16, {"smoke": 2048, "quick": 8192, "full": 32_768}
+SIZE, REPLICAS = 16, {"smoke": 4096, "quick": 8192, "full": 32_768}
 # Of E w², relative, and of the mean, of the push that it comes from; a wave's troughs are a tenth of it and more.
 RESOLUTION, MEAN_RESOLUTION = 0.05, 0.02
 

@@ -18,7 +18,7 @@ DECAYS = (0.5, 5.0)
 BETAS = (0.0, 0.5, 0.9, 0.98)
 RECORD = (0, 1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 125, 200, 320, 500)
 WIDTH = {"smoke": 768, "quick": 2048, "full": 8192}
-REPLICAS = {"smoke": 256, "quick": 1024, "full": 1024}
+REPLICAS = {"smoke": 512, "quick": 1024, "full": 1024}
 SEED = 2
 # Without bias correction E w² would be a tenth or less of what it is at first, and 4 % off at 3/(1−β₁) steps.
 RESOLUTION = 0.02

@@ -25,7 +25,7 @@ CURVATURE, DISTANCE = 1e-8, 1e6
 PUSH = CURVATURE * DISTANCE
 # The steps counted, after which e^{−8} is left of the bias corrections.
 COUNTED, SETTLED, SEED = 128, 8.0, 40
-SIZE, REPLICAS = 64, {"smoke": 256, "quick": 2048, "full": 8192}
+SIZE, REPLICAS = 64, {"smoke": 512, "quick": 2048, "full": 8192}
 # Of 1 − β₂: the corrections to a frozen v are −1 to −0.4 times it.
 RESOLUTION = 0.25
 

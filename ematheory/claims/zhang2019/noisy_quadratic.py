@@ -17,7 +17,7 @@ from ..seeds import chosen_seed
 from ..simulated import curves, engine, sampled
 
 COORDINATES = {"smoke": 100, "quick": 1000, "full": 10_000}
-REPLICAS = {"smoke": 2048, "quick": 2048, "full": 2048}
+REPLICAS = {"smoke": 4096, "quick": 2048, "full": 2048}
 STEPS = {"smoke": 600, "quick": 4000, "full": 4000}
 # Q1 to Q6: plain SGD, the heavy ball with either decay and its transient, averaged iterates, preconditioning.
 DERIVATIONS = (
