@@ -46,8 +46,9 @@ def validate(
 
     Parameters
     ----------
-    levels : of symbolic, numeric, simulated, trained (one word, or several); None for all that a claim has. A level
-        that is not run says so.
+    levels : of symbolic, numeric, simulated, trained, networks (one word, or several); None for all that a claim has.
+        "trained" is real training, of the claim's model and of networks; where both are, networks are a level of their
+        own. A level that is not run says so.
     tier : smoke (seconds per level), quick (at most 15 minutes per level) or full.
     out : a folder for `report.json` and `index.html`, written at the end, and for `levels/`, where each level is kept
         as soon as it is judged; None writes nothing.

@@ -19,6 +19,7 @@ from typing import Any
 
 import ematheory as em
 from ematheory.claims import Claim, find
+from ematheory.claims.claim import asked
 from ematheory.report import as_json
 from ematheory.report.record import write_text
 from ematheory.report.seed_sets import Rows, by_level, joined, markdown
@@ -43,7 +44,7 @@ def arguments() -> argparse.Namespace:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("names", nargs="*", help="claims or papers; all of them without names")
     reader.add_argument("--tier", default="quick", help="smoke, quick or full")
-    reader.add_argument("--levels", default="trained", help="joined by commas")
+    reader.add_argument("--levels", default="trained", help="joined by commas; trained includes networks")
     reader.add_argument("--sets", default="1,2,3", help="joined by commas, in the order in which they are judged")
     reader.add_argument("--join", type=Path, help="another run's seed-sets.json, to take its rows")
     reader.add_argument("--out", type=Path, default=Path("report/seed-sets"), help="where judged levels are kept")
@@ -90,7 +91,7 @@ def renew(rows: Rows, tier: str) -> list[str]:
 def main() -> int:
     given = arguments()
     claims = [claim for claim in find(*given.names) if "empirical" in claim.kinds]
-    plan = [(claim, level) for claim in claims for level in given.levels.split(",") if level in claim.levels]
+    plan = [(claim, level) for claim in claims for level in claim.levels if asked(level, given.levels.split(","))]
     known = [each for claim, level in plan for each in recorded(claim, level, given.tier)]
     seconds = {(claim.id, level): 0.0 for claim, level in plan}
     seconds |= {(row["claim"], row["level"]): row["seconds"] for each in known for row in each["verdicts"]}

@@ -1,4 +1,4 @@
-"""Claims of papers, each examined at up to four levels and judged: confirmed, refuted, inconclusive or vacuous."""
+"""Claims of papers, each examined at up to five levels and judged: confirmed, refuted, inconclusive or vacuous."""
 
 from .claim import Claim, Level
 from .evidence import Below, Bounded, Curve, Evidence, Exact, Fails, Figure, Order, Proved, Sampled, Share

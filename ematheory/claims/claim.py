@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..records import check_choice
 from .evidence import Evidence
 
 KINDS = ("exact", "asymptotic", "bound", "empirical")
-LEVELS = ("symbolic", "numeric", "simulated", "trained")
+# Real training is of the claim's own model and, where that is another verdict, of networks.
+LEVELS = ("symbolic", "numeric", "simulated", "trained", "networks")
 TIERS = ("smoke", "quick", "full")
 VERDICTS = ("confirmed", "refuted", "inconclusive", "vacuous")
+
+
+def asked(level: str, names: Sequence[str]) -> bool:
+    """Whether the names of levels ask for this one: "trained" does for networks, too.
+
+    >>> asked("networks", ["numeric", "trained"]), asked("trained", ["networks"])
+    (True, False)
+    """
+    return level in names or (level == "networks" and "trained" in names)
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement with its source, its assumptions and up to four levels.
+    """A statement with its source, its assumptions and up to five levels.
 
     id : exactly as in the table of claims, ``"C01"``.
     paper : the key of the paper that it is judged under, ``"wang2025"``.

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from importlib.util import find_spec
 
 from ..records import check_choice
-from .claim import LEVELS, TIERS, Claim, Level
+from .claim import LEVELS, TIERS, Claim, Level, asked
 from .evidence import Evidence
 from .seeds import check_chosen, check_seed_set, drawing_from
 from .verdict import Outcome, deciding, judge
@@ -79,7 +79,7 @@ def examine(
 
     Parameters
     ----------
-    levels : of symbolic, numeric, simulated, trained; None for all that a claim has.
+    levels : of symbolic, numeric, simulated, trained (networks included), networks; None for all that a claim has.
     tier : smoke (seconds per level), quick (at most 15 minutes) or full.
     progress : called with a `Started` before and a `Judgement` after each level that runs.
     earlier : asked before each level runs for a judgement to take in its place.
@@ -109,7 +109,7 @@ def examine(
 
 def reason_not_to_run(level: Level, name: str, levels: Sequence[str] | None, tier: str) -> str:
     """Why a level is left out, empty when it runs."""
-    if levels is not None and name not in levels:
+    if levels is not None and not asked(name, levels):
         return "level not chosen"
     if tier not in level.tiers:
         return f"runs in tier {' and '.join(level.tiers)}, this is {tier}"

@@ -154,11 +154,11 @@ def fitted_order(finding: Order, sizes: FloatArray, errors: FloatArray, comparis
 
 @outcome.register
 def sampled(finding: Sampled, comparisons: int) -> Outcome:
-    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that reaches too far.
+    """Simultaneous intervals of measured − predicted: refuted by one that misses, undecided by one that goes too far.
 
-    All confirm where each lies within what would matter (two one-sided tests; Schuirmann, J. Pharmacokinet. Biopharm.
-    15, 1987), beyond what the prediction is known to leave out. A measurement that is NaN misses; one whose error is not
-    known decides nothing.
+    They confirm where each lies within what would matter (two one-sided tests; Schuirmann, J. Pharmacokinet. Biopharm.
+    15, 1987), beyond what the prediction is known to leave out. A measurement that is NaN misses; one whose error is
+    not known decides nothing.
     """
     measured, predicted, errors, resolution, allowance = finding.arrays()
     if finding.n < 2 or not measured.size:

@@ -22,7 +22,11 @@ def validate(
         list[str] | None, typer.Argument(help="Papers (wang2025) or claims (C01); all of them without names.")
     ] = None,
     levels: Annotated[
-        str | None, typer.Option(help="Levels joined by commas: symbolic,numeric,simulated,trained. Default: all.")
+        str | None,
+        typer.Option(
+            help="Levels joined by commas: symbolic,numeric,simulated,trained,networks; trained includes networks. "
+            "Default: all."
+        ),
     ] = None,
     tier: Annotated[
         str, typer.Option(help="smoke (3 minutes in all), quick (15 minutes a level at most) or full (use --resume).")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .figures import svg
-from .numbers import number
+from .numbers import interval, number
 from .record import Record, as_json, write_text
 
-HEADINGS = ("claim", "level", "verdict", "expected", "residual", "bound", "n")
+HEADINGS = ("claim", "level", "verdict", "expected", "residual", "bound", "n", "interval", "test")
 # What can move a verdict of training: named beside the full table, all others are in its record.
 NAMED = ("ematheory", "torch", "numpy")
 
@@ -21,7 +21,8 @@ NAMED = ("ematheory", "torch", "numpy")
 def cells(row: Record) -> list[str]:
     """A verdict as the cells of its line."""
     numbers = [number(row[name]) for name in ("residual", "bound", "n")]
-    return [row["claim"], row["level"], row["verdict"], row["expected"], *numbers]
+    words = [row["claim"], row["level"], row["verdict"], row["expected"]]
+    return [*words, *numbers, interval(row["interval"], row["confidence"]) or "–", row["test"] or "–"]
 
 
 def table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..claims.claim import LEVELS, TIERS
+from ..claims.claim import asked as is_asked
 from .papers import FULL, QUICK, write_paper
 from .record import as_json, contradictions
 
@@ -42,7 +43,7 @@ def reproduce(
     options = {"out": asked.resume, "resume": asked.resume is not None}
     result = validate(folder.name, tier=asked.tier, levels=asked.levels or None, **options)
     recorded = json.loads(as_json(result.record))
-    chosen = [row for row in recorded["verdicts"] if not asked.levels or row["level"] in asked.levels]
+    chosen = [row for row in recorded["verdicts"] if not asked.levels or is_asked(row["level"], asked.levels)]
     write_paper({**recorded, "verdicts": chosen}, folder, place)
     if draw_maps and not asked.levels:
         draw_maps(folder / place.within / "figures", asked.tier)

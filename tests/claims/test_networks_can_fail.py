@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
 
+import ematheory as em
 from ematheory import tasks
-from ematheory.claims import Evidence, noisy_digits
+from ematheory.claims import Evidence, find, noisy_digits
 from ematheory.claims.defazio2025 import late_gradients_of_networks as late
-from ematheory.claims.evidence import Below
 from ematheory.claims.kosson2024 import rotation_of_networks as adamw_turning
 from ematheory.claims.li2020 import rotation_of_networks as sgd_turning
 from ematheory.claims.malladi2022 import batch_of_networks as batches
 from ematheory.claims.verdict import judge
 
 SEEDS = 8
-LEVELS = {
-    "defazio2025.slow_decay": "in_torch",
-    "li2020.equilibrium": "in_torch",
-    "kosson2024.fixed_norm": "in_torch",
-    "malladi2022.batch_rules": "on_quadratic",
-}
+ON_BOTH = ["C06", "C14", "C20", "C25", "C34"]
 
 
 def verdict(*findings):
@@ -115,14 +108,13 @@ def test_within_is_of_either_sign():
     assert verdict(noisy_digits.within("", logs + 0.1, 0.1)) == "inconclusive"
 
 
-@pytest.mark.parametrize(("name", "other"), LEVELS.items())
-@pytest.mark.parametrize("tier", ["smoke", "quick", "full"])
-def test_networks_train_beyond_the_first_tier(monkeypatch, name, other, tier):
-    module = importlib.import_module(f"ematheory.claims.{name}")
-    networks = next(each for each in (late, sgd_turning, adamw_turning, batches) if each in vars(module).values())
-    fine, wrong = Below("", 0.0, 0.1, 1.0, SEEDS), Below("", 9.0, 0.1, 1.0, SEEDS)
-    monkeypatch.setattr(module, other, lambda tier: Evidence((fine,), (1,)))
-    monkeypatch.setattr(networks, "trained", lambda tier: Evidence((wrong,), (2,)))
-    found = module.trained(tier)
-    assert judge(found)[0] == ("confirmed" if tier == "smoke" else "refuted")
-    assert found.seeds == ((1,) if tier == "smoke" else (1, 2))
+@pytest.mark.parametrize("claim", ON_BOTH)
+def test_networks_are_a_verdict_of_their_own_beyond_the_first_tier(claim):
+    """What torch does with the claim's model says nothing of networks, and no tier confirms these without a run."""
+    (found,) = find(claim)
+    assert found.levels["networks"].run.__module__.endswith("_of_networks")
+    assert found.levels["networks"].tiers == ("quick", "full")
+    rows = {row["level"]: row for row in em.validate(claim, levels="trained", tier="smoke").verdicts}
+    assert rows["trained"]["verdict"] == "confirmed"
+    assert rows["networks"]["verdict"] == "not run"
+    assert rows["networks"]["why"] == "runs in tier quick and full, this is smoke"

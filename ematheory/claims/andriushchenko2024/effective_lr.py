@@ -143,11 +143,6 @@ def simulated(tier: str) -> Evidence:
 
 
 def trained(tier: str) -> Evidence:
-    """Angles to a run of the same directions; in tiers quick and full (they take a minute) loss curves of networks."""
-    return in_torch(tier) if tier == "smoke" else in_torch(tier) + effective_lr_of_networks.trained(tier)
-
-
-def in_torch(tier: str) -> Evidence:
     """torch.optim on a scale-invariant network: runs without decay at each layer's effective rates of a decayed one."""
     findings: list[Finding] = []
     curves = []
@@ -229,8 +224,9 @@ CLAIM = Claim(
     levels={
         "symbolic": Level(proof("effective-learning-rate")),
         "simulated": Level(simulated),
+        "trained": Level(trained, needs=("torch", "sklearn")),
         # With momentum the matched run's norm feeds its rate, which follows ‖w‖²: some seeds diverge, and have no loss
         # curve at all. They count as far off.
-        "trained": Level(trained, needs=("torch", "sklearn")),
+        "networks": Level(effective_lr_of_networks.trained, tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )

@@ -183,11 +183,6 @@ def power_law() -> Order:
 
 
 def trained(tier: str) -> Evidence:
-    """Vectors under torch.optim fed noise, and but for the first tier networks on digits."""
-    return in_torch(tier) if tier == "smoke" else in_torch(tier) + late_gradients_of_networks.trained(tier)
-
-
-def in_torch(tier: str) -> Evidence:
     """torch.optim.SGD and AdamW while η halves again and again; λ_t is set in the param group before each step."""
     course = fall(SLOW * RATE, TORCH_HALVINGS[tier])
     findings: list[Finding] = []
@@ -281,5 +276,6 @@ CLAIM = Claim(
         "symbolic": Level(proof("scale-invariant-sgd", "slow-decay")),
         "simulated": Level(simulated),
         "trained": Level(trained, needs=("torch", "sklearn")),
+        "networks": Level(late_gradients_of_networks.trained, tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )

@@ -155,11 +155,6 @@ def simulated(tier: str) -> Evidence:
 
 
 def trained(tier: str) -> Evidence:
-    """Vectors under torch.optim fed noise, and but for the first tier AdamW on networks on digits."""
-    return in_torch(tier) if tier == "smoke" else in_torch(tier) + rotation_of_networks.trained(tier)
-
-
-def in_torch(tier: str) -> Evidence:
     """torch.optim.AdamW at rest, and torch.optim.Adam's steps at a fixed norm, with the derived and the published ρ."""
     from ...training import crosschecks
 
@@ -232,5 +227,6 @@ CLAIM = Claim(
         "symbolic": Level(proof("fixed-norm")),
         "simulated": Level(simulated),
         "trained": Level(trained, needs=("torch", "sklearn")),
+        "networks": Level(rotation_of_networks.trained, tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )

@@ -147,11 +147,6 @@ def simulated(tier: str) -> Evidence:
 
 
 def trained(tier: str) -> Evidence:
-    """Vectors under torch.optim.SGD fed noise, and but for the first tier networks on digits."""
-    return in_torch(tier) if tier == "smoke" else in_torch(tier) + rotation_of_networks.trained(tier)
-
-
-def in_torch(tier: str) -> Evidence:
     """torch.optim.SGD fed noise at right angles to its weights: at rest, and on the way there without momentum."""
     findings: list[Finding] = []
     curves = []
@@ -224,5 +219,6 @@ CLAIM = Claim(
         "symbolic": Level(proof(*DERIVATIONS)),
         "simulated": Level(simulated),
         "trained": Level(trained, needs=("torch", "sklearn")),
+        "networks": Level(rotation_of_networks.trained, tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )

@@ -210,11 +210,6 @@ def control(runs: list[xr.Dataset], n: int) -> Fails:
 
 
 def trained(tier: str) -> Evidence:
-    """A quadratic in torch.optim, and but for the first tier networks on digits."""
-    return on_quadratic(tier) if tier == "smoke" else on_quadratic(tier) + batch_of_networks.trained(tier)
-
-
-def on_quadratic(tier: str) -> Evidence:
     """The rules in torch.optim, on the same quadratic with noise of its own; per-LR decay of SGD by multiplication."""
     import ematheory as em
 
@@ -278,5 +273,6 @@ CLAIM = Claim(
         "symbolic": Level(proof(*DERIVATIONS)),
         "simulated": Level(simulated),
         "trained": Level(trained, needs=("torch", "sklearn")),
+        "networks": Level(batch_of_networks.trained, tiers=("quick", "full"), needs=("torch", "sklearn")),
     },
 )  # fmt: skip
