@@ -62,8 +62,8 @@ def test_the_readme_shows_both_tables(folder):
     reproduce(folder, ["full", "trained"], validate)
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "| X01 | numeric | confirmed | confirmed | 0 | 1e-15 | 5 | – | – |\n" in text
-    row = "| X01 | trained | confirmed | confirmed | 0 | 1e-15 | 4 | – | – | 7–9, 20 | 0 | [1](full/figures/X01-trained-1.svg)"
-    assert row in text
+    row = "| X01 | trained | confirmed | confirmed | 0 | 1e-15 | 4 | – | – | 7–9, 20 | 0 | [1](full/figures/"
+    assert f"{row}X01-trained-1.svg) |" in text
     assert text.startswith("# A paper\n")
     assert text.endswith(f"{FULL.end}\nafter\n")
 
