@@ -9,6 +9,7 @@ from typing import Any
 
 from . import report
 from .claims import find
+from .claims.devices import check_training_device
 from .claims.judging import Judgement, Progress, Started, examine
 
 
@@ -41,6 +42,7 @@ def validate(
     progress: Progress | None = None,
     resume: bool = False,
     seed_set: int = 0,
+    device: str = "cpu",
 ) -> Validation:
     """Judge the claims of papers (``"wang2025"``) or single claims (``"C01"``); all without names.
 
@@ -58,10 +60,13 @@ def validate(
         seconds.
     seed_set : 0 for the seeds that claims name; k for others, 10⁶·k further on, which no other set has. What draws
         nothing is the same in every set.
+    device : torch's name of where networks are trained, such as "cuda"; the claims' models, and all that is recorded in
+        papers/, are the CPU's.
 
     Raises
     ------
-    ValueError : an unknown claim, paper, level or tier (listing the known ones); a set below 0; `resume` without `out`.
+    ValueError : an unknown claim, paper, level or tier (listing the known ones); a set below 0; a device that torch
+        lacks; `resume` without `out`.
 
     Example
     -------
@@ -70,13 +75,14 @@ def validate(
     """
     if resume and out is None:
         raise ValueError("resume needs out, the folder in which an earlier run kept its levels")
-    isas = instruction_sets()
-    kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas, seed_set))
+    isas, device = instruction_sets(), check_training_device(device)
+    kept = None if out is None else report.Levels(Path(out) / "levels", report.key(tier, isas, seed_set, device))
     tell = progress or (lambda event: None)
     earlier = kept.find if kept is not None and resume else None
     levels = (levels,) if isinstance(levels, str) else levels
-    judgements = examine(find(*names), levels, tier, tell if kept is None else keeping(kept, tell), earlier, seed_set)
-    recorded = report.record(judgements, tier, isas, seed_set)
+    tell = tell if kept is None else keeping(kept, tell)
+    judgements = examine(find(*names), levels, tier, tell, earlier, seed_set, device)
+    recorded = report.record(judgements, tier, isas, seed_set, device)
     if out is not None:
         report.write(recorded, out)
     return Validation(judgements, recorded)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from ..records import check_choice
 from .claim import LEVELS, TIERS, Claim, Level, asked
+from .devices import check_training_device, training_on
 from .evidence import Evidence
 from .seeds import check_chosen, check_seed_set, drawing_from
 from .verdict import Outcome, deciding, judge
@@ -74,6 +75,7 @@ def examine(
     progress: Progress | None = None,
     earlier: Earlier | None = None,
     seed_set: int = 0,
+    device: str = "cpu",
 ) -> tuple[Judgement, ...]:
     """Run the claims' levels and judge them.
 
@@ -84,12 +86,14 @@ def examine(
     progress : called with a `Started` before and a `Judgement` after each level that runs.
     earlier : asked before each level runs for a judgement to take in its place.
     seed_set : the set of seeds to draw from, 0 for those recorded; a level that draws nothing is the same in each.
+    device : torch's name of where networks are trained; all else runs on the CPU.
 
-    Raises `ValueError` for an unknown level or tier, or no set of seeds. An exception inside a level is a judgement of
-    its own, "error".
+    Raises `ValueError` for an unknown level or tier, no set of seeds or a device that torch lacks. An exception inside
+    a level is a judgement of its own, "error".
     """
     check_choice("tier", tier, TIERS)
     check_seed_set(seed_set)
+    device = check_training_device(device)
     for level in levels or ():
         check_choice("level", level, LEVELS)
     tell = progress or (lambda event: None)
@@ -102,7 +106,7 @@ def examine(
             continue
         position += 1
         tell(Started(claim, level, position, reasons.count("")))
-        judgements.append((earlier and earlier(claim, level)) or examined(claim, level, tier, seed_set))
+        judgements.append((earlier and earlier(claim, level)) or examined(claim, level, tier, seed_set, device))
         tell(judgements[-1])
     return tuple(judgements)
 
@@ -117,11 +121,11 @@ def reason_not_to_run(level: Level, name: str, levels: Sequence[str] | None, tie
     return f"needs {', '.join(missing)}: pip install 'ematheory[torch]'" if missing else ""
 
 
-def examined(claim: Claim, level: str, tier: str, seed_set: int) -> Judgement:
+def examined(claim: Claim, level: str, tier: str, seed_set: int, device: str = "cpu") -> Judgement:
     """Run one level on one set of seeds and judge what it found."""
     start = time.perf_counter()
     try:
-        with drawing_from(seed_set):
+        with drawing_from(seed_set), training_on(device):
             evidence = claim.levels[level].run(tier)
             check_chosen(evidence.seeds)
         verdict, outcomes = judge(evidence)

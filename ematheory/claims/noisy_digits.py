@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ..typing import FloatArray
+from .devices import chosen_device
 from .evidence import Below
 
 # Hidden layers, of a network with one more; and the share of wrong classes.
@@ -31,7 +32,7 @@ def trained_perceptrons(
     task = tasks.digits_mlp(width=width, depth=DEPTH, scale_invariant=scale_invariant, label_noise=WRONG)
     run: xr.Dataset = train(
         task, optimizer, epochs=epochs, batch_size=batch_size, seeds=seeds, schedule=schedule, dtype="float32",
-        record=record, observables=observables, ensemble=32,
+        record=record, observables=observables, ensemble=32, device=chosen_device(),
     )  # fmt: skip
     return run
 

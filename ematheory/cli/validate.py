@@ -50,6 +50,7 @@ def validate(
         int,
         typer.Option(help="Draw from another set of seeds: 0 the recorded ones, k others, 10⁶·k further on.", min=0),
     ] = 0,
+    device: Annotated[str, typer.Option(help="Where networks are trained, by torch's name: cpu or cuda.")] = "cpu",
     json: Json = False,
 ) -> None:
     """Judge claims: confirmed, refuted, inconclusive or vacuous, with the evidence.
@@ -62,8 +63,9 @@ def validate(
     chosen = levels.split(",") if levels is not None else None
     with progress() as tell, telling_of_kept(out):
         result = validate(
-            *(names or ()), levels=chosen, tier=tier, out=out, progress=tell, resume=resume, seed_set=seed_set
-        )
+            *(names or ()), levels=chosen, tier=tier, out=out, progress=tell, resume=resume, seed_set=seed_set,
+            device=device,
+        )  # fmt: skip
     show(result, json, out)
     if result.contradictions:
         raise typer.Exit(1)

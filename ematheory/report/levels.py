@@ -20,9 +20,12 @@ PACKAGE = Path(__file__).parents[1]
 PRINTING = ("cli", "report")
 
 
-def key(tier: str, isas: Sequence[str], seed_set: int = 0) -> dict[str, Any]:
-    """All that a verdict can depend on: tier, seeds, versions, instruction sets and the package's own files."""
-    return {"tier": tier, "seed_set": seed_set, "isas": list(isas), "versions": versions(), "source": source_hash()}
+def key(tier: str, isas: Sequence[str], seed_set: int = 0, device: str = "cpu") -> dict[str, Any]:
+    """All that a verdict can depend on: tier, seeds, device, versions, instruction sets and the package's own files."""
+    return {
+        "tier": tier, "seed_set": seed_set, "device": device, "isas": list(isas), "versions": versions(),
+        "source": source_hash(),
+    }  # fmt: skip
 
 
 def source_hash(package: Path = PACKAGE) -> str:

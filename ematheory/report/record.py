@@ -24,7 +24,9 @@ Record: TypeAlias = Mapping[str, Any]
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "xarray", "torch", "scikit-learn")
 
 
-def record(judgements: Sequence[Judgement], tier: str, isas: Sequence[str], seed_set: int = 0) -> dict[str, Any]:
+def record(
+    judgements: Sequence[Judgement], tier: str, isas: Sequence[str], seed_set: int = 0, device: str = "cpu"
+) -> dict[str, Any]:
     """Everything about a validation, as JSON: `verdicts`, one per level; `claims`; tier, seeds, versions, date."""
     claims = {judgement.claim.id: judgement.claim for judgement in judgements}
     return {
@@ -38,6 +40,7 @@ def record(judgements: Sequence[Judgement], tier: str, isas: Sequence[str], seed
         "seconds": sum(judgement.seconds for judgement in judgements),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),
+        "device": device,
         "isas": list(isas),
         "versions": versions(),
     }

@@ -27,9 +27,9 @@ def reproduce(
 
     Parameters
     ----------
-    arguments : ``[TIER] [LEVEL …] [--resume DIR]``, the tier being quick by default. Levels are chosen in the full tier
-        alone: the other tiers record every level. `DIR` keeps each level once judged, for a later call
-        with it to take, as `ematheory validate --resume` does.
+    arguments : ``[TIER] [LEVEL …] [--resume DIR] [--device NAME]``, the tier being quick by default. Levels are
+        chosen in the full tier alone: the other tiers record every level. `DIR` keeps each level once judged, for a
+        later call with it to take, as `ematheory validate --resume` does.
     validate : `ematheory.validate`, which reports may not run of their own accord.
     draw_maps : draws the paper's regime maps of a tier into a folder, where every level is judged.
 
@@ -40,7 +40,7 @@ def reproduce(
     place = FULL if asked.tier == "full" else QUICK
     # To be told of a README without the lines before hours of training, not after.
     place.around((folder / "README.md").read_text(encoding="utf-8"))
-    options = {"out": asked.resume, "resume": asked.resume is not None}
+    options = {"out": asked.resume, "resume": asked.resume is not None, "device": asked.device}
     result = validate(folder.name, tier=asked.tier, levels=asked.levels or None, **options)
     recorded = json.loads(as_json(result.record))
     chosen = [row for row in recorded["verdicts"] if not asked.levels or is_asked(row["level"], asked.levels)]
@@ -58,6 +58,9 @@ def read(folder: Path, arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("levels", nargs="*", metavar="LEVEL", help=f"of {', '.join(LEVELS)}; in the full tier alone")
     parser.add_argument(
         "--resume", type=Path, metavar="DIR", help="keep judged levels here, and take those kept before"
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="where networks are trained, by torch's name of it: cpu or cuda"
     )
     asked = parser.parse_args(arguments)
     unknown = [level for level in asked.levels if level not in LEVELS]

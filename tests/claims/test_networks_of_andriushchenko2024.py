@@ -73,7 +73,7 @@ def test_effective_rates(monkeypatch):
     control = effective_lr_of_networks.CONTROL
 
     def ratios(of_invariant, of_control):
-        def runs(setting, tier, seeds):
+        def runs(setting, tier, seeds, device):
             middle = of_control if setting == control else of_invariant
             far = {"plain": 1.0}
             return [SimpleNamespace(distance={"matched": each, **far}.get) for each in noisy(np.array([middle]))[0]]
@@ -95,7 +95,7 @@ def diverging(losses):
 def test_a_run_that_diverges_counts_as_far(monkeypatch):
     """One does not decide, many do; the figure, which has no place for it, says that it shows the others."""
     checks = [diverging([0.5 + each, 0.5, 0.51]) for each in np.linspace(0.01, 0.02, 12)]
-    monkeypatch.setattr(effective_lr_of_networks, "runs", lambda setting, tier, seeds: checks)
+    monkeypatch.setattr(effective_lr_of_networks, "runs", lambda setting, tier, seeds, device: checks)
     monkeypatch.setitem(effective_lr_of_networks.EPOCHS, "quick", 3)
     assert verdicts(*effective_lr_of_networks.of_networks("quick"))[0] == "confirmed"
     checks.append(diverging([0.5, np.nan, np.nan]))

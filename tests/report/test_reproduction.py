@@ -34,7 +34,7 @@ def folder(tmp_path):
     return made
 
 
-def validate(paper, levels, tier, out, resume):
+def validate(paper, levels, tier, out, resume, device):
     assert paper == "paper"
     judgements = examine([CLAIM], levels, tier)
     return Validation(judgements, report.record(judgements, tier, ["portable"]))
@@ -76,7 +76,7 @@ def test_regime_maps_are_drawn_where_every_level_is_judged(folder):
 
 
 def test_a_contradiction_is_told_and_is_the_exit_status(folder, capsys):
-    def contradicted(paper, levels, tier, out, resume):
+    def contradicted(paper, levels, tier, out, resume, device):
         wrong = Claim("X01", "paper", "w = w.", "here", (), ("exact",), {"trained": Level(found, expected="refuted")})
         judgements = examine([wrong], levels, tier)
         return Validation(judgements, report.record(judgements, tier, ["portable"]))
@@ -88,13 +88,14 @@ def test_a_contradiction_is_told_and_is_the_exit_status(folder, capsys):
 def test_resume_gives_the_folder_of_kept_levels(folder, tmp_path):
     asked = []
 
-    def noting(paper, levels, tier, out, resume):
-        asked.append((levels, tier, out, resume))
-        return validate(paper, levels, tier, out, resume)
+    def noting(paper, levels, tier, out, resume, device):
+        asked.append((levels, tier, out, resume, device))
+        return validate(paper, levels, tier, out, resume, device)
 
-    reproduce(folder, ["full", "numeric", "trained", "--resume", str(tmp_path / "kept")], noting)
+    reproduce(folder, ["full", "numeric", "trained", "--resume", str(tmp_path / "kept"), "--device", "cuda"], noting)
     reproduce(folder, ["quick"], noting)
-    assert asked == [(["numeric", "trained"], "full", tmp_path / "kept", True), (None, "quick", None, False)]
+    full = (["numeric", "trained"], "full", tmp_path / "kept", True, "cuda")
+    assert asked == [full, (None, "quick", None, False, "cpu")]
 
 
 @pytest.mark.parametrize(

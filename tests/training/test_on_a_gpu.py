@@ -464,3 +464,21 @@ def test_hugging_faces_trainer_and_lightnings_give_the_numbers_of_the_loop(tmp_p
     agree(callback.trackers[0].dataset(), expected, rtol=1e-4, atol=1e-6)
     callback = trainers.callback_of("huggingface")(**trainers.OPTIONS)
     agree(trainers.hugging_face(tmp_path, callback, use_cpu=False), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_cross_checks_of_networks_are_those_of_the_cpu():
+    from ematheory.training.crosschecks import averages, effective_rates, one_pass
+
+    small, gpt = tasks.digits_mlp(width=8, depth=1, scale_invariant=True, train_size=64), task_of("gpt")
+    rates, losses, distances = [], [], []
+    for device in ("cuda", "cpu"):
+        rates.append(effective_rates.effective_rates(small, SGD, epochs=2, dtype="float64", device=device))
+        losses.append(one_pass.one_pass(gpt, ADAMW, steps=3, batch_size=4, record=(3,), scored=4, device=device))
+        distances.append(
+            averages.averages(small, SGD, steps=6, averaged=3, every=1, images=4, device=device).jacobian_norms
+        )
+    for name, curve in rates[0].losses.items():
+        np.testing.assert_allclose(curve, rates[1].losses[name], rtol=1e-10)
+    # In float32.
+    np.testing.assert_allclose(losses[0].losses, losses[1].losses, rtol=1e-4)
+    np.testing.assert_allclose(*distances, rtol=1e-3)

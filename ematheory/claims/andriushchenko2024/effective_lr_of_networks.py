@@ -10,6 +10,7 @@ import xarray as xr
 
 from ...optimizers import SGD
 from ...schedules import Cosine
+from ..devices import chosen_device
 from ..evidence import Curve, Evidence, Figure, Finding, Share
 from ..paired import exceeds
 from ..seeds import chosen_seeds
@@ -67,12 +68,12 @@ def mostly_nearer(name: str, ratios: xr.DataArray) -> Share:
 
 def log_ratios(setting: Setting, tier: str, seeds: int) -> xr.DataArray:
     """log of the matched curve's distance over the plain one's, dim `replica`: the seeds."""
-    checks = runs(setting, tier, chosen_seeds(FIRST_SEED, seeds))
+    checks = runs(setting, tier, chosen_seeds(FIRST_SEED, seeds), chosen_device())
     return xr.DataArray([np.log(each.distance("matched") / each.distance("plain")) for each in checks], dims="replica")
 
 
 @lru_cache(maxsize=8)
-def runs(setting: Setting, tier: str, seeds: range) -> tuple[RatesCheck, ...]:
+def runs(setting: Setting, tier: str, seeds: range, device: str) -> tuple[RatesCheck, ...]:
     """The three runs with every seed."""
     from ...training import tasks
     from ...training.crosschecks.effective_rates import effective_rates
@@ -82,14 +83,14 @@ def runs(setting: Setting, tier: str, seeds: range) -> tuple[RatesCheck, ...]:
     task = make(width=width, scale_invariant=setting.scale_invariant)
     optimizer = SGD(lr=setting.lr, momentum=setting.momentum, weight_decay=RATE / setting.lr)
     given: dict[str, Any] = {"epochs": EPOCHS[tier], "batch_size": BATCH, "schedule": Cosine(final=0.0)}
-    return tuple(effective_rates(task, optimizer, **given, seed=seed) for seed in seeds)
+    return tuple(effective_rates(task, optimizer, **given, seed=seed, device=device) for seed in seeds)
 
 
 def figure_of_networks(tier: str) -> Figure:
     """Geometric means of the losses over seeds that do not diverge: the decayed run's is predicted of the others."""
     curves, seeds = [], chosen_seeds(FIRST_SEED, SEEDS[tier])
     for name, setting in SETTINGS[tier].items():
-        checks = runs(setting, tier, seeds)
+        checks = runs(setting, tier, seeds, chosen_device())
         kept = [each for each in checks if np.isfinite(each.losses["matched"]).all()]
         logs = {
             run: np.mean([np.log(each.losses[run]) for each in kept], axis=0) for run in ("decayed", "matched", "plain")

@@ -10,6 +10,7 @@ from ...optimizers import AdamW
 from ...schedules import WSD
 from ...typing import FloatArray
 from ..claim import Claim, Level
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure
 from ..seeds import chosen_seeds
 
@@ -40,7 +41,7 @@ def measured(tier: str) -> OnePassCheck:
     return one_pass(
         task, AdamW(lr=LR, weight_decay=list(DECAYS[tier]), betas=BETAS), **given,
         steps=STEPS[tier], record=recorded(tier), groups=[Group(("*norm.weight",), weight_decay=0.0)],
-        seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]),
+        seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), device=chosen_device(),
     )  # fmt: skip
 
 

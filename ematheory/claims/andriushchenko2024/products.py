@@ -11,6 +11,7 @@ import xarray as xr
 from ...optimizers import SGD
 from ...typing import FloatArray
 from ..claim import Claim, Level
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure, Finding, Sampled
 from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
@@ -52,7 +53,7 @@ def measured(tier: str) -> AveragesCheck:
     return averages(
         tasks.digits_mlp(width=WIDTH, scale_invariant=True), SGD(lr=lr, weight_decay=rate / lr), steps=STEPS,
         averaged=HORIZON, every=HORIZON // 10, fine_tuned=FINE_TUNED, fine_tuning=FINE_TUNING, batch_size=BATCH,
-        seeds=seeds, images=IMAGES,
+        seeds=seeds, images=IMAGES, device=chosen_device(),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ...optimizers import AdamW
 from ...schedules import Linear
 from ...typing import FloatArray
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
 from ..seeds import chosen_seeds
 from ..valleys import bootstrapped
@@ -54,6 +55,7 @@ class Setting(NamedTuple):
             made(steps * BATCH * CONTEXT + 1), optimizer, epochs=1, batch_size=BATCH, schedule=SCHEDULE,
             seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), dtype=DTYPE, groups=groups, evaluate=EVALUATED,
             record=[round(place * steps) for place in PLACES], observables="test_loss", ensemble=32,
+            device=chosen_device(),
         )  # fmt: skip
         return np.asarray(run.test_loss.transpose("seed", "step"))
 

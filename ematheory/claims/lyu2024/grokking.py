@@ -11,6 +11,7 @@ from ...optimizers import AdamW
 from ...recording import every
 from ...typing import FloatArray
 from ..claim import Claim, Level
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
 from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope
@@ -63,7 +64,7 @@ def log_times(setting: Setting, tier: str) -> FloatArray:
         task, AdamW(lr=setting.lr, weight_decay=setting.weight_decay, betas=BETAS),
         epochs=round(TIMESCALES * setting.timescale_steps) + EXTRA, batch_size=len(task.data().train_targets),
         seeds=chosen_seeds(FIRST_SEED, SEEDS[tier]), dtype="float32", record=every(EVERY),
-        observables=("train_accuracy", "test_accuracy"), ensemble=32,
+        observables=("train_accuracy", "test_accuracy"), ensemble=32, device=chosen_device(),
     )  # fmt: skip
     return np.log(np.stack([first_reached(run.train_accuracy), first_reached(run.test_accuracy)], axis=1))
 

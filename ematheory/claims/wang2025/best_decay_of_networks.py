@@ -9,6 +9,7 @@ import numpy as np
 from ...optimizers import AdamW
 from ...schedules import Cosine
 from ...typing import FloatArray
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
 from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
@@ -32,6 +33,7 @@ def losses(size: int, tier: str) -> FloatArray:
     run = train(
         tasks.digits_mlp(width=WIDTH[tier], train_size=size), optimizer, epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
         schedule=Cosine(final=0.0), dtype="float32", record=[steps], observables="test_loss", ensemble=32,
+        device=chosen_device(),
     )  # fmt: skip
     return np.asarray(run.test_loss.isel(step=0).transpose("seed", "weight_decay"))
 

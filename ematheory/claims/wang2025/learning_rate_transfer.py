@@ -10,6 +10,7 @@ import numpy as np
 from ...optimizers import AdamW
 from ...schedules import Cosine
 from ...typing import FloatArray
+from ..devices import chosen_device
 from ..evidence import Below, Curve, Evidence, Figure, Sampled
 from ..seeds import chosen_seeds
 from ..valleys import bootstrapped, slope, vertex
@@ -40,7 +41,7 @@ def losses(width: int, power: float, tier: str) -> FloatArray:
     run = train(
         task, AdamW(lr=list(RATES), weight_decay=DECAY, betas=BETAS), epochs=EPOCHS, batch_size=BATCH, seeds=seeds,
         schedule=Cosine(final=0.0), dtype="float32", record=[EPOCHS * (SIZE // BATCH)], observables="test_loss",
-        groups=[hidden], ensemble=32,
+        groups=[hidden], ensemble=32, device=chosen_device(),
     )  # fmt: skip
     return np.asarray(run.test_loss.isel(step=0).transpose("seed", "lr"))
 

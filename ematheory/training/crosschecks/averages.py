@@ -15,7 +15,7 @@ from torch.func import functional_call, jacrev, vmap
 from ...optimizers import Optimizer
 from ...records import grid
 from ...typing import FloatArray
-from ..determinism import deterministic
+from ..determinism import check_device, deterministic
 from ..ensemble import Ensemble
 from ..networks.layers import unit_rows
 from ..optimizers import at_points
@@ -68,6 +68,7 @@ def averages(
     batch_size: int = 32,
     seeds: Sequence[int] = (0,),
     images: int = 0,
+    device: str = "cpu",
 ) -> AveragesCheck:
     """Train at a constant rate, and average the weights exponentially and the probabilities of snapshots.
 
@@ -77,10 +78,11 @@ def averages(
     every : steps from one snapshot to the next.
     fine_tuned, fine_tuning : further steps from the last iterate, at so small a share of the rate.
     images : to take the Jacobian on, the first of those to train on; 0 for none. Needs rows that are normalised.
+    device : torch's name of where to train.
 
     All runs advance together in float32; sweep axes of the optimizer are `points`, in the grid's order.
 
-    Raises `ValueError` for the Jacobian of a network that is not scale-invariant.
+    Raises `ValueError` for the Jacobian of a network that is not scale-invariant, or a device that torch lacks.
 
     >>> from ematheory import SGD, tasks
     >>> task = tasks.digits_mlp(width=4, depth=1, train_size=32)
@@ -91,7 +93,8 @@ def averages(
     records = at_points(optimizer, grid(optimizer))
     jobs = [Job(record, seed) for record in records for seed in seeds]
     shape = np.concatenate([np.ones(steps), np.full(fine_tuned, fine_tuning)])
-    request = Request(task, 1, batch_size, shape, np.ones(len(shape)), frozenset(), (), dtype="float32")
+    device = check_device(device)
+    request = Request(task, 1, batch_size, shape, np.ones(len(shape)), frozenset(), (), "float32", device)
     with deterministic():
         runs = Averaged(Ensemble(request, jobs), averaged)
         found = runs.advanced(steps, every)
@@ -101,7 +104,8 @@ def averages(
         found["fine_tuned"] = runs.probabilities(runs.weights)
     apart = (len(records), len(seeds))
     probabilities = {
-        model: found[model].to(torch.float64).numpy().reshape(*apart, *found[model].shape[1:]) for model in MODELS
+        model: found[model].to("cpu", torch.float64).numpy().reshape(*apart, *found[model].shape[1:])
+        for model in MODELS
     }
     return AveragesCheck(probabilities, np.asarray(task.data().test_targets), norms.reshape(apart))
 

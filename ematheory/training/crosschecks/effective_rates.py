@@ -9,7 +9,7 @@ import numpy as np
 
 from ...optimizers import SGD
 from ...typing import FloatArray
-from ..determinism import DTYPES, deterministic
+from ..determinism import DTYPES, check_device, deterministic
 from ..optimizers import at_one_point, plan
 from ..run import Run, check_epochs, steps_per_epoch
 from ..tasks import Task
@@ -40,12 +40,14 @@ def effective_rates(
     schedule: Any = None,
     seed: int = 0,
     dtype: str = "float32",
+    device: str = "cpu",
 ) -> RatesCheck:
     """Train with decay, without it at η_t‖w'_t‖²/‖w_t‖², and without it at η_t, from one start on the same batches.
 
     The norms ‖w_t‖ of the decayed and ‖w'_t‖ of the matched run are those of all weights, as the paper has them.
 
-    Raises `TypeError` for an optimizer other than SGD, whose effective rate has another form.
+    Raises `TypeError` for an optimizer other than SGD, whose effective rate has another form, and `ValueError` for a
+    device that torch lacks.
 
     >>> from ematheory import SGD, tasks
     >>> check = effective_rates(tasks.digits_mlp(width=8), SGD(lr=0.1, weight_decay=1e-3), epochs=1)
@@ -56,10 +58,11 @@ def effective_rates(
     if not isinstance(record, SGD):
         raise TypeError(f"effective_rates matches η/‖w‖², the effective rate of SGD alone, got {optimizer!r}")
     per_epoch = steps_per_epoch(task, batch_size)
-    steps = per_epoch * check_epochs(epochs)
+    steps, device = per_epoch * check_epochs(epochs), check_device(device)
+    settings: dict[str, Any] = {"batch_size": batch_size, "dtype": DTYPES[dtype], "device": device}
     with deterministic():
         runs = {
-            name: Run(task, one, plan(one, steps, schedule), batch_size=batch_size, seed=seed, dtype=DTYPES[dtype])
+            name: Run(task, one, plan(one, steps, schedule), seed=seed, **settings)
             for name, one in twins(record).items()
         }
         losses, norms = zip(*(advanced(runs, per_epoch) for _ in range(epochs)), strict=True)

@@ -15,7 +15,7 @@ from ...optimizers import Optimizer
 from ...records import grid
 from ...schedules import multipliers
 from ...typing import FloatArray
-from ..determinism import deterministic, generator
+from ..determinism import check_device, deterministic, generator
 from ..ensemble import Ensemble
 from ..examples import Batches
 from ..groups import Group
@@ -58,14 +58,15 @@ def one_pass(
     passes: int = 1,
     groups: Sequence[Group] = (),
     seeds: Sequence[int] = (0,),
+    device: str = "cpu",
 ) -> OnePassCheck:
     """Train twins for so many steps on a half each, and score both on both halves after the recorded steps.
 
     A half is steps·batch_size/passes examples of those to train on, drawn by the seed; a twin goes through its own
     `passes` times, in the same order, and `scored` examples of each half, evenly over the order, are scored. All runs
-    advance together in float32.
+    advance together in float32 on a device, by torch's name of it.
 
-    Raises `ValueError` where the task has too few examples for two halves.
+    Raises `ValueError` where the task has too few examples for two halves, and for a device that torch lacks.
 
     >>> from ematheory import AdamW, tasks
     >>> task = tasks.char_gpt(width=8, depth=1, context=8, heads=1)
@@ -80,7 +81,10 @@ def one_pass(
     records = at_points(optimizer, grid(optimizer))
     jobs = [Job(one, seed) for one in records for seed in seeds for _ in range(2)]
     shape = multipliers(schedule, steps)
-    request = Request(task, 1, batch_size, shape, np.ones(steps), frozenset(), (), "float32", groups=tuple(groups))
+    request = Request(
+        task, 1, batch_size, shape, np.ones(steps), frozenset(), (), "float32", check_device(device),
+        groups=tuple(groups),
+    )  # fmt: skip
     with deterministic():
         ensemble = Ensemble(request, jobs)
         halves = {
