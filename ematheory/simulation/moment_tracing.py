@@ -268,4 +268,4 @@ def generated() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], generated))
+    sys.exit(main(sys.argv[1:], generated, "ematheory.simulation.moment_tracing"))
