@@ -14,12 +14,13 @@ from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
-from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
+from .closure import NOISIER, is_adaptive, starts_large
 from .epochs import EpochRun, settled_epochs
-from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .linear import EpochMap, ProblemMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
 from .masked import MaskedRun
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .pure_noise import DoubtedRun, NoiseRun
 from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .signed_run import SignRun, settled_signs
@@ -124,8 +125,6 @@ class Cells:
         }
         optimizer = self.optimizer.substituted(**own)
         gradient = self.gradient.block(block.points, block.columns)
-        if self.pessimism == NOISIER and not self.closes and not self.signed:
-            gradient = gradient.louder(np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
             optimizer,
             gradient,
@@ -146,6 +145,8 @@ class Cells:
                 run = MaskedRun(**given) if optimizer.decays_where_aligned else ClosedRun(**given)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
+        elif self.known:
+            run = (DoubtedRun if self.pessimism == NOISIER else NoiseRun)(**vars(run))
         elif isinstance(gradient, EpochMap):
             run = EpochRun(**vars(run))
         elif self.taken is not None:
@@ -174,15 +175,21 @@ class Cells:
         return "second_moment" in self.optimizer.vector_members
 
     @property
-    def closes(self) -> bool:
-        """Whether the step moves with the weights' moments.
-
-        AdamW's on pure noise is known, for E v̂ is then the noise's variance at every step, but for a mask.
-        """
+    def known(self) -> bool:
+        """Whether E v is known from time alone: AdamW's on pure noise, but for a mask."""
         own = self.optimizer
-        known = isinstance(own, AdamW) and bool(own.bias_correction) and not own.decays_where_aligned
-        still = known and not isinstance(self.gradient, RelativeMap)
-        return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
+        noise_alone = type(self.gradient) is ProblemMap and not self.gradient.slope.any()
+        return isinstance(own, AdamW) and not own.decays_where_aligned and noise_alone
+
+    @property
+    def closes(self) -> bool:
+        """Whether the step moves with the weights' moments."""
+        return is_adaptive(self.optimizer) and not self.known
+
+    @property
+    def caution(self) -> float:
+        """How often a stated error counts."""
+        return self.gradient.caution * (2.0 if starts_large(self.optimizer) and not self.known else 1.0)
 
     def unsaid(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:
         """Where a moment closure cannot tell how wrong it is, in the shape of an observable that was worked out.
@@ -266,6 +273,8 @@ class Cells:
             self.refuse({"the noise of the samples makes the mean square grow": margin}, block)
         else:
             x = stationary(step, lost)
+        if isinstance(run, DoubtedRun):
+            x = run.settled(x, step, lost)
         if self.taken is not None:
             return Recorded(0, settled_average(step, lost, self.taken))
         return Recorded(0, x, x, step, step.decay)

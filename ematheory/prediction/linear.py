@@ -6,7 +6,7 @@ The state is (w, m): the weight and the optimizer's first buffer. No formula of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -71,10 +71,13 @@ def images(optimizer: Optimizer, xp_root: Value, c: Any) -> tuple[Value, ...]:
     return (*weight, of_weight, *buffer, of_buffer, *structure.points(c))
 
 
-def update_map(optimizer: Optimizer, time: Clock, root: FloatArray) -> UpdateMap:
-    """The update's map at each step of the clock; `root`, shape (points, 1 or d), stands for AdamW's √v̂."""
+def update_map(optimizer: Optimizer, time: Clock, root: FloatArray, given: Any = None) -> UpdateMap:
+    """The update's map at each step of the clock; `root`, shape (points, 1 or d), stands for AdamW's √v̂.
+
+    `given` are the step's coefficients where they are not the optimizer's own at that time.
+    """
     points, steps = np.broadcast_shapes(np.shape(time.lr), np.shape(time.weight_decay), (1, np.size(time.step)))
-    given = optimizer.coefficients(np, time)
+    given = optimizer.coefficients(np, time) if given is None else given
     c = type(given)(*(np.asarray(value)[..., None] for value in given))
     entries = images(optimizer, root[:, None, :], c)
     alpha = np.asarray(optimizer.decay_per_step(time))[..., None]
@@ -169,10 +172,6 @@ class ProblemMap:
     def block(self: Map, points: slice, columns: slice) -> Map:
         """The map of some points and coordinates."""
         return type(self)(*(getattr(self, field.name)[points, columns] for field in fields(self)))
-
-    def louder(self: Map, factor: FloatArray | float) -> Map:
-        """The map with its noise multiplied."""
-        return replace(self, scale=self.scale * factor)
 
 
 class SizedRows(NamedTuple):

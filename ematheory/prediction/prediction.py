@@ -26,7 +26,7 @@ from ..records import UNIT, as_field, check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
-from .closure import PESSIMISMS, is_adaptive, starts_large
+from .closure import PESSIMISMS, is_adaptive
 from .masked import PESSIMISMS as MASK_PESSIMISMS
 from .mean_field import POOLED, PROJECTED
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
@@ -313,7 +313,7 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
     if pessimisms and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in pessimisms]
-        often = cells.gradient.caution * (2.0 if starts_large(optimizer) else 1.0)
+        often = cells.caution
         if isinstance(optimizer, VECTORS):
             # Of a sum over d coordinates each makes a share 1/d itself, which the sum's expectation does not follow.
             often *= 1 + 1 / problem.coordinates
