@@ -16,7 +16,8 @@ from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
 from .closure import NOISIER, is_adaptive, starts_large
 from .epochs import EpochRun, settled_epochs
-from .linear import EpochMap, ProblemMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .gradient_maps import EpochMap, ProblemMap, RelativeMap, SampledMap, problem_map
+from .linear import StepMap, composed, lost_weight
 from .masked import MaskedRun
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums

@@ -18,7 +18,8 @@ import numpy as np
 from ..optimizers import AdamW, is_traced
 from ..typing import FloatArray, Value
 from .closure import leaning
-from .linear import Clock, ProblemMap, StepMap, UpdateMap
+from .gradient_maps import ProblemMap
+from .linear import Clock, StepMap, UpdateMap
 from .moments import Arrays, EqualSteps, Moments, advance_with_memory
 from .stepping import FROZEN, Stepper, doubted_name, stepper
 from .trajectory import Recorded, Run

@@ -13,17 +13,8 @@ import numpy.typing as npt
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray, Value
 from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
-from .linear import (
-    Clock,
-    ProblemMap,
-    RelativeMap,
-    SampledMap,
-    StepMap,
-    UpdateMap,
-    clock,
-    composed,
-    update_map,
-)
+from .gradient_maps import ProblemMap, RelativeMap, SampledMap
+from .linear import Clock, StepMap, UpdateMap, clock, composed, update_map
 from .mean_field import VectorStructure, mean_field
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain

@@ -14,7 +14,7 @@ from ..optimizers import Optimizer
 from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
 from ..prediction.epochs import Epochs, advance_epoch
-from ..prediction.linear import (
+from ..prediction.gradient_maps import (
     EpochMap,
     EpochRows,
     EpochTime,
@@ -24,11 +24,8 @@ from ..prediction.linear import (
     SampledRows,
     SampledSums,
     SizedRows,
-    StepMap,
-    UpdateMap,
-    images,
-    put_in,
 )
+from ..prediction.linear import StepMap, UpdateMap, images, put_in
 from ..prediction.members import Structure
 from ..prediction.moments import Moments, advance_with_memory, advance_without_memory
 from ..prediction.pure_noise import Fluctuation, NoiseMoments, NoiseStep, advance_noise
