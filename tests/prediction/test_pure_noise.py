@@ -120,13 +120,10 @@ def test_means_have_no_error_and_few_gradients_an_infinite_one() -> None:
 
 @pytest.mark.skipif(stepping.native_module() is None, reason="the native module was not built (no compiler)")
 @pytest.mark.parametrize("bias_correction", [True, False])
-@pytest.mark.parametrize("schedule", [None, em.Cosine(warmup=0.1)])
-def test_the_native_module_gives_numpys_bits(
-    bias_correction: bool, schedule: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_native_module_gives_numpys_bits(bias_correction: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     walk = em.RandomWalk(130, noise=np.linspace(0.1, 2, 130))
     own = em.AdamW(lr=[0.01, 0.2], weight_decay=0.1, betas=(0.9, 0.97), eps=[0.0, 0.3], bias_correction=bias_correction)
-    run: dict[str, Any] = dict(steps=3000, schedule=schedule, record=[1, 2, 77, 3000])
+    run: dict[str, Any] = dict(steps=300, schedule=em.Cosine(warmup=0.1), record=[1, 2, 77, 300])
     expected = em.predict(walk, own, **run)
     monkeypatch.setattr(stepping, "native_module", lambda: None)
     found = em.predict(walk, own, **run)
