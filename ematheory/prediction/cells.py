@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..native import native_module
-from ..optimizers import AdamW, Optimizer
+from ..optimizers import Optimizer, is_traced
 from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
@@ -26,7 +26,7 @@ from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .signed_run import SignRun, settled_signs
 from .stability import closed_margins, contraction, peak_updates, restoring, where
-from .stepping import SIGNED, VECTORS
+from .stepping import FROZEN, SIGNED, VECTORS
 from .trajectory import ClosedRun, Recorded, Run, VectorRun
 
 # A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
@@ -180,7 +180,7 @@ class Cells:
         """Whether E v is known from time alone: AdamW's on pure noise, but for a mask."""
         own = self.optimizer
         noise_alone = type(self.gradient) is ProblemMap and not self.gradient.slope.any()
-        return isinstance(own, AdamW) and not own.decays_where_aligned and noise_alone
+        return is_traced(own, FROZEN) and not own.decays_where_aligned and noise_alone
 
     @property
     def closes(self) -> bool:

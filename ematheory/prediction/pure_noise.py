@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..optimizers import AdamW, is_traced
+from ..optimizers import AdamW
 from ..typing import FloatArray, Value
 from .closure import leaning
 from .gradient_maps import ProblemMap
 from .linear import Clock, StepMap, UpdateMap
 from .moments import Arrays, EqualSteps, Moments, advance_with_memory
-from .stepping import FROZEN, Stepper, doubted_name, stepper
+from .stepping import Stepper, doubted_name, stepper
 from .trajectory import Recorded, Run
 
 # What is beyond the second order, of the variance that a step's noise gives, over the share of v̂ that is this step's
@@ -158,14 +158,13 @@ class DoubtedRun(NoiseRun):
 
     def fluctuation(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What updates start+1 … stop have of `Fluctuation` from time alone, each of shape (points, steps)."""
-        beta2 = np.asarray(self.optimizer.beta2)  # type: ignore[attr-defined]
-        left = beta2 ** np.arange(start + 1, stop + 1, dtype=np.float64)
-        left = np.where(left < SETTLED, 0.0, left)
-        taken = (1 - beta2) / (1 - left)
-        doubt = np.where(beta2 < LEAST_BETA2, np.inf, BEYOND * taken)
-        shape = (len(self.init), stop - start)
-        variance = 2 * taken * (1 + left) / (1 + beta2)
-        return np.broadcast_to(taken, shape), np.broadcast_to(variance, shape), np.broadcast_to(doubt, shape)
+        return fluctuation(self.beta2, self.beta2 ** np.arange(start + 1, stop + 1, dtype=np.float64))
+
+    @property
+    def beta2(self) -> FloatArray:
+        """β₂, shape (points, 1)."""
+        assert isinstance(self.optimizer, AdamW)
+        return np.broadcast_to(self.optimizer.beta2, (len(self.init), 1))
 
     def coefficients(self, steps: range) -> FloatArray:
         given = super().coefficients(steps)
@@ -173,8 +172,7 @@ class DoubtedRun(NoiseRun):
 
     def made(self, updates: UpdateMap, problem: ProblemMap, number: int) -> Any:
         eps = np.broadcast_to(self.given(self.clock(number, number + 1)).eps, (len(self.init), 1))
-        taken, variance, doubt = self.fluctuation(number, number + 1)
-        second = Fluctuation(taken, variance, doubt, self.root / (self.root + eps))
+        second = Fluctuation(*self.fluctuation(number, number + 1), self.root / (self.root + eps))
         return NoiseStep(super().made(updates, problem, number), second)
 
     def gradient(self, x: NoiseMoments, updates: UpdateMap) -> ProblemMap:
@@ -198,17 +196,21 @@ class DoubtedRun(NoiseRun):
 
     @cached_property
     def native(self) -> Stepper | None:
-        if not is_traced(self.optimizer, FROZEN):
-            return None
         return stepper(doubted_name(self.optimizer), (*self.problem.rows, self.root), self.init.shape)
 
     def settled(self, x: Moments, step: StepMap, lost: FloatArray) -> Moments:
         """The stationary moments with the error, from those without; `lost` is 1 − A_ww as for `moments.stationary`."""
-        taken = np.broadcast_to(1 - np.asarray(self.optimizer.beta2), (len(self.init), 1))  # type: ignore[attr-defined]
-        doubt = np.where(taken > 1 - LEAST_BETA2, np.inf, BEYOND * taken)
-        eps = np.broadcast_to(self.optimizer.eps, (len(self.init), 1))  # type: ignore[attr-defined]
-        second = Fluctuation(taken, 2 * taken / (2 - taken), doubt, self.root / (self.root + eps))
+        assert isinstance(self.optimizer, AdamW)
+        share = self.root / (self.root + self.optimizer.eps)
+        second = Fluctuation(*fluctuation(self.beta2, np.zeros_like(self.beta2)), share)
         return settled_noise(x, NoiseStep(step, second), lost).worst
+
+
+def fluctuation(beta2: FloatArray, left: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """`Fluctuation` less the share of √v̂, after updates k that `left` = β₂^k tells: v̂ weighs squares by β₂^j/Σβ₂^j."""
+    left = np.where(left < SETTLED, 0.0, left)
+    taken = (1 - beta2) / (1 - left)
+    return taken, 2 * taken * (1 + left) / (1 + beta2), np.where(beta2 < LEAST_BETA2, np.inf, BEYOND * taken)
 
 
 def settled_noise(x: Moments, a: NoiseStep, lost: FloatArray) -> NoiseMoments:
