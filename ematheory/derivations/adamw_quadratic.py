@@ -208,7 +208,7 @@ def adamw_quadratic() -> Derivation:
         ),
         assumptions=Assumptions(
             (
-                positive(curvature), between(lam, 0, 1), between(forget, 0, 1, sampled=(sp.Rational(1, 20), 1)),
+                positive(curvature), positive(lam), between(forget, 0, 1, sampled=(sp.Rational(1, 20), 1)),
                 positive(spread), positive(root), real(theta), positive(eta),
             ),
             (sp.Gt(bound, 0), sp.Lt(rate, 1)),

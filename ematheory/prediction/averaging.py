@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import ProblemMap, StepMap, UpdateMap
+from .gradient_maps import ProblemMap
+from .linear import StepMap, UpdateMap
 from .moments import Arrays, EqualSteps, Moments, advance, in_units, settled_covariance, solved
 from .stepping import averaged_name
 from .trajectory import Recorded, Run

@@ -9,22 +9,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ..native import native_module
-from ..optimizers import AdamW, Optimizer
+from ..optimizers import Optimizer, is_traced
 from ..problems import Problem
 from ..records import flattened, grid
 from ..typing import FloatArray
 from .averaging import AveragedRun, settled_average
-from .closure import NOISIER, is_adaptive, settled_doubt, starts_large
+from .closure import NOISIER, is_adaptive, starts_large
 from .epochs import EpochRun, settled_epochs
-from .linear import EpochMap, RelativeMap, SampledMap, StepMap, composed, lost_weight, problem_map
+from .gradient_maps import EpochMap, ProblemMap, RelativeMap, SampledMap, problem_map
+from .linear import StepMap, composed, lost_weight
 from .masked import MaskedRun
 from .moments import stationary
 from .observables import OF_A_STEP, OF_STEPS, PER_COORDINATE, Sums, from_sums, state_sums, step_sums
+from .pure_noise import DoubtedRun, NoiseRun
 from .sampled import settled_sampled
 from .settled import settled, settled_size
 from .signed_run import SignRun, settled_signs
 from .stability import closed_margins, contraction, peak_updates, restoring, where
-from .stepping import SIGNED, VECTORS
+from .stepping import FROZEN, SIGNED, VECTORS
 from .trajectory import ClosedRun, Recorded, Run, VectorRun
 
 # A NumPy step stays in the processor's cache; the native module keeps its own tiles there.
@@ -124,8 +126,6 @@ class Cells:
         }
         optimizer = self.optimizer.substituted(**own)
         gradient = self.gradient.block(block.points, block.columns)
-        if self.pessimism == NOISIER and not self.closes and not self.signed:
-            gradient = gradient.louder(np.sqrt(1 + settled_doubt(optimizer)))
         run = Run(
             optimizer,
             gradient,
@@ -146,6 +146,8 @@ class Cells:
                 run = MaskedRun(**given) if optimizer.decays_where_aligned else ClosedRun(**given)
             if len(self.record) and starts_large(optimizer):
                 self.overshooting[block.points, block.columns] = run.overshoots()
+        elif self.known:
+            run = (DoubtedRun if self.pessimism == NOISIER else NoiseRun)(**vars(run))
         elif isinstance(gradient, EpochMap):
             run = EpochRun(**vars(run))
         elif self.taken is not None:
@@ -174,15 +176,21 @@ class Cells:
         return "second_moment" in self.optimizer.vector_members
 
     @property
-    def closes(self) -> bool:
-        """Whether the step moves with the weights' moments.
-
-        AdamW's on pure noise is known, for E v̂ is then the noise's variance at every step, but for a mask.
-        """
+    def known(self) -> bool:
+        """Whether E v is known from time alone: AdamW's on pure noise, but for a mask."""
         own = self.optimizer
-        known = isinstance(own, AdamW) and bool(own.bias_correction) and not own.decays_where_aligned
-        still = known and not isinstance(self.gradient, RelativeMap)
-        return is_adaptive(self.optimizer) and not (still and not self.gradient.slope.any())
+        noise_alone = type(self.gradient) is ProblemMap and not self.gradient.slope.any()
+        return is_traced(own, FROZEN) and not own.decays_where_aligned and noise_alone
+
+    @property
+    def closes(self) -> bool:
+        """Whether the step moves with the weights' moments."""
+        return is_adaptive(self.optimizer) and not self.known
+
+    @property
+    def caution(self) -> float:
+        """How often a stated error counts."""
+        return self.gradient.caution * (2.0 if starts_large(self.optimizer) and not self.known else 1.0)
 
     def unsaid(self, per_coordinate: bool) -> npt.NDArray[np.bool_]:
         """Where a moment closure cannot tell how wrong it is, in the shape of an observable that was worked out.
@@ -266,6 +274,8 @@ class Cells:
             self.refuse({"the noise of the samples makes the mean square grow": margin}, block)
         else:
             x = stationary(step, lost)
+        if isinstance(run, DoubtedRun):
+            x = run.settled(x, step, lost)
         if self.taken is not None:
             return Recorded(0, settled_average(step, lost, self.taken))
         return Recorded(0, x, x, step, step.decay)

@@ -300,8 +300,14 @@ def expected_root(
     mean = xp.where(after > 0, after, 1.0)
     share = seen.root / xp.where(seen.root > 0, seen.root + c.eps, 1.0)
     shaken = square.taken * square.variance
+    slant, curve = leaning(share, mean)
+    return Root(seen.root, after, slant, curve, 2 * (shaken * shaken), g)
+
+
+def leaning(share: Value, mean: Value) -> tuple[Value, Value]:
+    """−f'/f and ½f''/f of f(v) = 1/(√v + ε) at the mean of v, `share` being what √v is of √v + ε."""
     curve = share * (2 * share + 1) / (8 * mean * mean)
-    return Root(seen.root, after, share / (2 * mean), curve, 2 * (shaken * shaken), g)
+    return share / (2 * mean), curve
 
 
 def doubted(r: Root, x: ClosedMoments, square: Square, pessimism: int, xp: Any) -> Root:
@@ -428,11 +434,6 @@ def update_beyond(a: Linearised, s: AfterSecond, i: int) -> Value:
         product(a.skewed[i], a.square.taken),
     ])  # fmt: skip
     return number(a.update[i]) * a.curve * s.variance - a.slant * number(with_update)
-
-
-def settled_doubt(optimizer: Optimizer) -> FloatArray:
-    """`share_in_doubt` of pure noise after many steps: v̂ averages about 1/(1−β₂) independent squares."""
-    return np.asarray(1 - optimizer.beta2)  # type: ignore[attr-defined]
 
 
 def share_in_doubt(x: ClosedMoments, square: Square, mean: Value, excess: Value) -> Value:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import EpochMap, EpochRows, EpochTime, ProblemMap, StepMap, UpdateMap
+from .gradient_maps import EpochMap, EpochRows, EpochTime, ProblemMap
+from .linear import StepMap, UpdateMap
 from .moments import Moments, advance, stationary
 from .trajectory import Recorded, Run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -90,6 +90,13 @@ def advance_with_memory(x: Moments, a: StepMap) -> Moments:
     )
 
 
+class Affine(Protocol):
+    """A step that is affine in the moments."""
+
+    def linear(self) -> Any:
+        """What it makes of the moments alone, without what it adds."""
+
+
 class EqualSteps:
     """Many equal steps at once: a step as matrices on (means, 1) and (covariances, 1), and their powers.
 
@@ -97,7 +104,7 @@ class EqualSteps:
     """
 
     def __init__(
-        self, advance: Callable[..., Arrays], step: StepMap, means: int, size: int, shape: tuple[int, ...]
+        self, advance: Callable[..., Arrays], step: Affine, means: int, size: int, shape: tuple[int, ...]
     ) -> None:
         self.advance, self.step = advance, step
         zero = (np.zeros(shape),) * size

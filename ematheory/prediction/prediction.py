@@ -26,7 +26,7 @@ from ..records import UNIT, as_field, check_kind
 from ..schedules import Constant, Schedule, multipliers
 from ..typing import FloatArray
 from .cells import Cells
-from .closure import PESSIMISMS, is_adaptive, starts_large
+from .closure import PESSIMISMS, is_adaptive
 from .masked import PESSIMISMS as MASK_PESSIMISMS
 from .mean_field import POOLED, PROJECTED
 from .observables import EXPECTATIONS, OF_STEPS, PER_COORDINATE
@@ -104,7 +104,9 @@ def predict(
     expectation has a `<name>_error`: the difference to the same recursion with a smaller drift and a larger noise, by
     the share that the second moment's fluctuations can be worth to first order in 1 − β₂. It is infinite where no such
     share can be told: near the optimum where a step changes the gradient by more than its noise, η·h > σ (the runs then
-    go round the optimum, each at a time of its own), and after a first step of RMSprop that overshoots. For signs it
+    go round the optimum, each at a time of its own), and after a first step of RMSprop that overshoots. For AdamW on
+    pure noise it is what the second moment's fluctuations make of the weights' variance to second order, with 8 % of a
+    step's noise times the step's share of v̂ for the rest (infinite for β₂ < ½, where v̂ hardly averages). For signs it
     is the difference to three recursions: the sign's argument with a lower and with a higher density at 0, by the share
     that the weights' fluctuations, samples that are not normal and 1/C can be worth, and the sign remembered longer.
     Cautious decay adds the differences to a mask that is off more often and to one that is on more often: nearly all of
@@ -313,7 +315,7 @@ def labelled(problem: Problem, optimizer: Optimizer, names: Sequence[str], run: 
     variables = {name: (steps + (("coordinate",) if name in PER_COORDINATE else ()), values[name]) for name in names}
     if pessimisms and (expected := [name for name in names if name in EXPECTATIONS]):
         worse = [observables_of(Cells(problem, optimizer, **run, pessimism=each), expected) for each in pessimisms]
-        often = cells.gradient.caution * (2.0 if starts_large(optimizer) else 1.0)
+        often = cells.caution
         if isinstance(optimizer, VECTORS):
             # Of a sum over d coordinates each makes a share 1/d itself, which the sum's expectation does not follow.
             often *= 1 + 1 / problem.coordinates

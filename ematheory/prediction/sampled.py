@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..typing import FloatArray
-from .linear import ProblemMap, SampledMap, StepMap, UpdateMap, composed
+from .gradient_maps import ProblemMap, SampledMap
+from .linear import StepMap, UpdateMap, composed
 from .moments import Moments, stationary
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..typing import FloatArray
 from .closure import ClosedMoments, Gradient, Linearised, advance_closed, averaged_square
-from .linear import PeakClock, ProblemMap, RelativeMap, StepMap
+from .gradient_maps import ProblemMap, RelativeMap
+from .linear import PeakClock, StepMap
 from .members import each_pair, number
 from .moments import Moments, settled_covariance, solved, stationary
 from .trajectory import ClosedRun, SeenStep

@@ -10,7 +10,8 @@ from ..optimizers import SGD, AdamP, AdamW, Optimizer
 from ..problems import Problem
 from ..records import Grid, flattened, grid
 from ..typing import FloatArray
-from .linear import ProblemMap, SampledMap, StepMap, UpdateMap, clock, composed, lost_weight, problem_map, update_map
+from .gradient_maps import ProblemMap, SampledMap, problem_map
+from .linear import StepMap, UpdateMap, clock, composed, lost_weight, update_map
 from .sampled import response
 from .stepping import SIGNED
 

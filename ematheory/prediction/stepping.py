@@ -96,6 +96,11 @@ def frozen_name(record: Optimizer) -> str:
     return f"{record.variant}_frozen"
 
 
+def doubted_name(record: Optimizer) -> str:
+    """The program that does so with what the fluctuations of v̂ make of them."""
+    return f"{record.variant}_doubted"
+
+
 # With fewer columns than this, and more points, NumPy over all points is no slower than the native module.
 FEW_COLUMNS, MANY_POINTS = 8, 512
 # What one call may hold, and do.

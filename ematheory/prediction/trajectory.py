@@ -13,17 +13,8 @@ import numpy.typing as npt
 from ..optimizers import Optimizer, is_traced
 from ..typing import FloatArray, Value
 from .closure import ClosedMoments, Followed, Gradient, Linearised, Taken, advance_closed, linearised
-from .linear import (
-    Clock,
-    ProblemMap,
-    RelativeMap,
-    SampledMap,
-    StepMap,
-    UpdateMap,
-    clock,
-    composed,
-    update_map,
-)
+from .gradient_maps import ProblemMap, RelativeMap, SampledMap
+from .linear import Clock, StepMap, UpdateMap, clock, composed, update_map
 from .mean_field import VectorStructure, mean_field
 from .members import Structure, number
 from .moments import MomentMap, Moments, advance, certain
@@ -93,10 +84,19 @@ class Run:
         return clock(self.optimizer, steps, self.multipliers[start:stop], self.decay_multipliers[start:stop])
 
     def updates(self, start: int, stop: int) -> UpdateMap:
-        return update_map(self.optimizer, self.clock(start, stop), self.root)
+        time = self.clock(start, stop)
+        return update_map(self.optimizer, time, self.root, self.given(time))
 
-    def step(self, k: int) -> StepMap:
-        return composed(self.updates(k, k + 1).at(0), self.problem)
+    def given(self, time: Clock) -> Any:
+        """The coefficients of the steps."""
+        return self.optimizer.coefficients(np, time)
+
+    def step(self, k: int) -> Any:
+        return self.made(self.updates(k, k + 1).at(0), self.problem, k)
+
+    def made(self, updates: UpdateMap, problem: ProblemMap, number: int) -> Any:
+        """The step of update number+1."""
+        return composed(updates, problem)
 
     def start(self) -> State:
         """The moments before the first update, at which each array is a multiple of the weight."""
@@ -171,7 +171,7 @@ class Run:
         updates = self.updates(stretch.start, stretch.stop)
         for k in range(stretch.start, stretch.stop):
             own = updates.at(k - stretch.start)
-            step = composed(own, self.gradient(x, own))
+            step = self.made(own, self.gradient(x, own), k)
             before, x = x, self.moved(x, step, k)
             if len(wanted) and wanted[0] == k + 1:
                 yield self.seen(index, x, before, step)
@@ -233,7 +233,7 @@ class Run:
 
     def coefficients(self, steps: range) -> FloatArray:
         """The optimizer's coefficients at updates start+1 … stop, shape (points, steps, C)."""
-        given = self.optimizer.coefficients(np, self.clock(steps.start, steps.stop))
+        given = self.given(self.clock(steps.start, steps.stop))
         shape = (len(self.init), len(steps))
         return np.stack([np.broadcast_to(value, shape) for value in given], axis=-1)
 

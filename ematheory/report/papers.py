@@ -1,14 +1,17 @@
 """A paper's folder: its recorded verdicts, their figures, and the tables of both in its README.
 
-The quick record lies in the folder itself; that of the full tier, which takes hours, beside it in `full/`.
+The quick record lies in the folder itself; that of the full tier, which takes hours, beside it in `full/`. A smoke run
+is no record: it goes to `smoke/`, which git ignores, and into no table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..claims.claim import LEVELS
 from .figures import svg
 from .numbers import interval, number
 from .record import Record, as_json, write_text
@@ -71,32 +74,43 @@ def links(figures: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tier's record is kept in a paper's folder, and between which lines of its README the table stands."""
+    """Where a tier's record is kept in a paper's folder, and between which lines of its README its table stands.
+
+    Without `table` it has none.
+    """
 
     within: str
-    start: str
-    end: str
-    table: Callable[[Record], str]
+    start: str = ""
+    end: str = ""
+    table: Callable[[Record], str] | None = None
 
-    def around(self, readme: str) -> tuple[str, str]:
-        """The README's text before the table and after it. Raises `ValueError` where its two lines are missing."""
-        if self.start not in readme or self.end not in readme:
+    def check(self, readme: str) -> None:
+        """Raise `ValueError` where the README lacks the table's two lines."""
+        if self.table is not None and (self.start not in readme or self.end not in readme):
             raise ValueError(f"the README needs the lines {self.start!r} and {self.end!r} around its verdict table")
-        before, rest = readme.split(self.start, 1)
-        return f"{before}{self.start}\n", f"{self.end}{rest.split(self.end, 1)[1]}"
 
     def with_table(self, readme: str, recorded: Record) -> str:
-        """The README's text with this table renewed."""
-        before, after = self.around(readme)
-        return f"{before}{self.table(recorded)}{after}"
+        """The README's text with this table renewed, or as it is where there is none."""
+        self.check(readme)
+        if self.table is None:
+            return readme
+        before, rest = readme.split(self.start, 1)
+        return f"{before}{self.start}\n{self.table(recorded)}{self.end}{rest.split(self.end, 1)[1]}"
 
 
+SMOKE = Place("smoke")
 QUICK = Place("", "<!-- verdicts: written by reproduce.py -->", "<!-- end of verdicts -->", quick_table)
 FULL = Place("full", "<!-- full tier: written by reproduce.py -->", "<!-- end of the full tier -->", full_table)
+PLACES = {"smoke": SMOKE, "quick": QUICK, "full": FULL}
+# The names that `figures_of` gives.
+FIGURE = re.compile(rf"\w+-({'|'.join(LEVELS)})-\d+\.svg")
 
 
 def write_paper(recorded: Record, folder: Path, place: Place = QUICK) -> None:
-    """Renew `verdicts.json` and `figures/*.svg` of a place in a paper's folder, and their table in the README."""
+    """Renew `verdicts.json` and `figures/*.svg` of a place in a paper's folder, and their table in the README.
+
+    Figures of levels that an earlier record drew and this one does not are removed; other files there stay.
+    """
     inside = folder / place.within
     rows = []
     for row in recorded["verdicts"]:
@@ -107,7 +121,18 @@ def write_paper(recorded: Record, folder: Path, place: Place = QUICK) -> None:
     bare = {**recorded, "verdicts": rows}
     write_text(inside / "verdicts.json", as_json(bare))
     readme = folder / "README.md"
-    write_text(readme, place.with_table(readme.read_text(encoding="utf-8"), bare))
+    before = readme.read_text(encoding="utf-8")
+    if (after := place.with_table(before, bare)) != before:
+        write_text(readme, after)
+    remove_others(inside, (path for row in rows for path in row["figures"]))
+
+
+def remove_others(inside: Path, named: Iterable[str]) -> None:
+    """Remove a place's figures of levels that are not among those named, by their paths within it."""
+    kept = {inside / path for path in named}
+    for path in (inside / "figures").glob("*.svg"):
+        if FIGURE.fullmatch(path.name) and path not in kept:
+            path.unlink()
 
 
 def figures_of(row: Record) -> Iterator[tuple[str, Record]]:

@@ -2,6 +2,6 @@
 
 from .combination import combine
 from .correlation import autocorrelation_timescale
-from .runs import simulate
+from .simulation import simulate
 
 __all__ = ["autocorrelation_timescale", "combine", "simulate"]

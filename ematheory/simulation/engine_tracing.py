@@ -31,4 +31,4 @@ struct Pass {};
 """
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], generated))
+    sys.exit(main(sys.argv[1:], generated, "ematheory.simulation.engine_tracing"))

@@ -14,7 +14,7 @@ from ..optimizers import Optimizer
 from ..prediction.averaging import Averaged, advance_averaged
 from ..prediction.closure import ClosedMoments, Gradient, advance_closed, linearised
 from ..prediction.epochs import Epochs, advance_epoch
-from ..prediction.linear import (
+from ..prediction.gradient_maps import (
     EpochMap,
     EpochRows,
     EpochTime,
@@ -24,13 +24,11 @@ from ..prediction.linear import (
     SampledRows,
     SampledSums,
     SizedRows,
-    StepMap,
-    UpdateMap,
-    images,
-    put_in,
 )
+from ..prediction.linear import StepMap, UpdateMap, images, put_in
 from ..prediction.members import Structure
 from ..prediction.moments import Moments, advance_with_memory, advance_without_memory
+from ..prediction.pure_noise import Fluctuation, NoiseMoments, NoiseStep, advance_noise
 from ..prediction.signs import SignMoments, advance_signed, sign_images, signed_step
 from ..prediction.stepping import (
     AVERAGED,
@@ -41,6 +39,7 @@ from ..prediction.stepping import (
     averaged_name,
     closed_name,
     closed_variants,
+    doubted_name,
     frozen_name,
     linear_name,
     memoryless_variants,
@@ -225,6 +224,19 @@ def frozen_struct(record: Optimizer) -> str:
     return program_struct(frozen_name(record), program, state, members_of(record), after, gradient)
 
 
+def doubted_struct(record: Optimizer) -> str:
+    """The same with what the fluctuations of v̂ make of the moments."""
+    program, state = Program(free=True), Members("state", NoiseMoments._fields)
+    root, eps = Traced(program, "root"), Traced(program, "c_eps")
+    time = Fluctuation._fields[:3]
+    taken, variance, doubt = (Traced(program, f"c_{name}") for name in time)
+    second = Fluctuation(taken, variance, doubt, root / (root + eps))
+    step = NoiseStep(linear_step(program, record, root), second)
+    after = advance_noise(NoiseMoments(*traced(program, state)), step)
+    gradient = Members("gradient", (*GRADIENT.names, "root"))
+    return program_struct(doubted_name(record), program, state, members_of(record, *time), after, gradient)
+
+
 def epoch_struct(record: Optimizer, memoryless: bool = False) -> str:
     """The same as `linear_struct`'s on a data set that is passed through in epochs."""
     program, state = Program(free=True), Members("state", Epochs._fields)
@@ -256,6 +268,7 @@ def programs() -> list[str]:
         *(averaged_struct(*one) for one in (*averaged, *plain)),
         *(epoch_struct(*one) for one in (*linear, *plain)),
         *(frozen_struct(record) for record in variants_read(FROZEN)),
+        *(doubted_struct(record) for record in variants_read(FROZEN)),
         *(closed_struct(*one, kind) for kind in KINDS for one in closed),
         *(signed_struct(*one, kind) for kind in KINDS for one in signed),
     ]
@@ -268,4 +281,4 @@ def generated() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], generated))
+    sys.exit(main(sys.argv[1:], generated, "ematheory.simulation.moment_tracing"))

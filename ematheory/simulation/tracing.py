@@ -6,6 +6,7 @@ Python's order. With ``--check`` nothing is written: the exit status says whethe
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -323,17 +324,27 @@ FOOTER = """\
 """
 
 
-def main(arguments: Sequence[str], generated: Callable[[], str]) -> int:
-    """Write what `generated` makes to the path given, or check that it stands there."""
-    paths = [Path(argument) for argument in arguments if argument != "--check"]
-    if len(paths) != 1:
-        print("usage: python -m ematheory.simulation.tracing [--check] PATH", file=sys.stderr)
-        return 2
+def main(arguments: Sequence[str], generated: Callable[[], str], module: str) -> int:
+    """Write what `generated` makes to the path given, or check that it stands there; `module` is what was called.
+
+    Raises `SystemExit` with status 2 for arguments that are none of these, and 0 after help.
+    """
+    asked = read(arguments, module)
     text = generated()
-    if "--check" not in arguments:
-        paths[0].write_text(text, encoding="utf-8")
+    if not asked.check:
+        asked.path.write_text(text, encoding="utf-8")
         return 0
-    if paths[0].exists() and paths[0].read_text(encoding="utf-8") == text:
+    if asked.path.exists() and asked.path.read_text(encoding="utf-8") == text:
         return 0
-    print(f"{paths[0]} is not what the records say; run `make generate`", file=sys.stderr)
+    print(f"{asked.path} is not what the records say; run `make generate`", file=sys.stderr)
     return 1
+
+
+def read(arguments: Sequence[str], module: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}", description="Write the C++ that is traced from the Python records.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("path", type=Path, metavar="PATH", help="the C++ file, as `make generate` names it")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the file is not current")
+    return parser.parse_args(arguments)

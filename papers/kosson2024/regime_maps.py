@@ -17,6 +17,7 @@ import xarray as xr
 import ematheory as em
 from ematheory.claims.kosson2024 import lion
 from ematheory.claims.simulated import derived
+from ematheory.report.papers import PLACES
 from ematheory.report.regime_maps import RegimeMap, Row, draw, record
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # ηλ
@@ -97,6 +98,7 @@ MAPS = {"regime-map-adamw": adamw, "regime-map-lion": lions}
 
 def write(folder: Path, tier: str) -> None:
     """Draw each map and keep its numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, make in MAPS.items():
         found = make(tier)
         (folder / f"{name}.json").write_text(json.dumps(record(found)) + "\n", encoding="utf-8")
@@ -104,4 +106,5 @@ def write(folder: Path, tier: str) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent / "figures", sys.argv[1] if len(sys.argv) > 1 else "quick")
+    asked = sys.argv[1] if len(sys.argv) > 1 else "quick"
+    write(Path(__file__).parent / PLACES[asked].within / "figures", asked)

@@ -3,7 +3,7 @@
 python papers/kosson2024/reproduce.py [smoke|quick|full] [LEVEL …] [--resume DIR]
 
 The full tier has full/verdicts.json, full/figures/ and a table of its own, of the levels that are named or all; maps
-are drawn with all.
+are drawn with all. A smoke run leaves the records alone: it writes smoke/, which git ignores.
 """
 
 import sys

@@ -2,7 +2,8 @@
 
 python papers/loshchilov2019/reproduce.py [smoke|quick|full] [LEVEL …] [--resume DIR]
 
-The full tier has full/verdicts.json, full/figures/ and a table of its own, of the levels that are named or all.
+The full tier has full/verdicts.json, full/figures/ and a table of its own, of the levels that are named or all. A smoke
+run leaves the records alone: it writes smoke/, which git ignores.
 """
 
 import sys

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import ematheory as em
+from ematheory.report.papers import PLACES
 from ematheory.report.regime_maps import RegimeMap, Row, draw, record
 from ematheory.typing import FloatArray
 
@@ -82,11 +83,12 @@ def square_root_rule(tier: str) -> RegimeMap:
 
 def write(folder: Path, tier: str) -> None:
     """Draw the map and keep its numbers."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     found = square_root_rule(tier)
     (folder / "regime-map-batch.json").write_text(json.dumps(record(found)) + "\n", encoding="utf-8")
     draw(found, folder / "regime-map-batch.png")
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent / "figures", sys.argv[1] if len(sys.argv) > 1 else "quick")
+    asked = sys.argv[1] if len(sys.argv) > 1 else "quick"
+    write(Path(__file__).parent / PLACES[asked].within / "figures", asked)

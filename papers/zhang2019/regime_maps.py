@@ -15,6 +15,7 @@ import xarray as xr
 
 import ematheory as em
 from ematheory.claims.simulated import derived
+from ematheory.report.papers import PLACES
 from ematheory.report.regime_maps import RegimeMap, Row, draw, record
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)  # η
@@ -82,10 +83,12 @@ def ridge(tier: str) -> RegimeMap:
 
 def write(folder: Path, tier: str) -> None:
     """Draw the map and keep its numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
     found = ridge(tier)
     (folder / "regime-map-ridge.json").write_text(json.dumps(record(found)) + "\n", encoding="utf-8")
     draw(found, folder / "regime-map-ridge.png")
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parent / "figures", sys.argv[1] if len(sys.argv) > 1 else "quick")
+    asked = sys.argv[1] if len(sys.argv) > 1 else "quick"
+    write(Path(__file__).parent / PLACES[asked].within / "figures", asked)

@@ -7,10 +7,13 @@ import pytest
 
 from ematheory.claims import find
 from ematheory.claims.claim import asked
-from ematheory.report.seed_sets import joined, markdown
+from ematheory.report.seed_sets import OWN, by_level, joined, markdown
 
 FOLDER = Path(__file__).parents[2] / "papers"
-ROWS = json.loads((FOLDER / "seed-sets.json").read_text(encoding="utf-8"))["rows"]
+KEPT = json.loads((FOLDER / "seed-sets.json").read_text(encoding="utf-8"))
+TIER, ROWS = KEPT["tier"], KEPT["rows"]
+# Of a verdict all but when it was made and how long that took, which may be another run's of the same code.
+JUDGED_BY = tuple(name for name in OWN if name not in ("seconds", "date"))
 EMPIRICAL = {
     claim.id: "networks" if "networks" in claim.levels else "trained"
     for claim in find()
@@ -35,6 +38,20 @@ def test_every_empirical_trained_level_is_in_it():
     rows = {(row["claim"], row["level"]) for row in ROWS if asked(row["level"], ["trained"])}
     claims = find(*EMPIRICAL)
     assert rows == {(each.id, level) for each in claims for level in each.levels if asked(level, ["trained"])}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['claim']}-{row['level']}")
+def test_set_0_is_what_the_papers_folder_records(row):
+    """A folder that was judged again and seed sets that were not told different things of the same seeds."""
+    record = json.loads((FOLDER / row["paper"] / "verdicts.json").read_text(encoding="utf-8"))
+    assert record["tier"] == TIER
+    # As seed_sets.py joins them, which takes records of earlier versions too.
+    found = next(
+        each for each in by_level([{"seed_set": 0, **record}])
+        if (each["claim"], each["level"]) == (row["claim"], row["level"])
+    )  # fmt: skip
+    for name in JUDGED_BY:
+        assert row["sets"]["0"][name] == found["sets"]["0"][name], name
 
 
 def test_no_verdict_changes_other_than_to_or_from_inconclusive():

@@ -24,6 +24,7 @@ from ematheory.prediction.stepping import (
     calls,
     closed_name,
     closed_variants,
+    doubted_name,
     frozen_name,
     linear_name,
     memoryless_variants,
@@ -135,7 +136,7 @@ def test_every_program_has_a_record() -> None:
     names = [linear_name(*one) for one in (*linear, *plain)]
     names += [averaged_name(*one) for one in (*linear, *plain) if isinstance(one[0], em.SGD)]
     names += [f"{linear_name(*one)}_epochs" for one in (*linear, *plain)]
-    names += [frozen_name(kind(lr=1.0)) for kind in FROZEN]  # type: ignore[call-arg]
+    names += [name(kind(lr=1.0)) for name in (frozen_name, doubted_name) for kind in FROZEN]  # type: ignore[call-arg]
     signed = [signed_name(record, number) for record in signed_variants() for number in SIGN_PESSIMISTIC]
     names += [
         f"{name}{kind}" for each in (closed, signed) for kind in ("", "_epochs", "_sized", "_sampled") for name in each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,35 @@ def test_the_full_tier_is_recorded_beside_the_quick_one(folder):
     record = json.loads(both["full/verdicts.json"])
     assert (record["tier"], [row["level"] for row in record["verdicts"]]) == ("full", ["trained"])
     assert record["verdicts"][0]["figures"] == ["figures/X01-trained-1.svg"]
+
+
+def test_a_smoke_run_leaves_every_record_as_it_is(folder):
+    reproduce(folder, [], validate)
+    reproduce(folder, ["full"], validate)
+    before = files(folder)
+    assert reproduce(folder, ["smoke"], validate, lambda place, tier: (place / f"map-{tier}.png").touch()) == 0
+    after = files(folder)
+    assert {path: after[path] for path in before} == before
+    assert {path for path in after if path not in before} == {
+        "smoke/verdicts.json", "smoke/figures/X01-numeric-1.svg", "smoke/figures/X01-trained-1.svg",
+        "smoke/figures/map-smoke.png",
+    }  # fmt: skip
+    assert json.loads(after["smoke/verdicts.json"])["tier"] == "smoke"
+
+
+def test_git_ignores_what_a_smoke_run_writes():
+    assert "/papers/*/smoke/" in (Path(__file__).parents[2] / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_figures_that_a_record_draws_no_more_are_removed(folder):
+    reproduce(folder, ["full"], validate)
+    kept = ("figures/regime-map-x.png", "full/figures/recipes.svg", "full/figures/X01-notes.svg")
+    old = ("full/figures/X01-numeric-2.svg", "full/figures/X02-simulated-1.svg")
+    for path in (*kept, *old):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    reproduce(folder, ["full", "trained"], validate)
+    assert set(files(folder)) == {"README.md", "full/verdicts.json", "full/figures/X01-trained-1.svg", *kept}
 
 
 def test_the_readme_shows_both_tables(folder):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +15,8 @@ import pytest
 from ematheory.optimizers import COUPLED, RECORDS, AdamW
 from ematheory.simulation import engine_tracing, tracing
 
-GENERATED = Path(__file__).parents[2] / "csrc" / "core" / "generated.h"
+ROOT = Path(__file__).parents[2]
+GENERATED = ROOT / "csrc" / "core" / "generated.h"
 
 
 class State(NamedTuple):
@@ -42,14 +46,39 @@ def test_committed_file_is_current():
     assert GENERATED.read_text(encoding="utf-8") == engine_tracing.generated(), "run `make generate`"
 
 
+def called(*arguments: str) -> int:
+    return tracing.main(arguments, engine_tracing.generated, "engine_tracing")
+
+
 def test_check_reports_a_stale_file(tmp_path, capsys):
     stale = tmp_path / "generated.h"
     stale.write_text("")
-    assert tracing.main(["--check", str(stale)], engine_tracing.generated) == 1
+    assert called("--check", str(stale)) == 1
     assert "make generate" in capsys.readouterr().err
-    assert tracing.main([str(stale)], engine_tracing.generated) == 0
-    assert tracing.main(["--check", str(stale)], engine_tracing.generated) == 0
-    assert tracing.main([], engine_tracing.generated) == 2
+    assert called(str(stale)) == 0
+    assert called("--check", str(stale)) == 0
+
+
+@pytest.mark.parametrize("module", ["engine_tracing", "moment_tracing"])
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--help"], 0, "write nothing; exit with 1"),
+        ([], 2, "arguments are required: PATH"),
+        (["--chek", "generated.h"], 2, "unrecognized arguments: --chek"),
+        (["one.h", "other.h"], 2, "unrecognized arguments: other.h"),
+    ],
+)
+def test_what_is_no_path_is_never_written(module, arguments, status, says, tmp_path):
+    """`--help` was once taken for the path of a file."""
+    command = [sys.executable, "-m", f"ematheory.simulation.{module}", *arguments]
+    found = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == status
+    assert says in found.stdout + found.stderr
+    assert f"python -m ematheory.simulation.{module}" in found.stdout + found.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_variant_is_listed():
