@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from published_files import write_cifar, write_imagenet, write_tokens
 from typer.testing import CliRunner
 
 from ematheory.cli import application
+from ematheory.training import tasks
 
 SMALL = ["--width", "8", "--depth", "1", "--epochs", "1"]
 
@@ -33,6 +35,40 @@ def test_the_table_for_people(extra):
     assert answer.exit_code == 0
     assert "means over 1 seed" in answer.stdout
     assert "…" not in answer.stdout
+
+
+# Settings that make every task small, and what writes the files of those that read some.
+TASKS = {
+    "char-gpt": "--width 8 --depth 1 --setting context=8 --setting train_tokens=400 --setting test_share=0.005",
+    "cifar10": "--setting network=mlp --width 4 --depth 1",
+    "digits-mlp": "--width 8 --depth 1",
+    "digits-resnet": "--width 4 --setting train_size=64",
+    "digits-scale-invariant": "--width 8 --depth 1",
+    "digits-vit": "--width 8 --depth 1 --setting heads=2 --setting train_size=64",
+    "imagenet32": "--setting network=mlp --width 4 --depth 1",
+    "modular-addition": "--width 8 --setting modulus=5",
+    "random-features": "--width 8 --setting inputs=8",
+    "teacher-student": "--width 8",
+    "tokens": "--width 8 --depth 1 --setting heads=2 --setting context=8",
+}
+FILES = {"cifar10": write_cifar, "imagenet32": write_imagenet, "tokens": write_tokens}
+
+
+@pytest.mark.parametrize("task", [name.replace("_", "-") for name in tasks.__all__ if name.islower()])
+def test_every_task_trains(task, tmp_path):
+    data = []
+    if task in FILES:
+        FILES[task](tmp_path)
+        data = ["--data", str(tmp_path)]
+    answer = call("--task", task, *TASKS[task].split(), *data, "--epochs", "1", "--batch-size", "8")
+    assert answer.exit_code == 0, answer.stderr
+    assert f"{task}: means over 1 seed" in answer.stdout
+
+
+def test_an_option_that_the_task_has_not_is_refused_where_it_is_given():
+    answer = call("--task", "teacher-student", "--scale-invariant")
+    assert answer.exit_code == 2
+    assert "--task teacher-student has no --scale-invariant" in answer.stderr
 
 
 @pytest.mark.parametrize(
