@@ -34,9 +34,11 @@ FORMAT = 1
 PACKAGE = Path(__file__).parent.parent
 # The parts of the package whose code decides a run's numbers, and those of training's that do not.
 CODE = ("training", "optimizers")
-# What training takes from beside them: coefficients' functions, effective learning rates.
+# What training takes from beside them: coefficients' functions, effective learning rates, what L2 leaves of weights.
 BORROWED = (
     "simulation/arrays.py", "simulation/observables.py", "simulation/specification.py", "derivations/effective_lr.py",
+    "derivations/momentum_l2.py", "derivations/momentum_nesterov.py", "training/tracking/forecast.py",
+    "training/tracking/history.py", "training/tracking/meaning.py",
 )  # fmt: skip
 BESIDE = ("crosschecks", "tracking", "cache.py", "progress.py", "workers.py", "loop.py")
 # So many numbers of an array are hashed at a time: one mapped from a file is never whole in memory.
