@@ -24,7 +24,7 @@ import torch
 
 from .. import __version__
 from ..files import neighbour, written_whole
-from ..results import text
+from ..results import opened, text
 from ..simulation.checkpoint import DAMAGED, SHARE, checked_seconds
 from .request import Job, Observed, Request
 from .run import Run
@@ -175,7 +175,7 @@ def settings_of(request: Request) -> dict[str, str]:
         "torch": torch.__version__,
         "threads": "1",
         "device": kind_of(request.device),
-        "task": text(task),
+        "task": text({name: value for name, value in opened(task).items() if name not in task.places}),
         "task_code": code_of(task),
         "data": digest_of(task),
         "batch_size": str(request.batch_size),
