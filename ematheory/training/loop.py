@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from ..optimizers import Optimizer
+from ..prediction.stability import warn_if_decay_unstable
 from ..recording import Every, every, recorded_steps
 from ..records import POSITIVE, Grid, Interval, check_choice, check_number, check_whole, grid
 from ..results import attributes, run_attribute
@@ -113,6 +114,10 @@ def train(
     TypeError : a task or an optimizer that is none.
     ModuleNotFoundError : without torch or scikit-learn.
 
+    Warns
+    -----
+    UnstableWarning : a decay per step of 2 or more, with which weights grow without bound.
+
     Example
     -------
     >>> from ematheory import AdamW, tasks
@@ -148,6 +153,7 @@ def train(
     check_whole("workers", workers, Interval(1))
     check_ensemble(ensemble, dtype, foreach)
     over = checked_grid(optimizer, request.observables)
+    warn_if_decay_unstable(optimizer, type(task).__name__)
     jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
     report = Progress(progress, len(jobs) * epochs)
     keeper = None if cache is None else Cache(cache, checkpoint_every, request)

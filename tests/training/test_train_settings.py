@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 import ematheory as em
+from ematheory.prediction import UnstableWarning
 from ematheory.results import same_result
 from ematheory.training import Group
 from ematheory.training.observables import OBSERVABLES, Look
@@ -442,3 +443,36 @@ def test_l2_leaves_the_same_of_each_group_and_member():
     np.testing.assert_array_equal(last.initial_weight_left[:, 1], 1)
     np.testing.assert_array_equal(last.timescale_steps[:, 1], np.inf)
     assert (last.initial_weight_left[:, 0] < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (em.AdamW(lr=[0.1, 1.0], weight_decay=3.0), "AdamW is unstable on Digits at lr=1: the decay per step is 3; "),
+        (em.SGD(lr=1.0, weight_decay=2.0, decay="per_lr"), "SGD is unstable on Digits at lr=1: the decay per step is "),
+        (em.AdamP(lr=1.0, weight_decay=[1.0, 30.0]), "at lr=1, weight_decay=30: the decay per step is at least 3; "),
+        (em.AdamW(lr=1.0, weight_decay=1.99), ""),
+        (em.SGD(lr=1.0, weight_decay=3.0), ""),  # L2
+        (em.Amos(lr=1.0), ""),
+        (em.ScheduleFreeAdamW(lr=1.0, weight_decay=1.0), ""),
+    ],
+    ids=repr,
+)
+def test_a_decay_that_makes_weights_grow_warns_as_simulate_does(record, words):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        em.train(TASK, record, epochs=1, batch_size=1437, observables="train_loss")
+    told = [str(each.message) for each in seen if issubclass(each.category, UnstableWarning)]
+    assert len(told) == bool(words)
+    assert all(words in each and each.endswith("it must be below 2") for each in told)
+    assert all(each.filename == __file__ for each in seen if issubclass(each.category, UnstableWarning))
+
+
+def test_the_warning_of_unstable_decay_is_simulates():
+    record = em.AdamW(lr=1.0, weight_decay=3.0)
+    with pytest.warns(UnstableWarning) as trained:
+        em.train(TASK, record, epochs=1, batch_size=1437, observables="train_loss")
+    with pytest.warns(UnstableWarning) as simulated:
+        em.simulate(em.NoisyQuadratic(curvature=[1.0]), record, steps=1)
+    own, other = ([str(each.message) for each in seen] for seen in (trained, simulated))
+    assert own == [text.replace("NoisyQuadratic", "Digits") for text in other]
