@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import torch
 from published_files import write_cifar, write_imagenet, write_tokens
 from typer.testing import CliRunner
 
-from ematheory.cli import application
+from ematheory.cli import application, nouns
 from ematheory.training import tasks
 
 SMALL = ["--width", "8", "--depth", "1", "--epochs", "1"]
@@ -85,6 +86,9 @@ def test_an_option_that_the_task_has_not_is_refused_where_it_is_given():
         (["--setting", "split_seed"], "--setting must be name=value"),
         (["--device", "gpu"], "device must be one that this torch has"),
         (["--observables", "parameter-norm"], "use --json"),
+        (["--optimizer", "radam"], "--optimizer radam: torch.optim has it, but no record here describes it; there are"),
+        (["--optimizer", "SparseAdam"], "torch.optim has it, but no record"),
+        (["--optimizer", "adamm"], "did you mean 'adam"),
     ],
 )
 def test_wrong_input_is_one_sentence(extra, message):
@@ -105,3 +109,10 @@ def test_the_options_reach_train(tmp_path):
     attrs = result["attrs"]
     assert (attrs["clip_norm"], attrs["accumulate"], json.loads(attrs["task"])["split_seed"]) == (1.0, 2, 1)
     assert json.loads(attrs["optimizer"])["type"] == "Lion"
+
+
+def test_every_optimizer_of_torch_has_a_record_or_is_known_to_have_none():
+    torchs = {name.lower() for name, kind in vars(torch.optim).items() if isinstance(kind, type)} - {"optimizer"}
+    records = {name.replace("-", "") for name in nouns.optimizer_kinds()}
+    assert torchs <= {*records, *nouns.TORCHS_OWN}
+    assert not records & set(nouns.TORCHS_OWN)
