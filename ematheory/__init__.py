@@ -58,7 +58,20 @@ FACE = {
     "track": "training",
     "validate": "validation",
 }
-MODULES = {"tasks": "training.tasks"}
+# The packages that people reach into, each imported when it is first named.
+MODULES = {
+    "claims": "claims",
+    "derivations": "derivations",
+    "optimizers": "optimizers",
+    "prediction": "prediction",
+    "problems": "problems",
+    "report": "report",
+    "scaling": "scaling",
+    "schedules": "schedules",
+    "simulation": "simulation",
+    "tasks": "training.tasks",
+    "training": "training",
+}
 
 __all__ = sorted([*FACE, *MODULES, "__version__"])
 

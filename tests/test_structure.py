@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ematheory import FACE
+import ematheory
+from ematheory import FACE, MODULES
 
 PACKAGE = Path(__file__).parents[1] / "ematheory"
 FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -145,6 +146,19 @@ def loaded_by(statement: str) -> set[str]:
     return set(
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     )
+
+
+@pytest.mark.parametrize("name", ["optimizers.Optimizer", "training.Group", "training.RecordOptimizer"])
+def test_packages_are_reached_before_anything_else_is_imported(name):
+    """In a fresh interpreter: an earlier import would have made them attributes."""
+    loaded_by(f"import ematheory as em; em.{name}")
+
+
+def test_every_package_but_the_command_lines_is_reached():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"cli"}
+    assert packages <= set(MODULES)
+    for name, path in MODULES.items():
+        assert ematheory.__getattr__(name).__name__ == f"ematheory.{path}"
 
 
 @pytest.mark.parametrize(

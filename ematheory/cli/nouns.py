@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 # Where the command line's problems begin, unless told otherwise.
 COORDINATES, DATASET_SIZE = 100, 1000
+# The optimizers of torch.optim that have no record: nobody who names one of them means another.
+TORCHS_OWN = (
+    "adadelta", "adafactor", "adagrad", "adamax", "asgd", "lbfgs", "muon", "radam", "rprop", "sparseadam",
+)  # fmt: skip
 
 
 def fields_of(
@@ -124,6 +128,10 @@ def optimizer(name: str, **fields: Any) -> Optimizer:
     from ..records import check_choice
 
     known = optimizer_kinds()
+    if name.lower().replace("-", "") in TORCHS_OWN:
+        raise ValueError(
+            f"--optimizer {name}: torch.optim has it, but no record here describes it; there are {', '.join(known)}"
+        )
     check_choice("--optimizer", name, known)
     made: Optimizer = known[name](**fields_of(f"--optimizer {name}", known[name], given(**fields)))
     return made

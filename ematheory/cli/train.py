@@ -33,13 +33,13 @@ def train(
     width: Annotated[int | None, typer.Option(help=WIDTH, rich_help_panel=ON_TASK)] = None,
     depth: Annotated[int | None, typer.Option(help="Hidden layers; likewise.", rich_help_panel=ON_TASK)] = None,
     scale_invariant: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--scale-invariant",
             help="The network that does not depend on its weights' scale.",
             rich_help_panel=ON_TASK,
         ),
-    ] = False,
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Folder with the data of a task that reads one.", rich_help_panel=ON_TASK)
     ] = None,

@@ -80,8 +80,23 @@ def warn_if_unstable(problem: Problem, optimizer: Optimizer) -> None:
         text = unstable_adamp(flat, over)
     else:
         text = None
+    warn(optimizer, type(problem).__name__, text)
+
+
+def warn_if_decay_unstable(optimizer: Optimizer, on: str) -> None:
+    """Warn when the decay alone makes weights grow without bound at the peak rate, whatever the gradients are.
+
+    `on` says in the warning what the optimizer trains. L2 is left out: it is the gradient that decides with it.
+    """
+    over = grid(optimizer)
+    flat = flattened(optimizer, over)
+    warn(optimizer, on, unstable_adamp(flat, over) if isinstance(optimizer, AdamP) else unstable_adamw(flat, over))
+
+
+def warn(optimizer: Optimizer, on: str, text: str | None) -> None:
+    """Warn the caller of the verb that called the caller, where there is something to say."""
     if text:
-        warnings.warn(f"{type(optimizer).__name__} is unstable on {type(problem).__name__} {text}", UnstableWarning, 3)
+        warnings.warn(f"{type(optimizer).__name__} is unstable on {on} {text}", UnstableWarning, 4)
 
 
 def unstable_sgd(problem: Problem, flat: Optimizer, over: Grid) -> str | None:

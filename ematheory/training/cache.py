@@ -24,7 +24,7 @@ import torch
 
 from .. import __version__
 from ..files import neighbour, written_whole
-from ..results import text
+from ..results import opened, text
 from ..simulation.checkpoint import DAMAGED, SHARE, checked_seconds
 from .request import Job, Observed, Request
 from .run import Run
@@ -34,9 +34,11 @@ FORMAT = 1
 PACKAGE = Path(__file__).parent.parent
 # The parts of the package whose code decides a run's numbers, and those of training's that do not.
 CODE = ("training", "optimizers")
-# What training takes from beside them: coefficients' functions, effective learning rates.
+# What training takes from beside them: coefficients' functions, effective learning rates, what L2 leaves of weights.
 BORROWED = (
     "simulation/arrays.py", "simulation/observables.py", "simulation/specification.py", "derivations/effective_lr.py",
+    "derivations/momentum_l2.py", "derivations/momentum_nesterov.py", "training/tracking/forecast.py",
+    "training/tracking/history.py", "training/tracking/meaning.py",
 )  # fmt: skip
 BESIDE = ("crosschecks", "tracking", "cache.py", "progress.py", "workers.py", "loop.py")
 # So many numbers of an array are hashed at a time: one mapped from a file is never whole in memory.
@@ -173,7 +175,7 @@ def settings_of(request: Request) -> dict[str, str]:
         "torch": torch.__version__,
         "threads": "1",
         "device": kind_of(request.device),
-        "task": text(task),
+        "task": text({name: value for name, value in opened(task).items() if name not in task.places}),
         "task_code": code_of(task),
         "data": digest_of(task),
         "batch_size": str(request.batch_size),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from ..records import NON_NEGATIVE, POSITIVE, Record, check_number
+from .decay import Decay
 from .optimizers import Plan, planned
 
 
@@ -51,13 +53,19 @@ class Group(Record):
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Placed:
     """Parameters that share their multiples: a label, their places among all, and their own record and plan."""
 
     label: str
     members: tuple[int, ...]
     record: Any
     plan: Plan
+
+    @cached_property
+    def decay(self) -> Decay:
+        """What the decay leaves of these parameters' weights."""
+        return Decay(self.record, self.plan)
 
 
 def checked_groups(groups: Any) -> tuple[Group, ...]:

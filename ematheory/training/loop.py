@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from ..optimizers import Optimizer
+from ..prediction.stability import warn_if_decay_unstable
 from ..recording import Every, every, recorded_steps
 from ..records import POSITIVE, Grid, Interval, check_choice, check_number, check_whole, grid
 from ..results import attributes, run_attribute
@@ -96,13 +97,15 @@ def train(
     (between the weights before the step and u, from the state of torch's AdamW, Adam and SGD; of a record's own update
     from its step once more in float64, which is not rounded to `dtype`; of torch's NAdam and RMSprop, and in an
     ensemble, from the weights themselves, mostly rounding in bfloat16; NaN where η_k = 0 but for the first), both NaN
-    at step 0, and `initial_weight_left` = Π(1 − α_k) (1 for L2 decay, which does not multiply the weight; NaN, as
-    α_k and 1/α_k are, where no α_k says it: cautious decay, AdamP, Amos, Schedule-Free).
+    at step 0, and `initial_weight_left` = Π(1 − α_k), as `track` has it: L2 under SGD leaves of a weight what SGD's own
+    update does without gradients, and it is NaN where no number of the step says it: L2 under an adaptive update,
+    cautious decay, AdamP, Amos, Schedule-Free.
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
     `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖;
-    infinite where w was 0); `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k, which have a dim
-    `group` where groups differ, as `initial_weight_left` has; and with a dim `parameter` `parameter_norm`,
-    `parameter_rotation`, `parameter_update_ratio`, `parameter_gradient_norm`, `parameter_effective_learning_rate`.
+    infinite where w was 0); `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k (of SGD with L2 the
+    slow pole's; NaN as above), which have a dim `group` where groups differ, as `initial_weight_left` has; and with a
+    dim `parameter` `parameter_norm`, `parameter_rotation`, `parameter_update_ratio`, `parameter_gradient_norm`,
+    `parameter_effective_learning_rate`.
     The same call gives the same bits on one machine.
 
     Raises
@@ -110,6 +113,10 @@ def train(
     ValueError : a value outside its range, an unknown observable or device.
     TypeError : a task or an optimizer that is none.
     ModuleNotFoundError : without torch or scikit-learn.
+
+    Warns
+    -----
+    UnstableWarning : a decay per step of 2 or more, with which weights grow without bound.
 
     Example
     -------
@@ -146,6 +153,7 @@ def train(
     check_whole("workers", workers, Interval(1))
     check_ensemble(ensemble, dtype, foreach)
     over = checked_grid(optimizer, request.observables)
+    warn_if_decay_unstable(optimizer, type(task).__name__)
     jobs = [Job(point, seed) for point in at_points(optimizer, over) for seed in seeds]
     report = Progress(progress, len(jobs) * epochs)
     keeper = None if cache is None else Cache(cache, checkpoint_every, request)

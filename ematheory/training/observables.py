@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..optimizers import Amos
 from ..records import check_choice
 from ..simulation.observables import matching
 from ..simulation.specification import matched_rate_of
@@ -19,7 +18,6 @@ from .groups import Placed
 from .optimizers import flat
 from .run import Score
 from .tasks import Task
-from .tracking.meaning import of_record
 
 
 class Observable(Protocol):
@@ -185,30 +183,6 @@ def effective_rates(look: Look) -> list[float]:
     return [published_rate(look, look.group_of[place], float(old.norm())) for place, old in enumerate(look.before)]
 
 
-def decays_unknown(record: Any) -> bool:
-    """Whether the weights decay, but by no number that the step alone tells: cautious decay, AdamP, Schedule-Free."""
-    return of_record(record) is None and (record.weight_decay != 0 or isinstance(record, Amos))
-
-
-def shares(look: Look, measured: Callable[[Placed], float]) -> list[float]:
-    """A measure of each group's α_k; NaN where these do not say what is left of a weight."""
-    return [math.nan if decays_unknown(group.record) else measured(group) for group in look.run.groups]
-
-
-def initial_weight_left(look: Look) -> list[float]:
-    """Π(1 − α_k) of each group."""
-    return shares(look, lambda group: float(np.prod(1 - group.plan.decay_per_step[: look.step])))
-
-
-def decay_per_step(look: Look) -> list[float]:
-    return shares(look, lambda group: look.of_step(group.plan.decay_per_step))
-
-
-def timescale_steps(look: Look) -> list[float]:
-    """1/α_k of each group; infinite where no decay multiplies the weight."""
-    return [1 / decay if decay else math.inf for decay in decay_per_step(look)]
-
-
 # One number of the whole network.
 NETWORK: Mapping[str, Callable[[Look], float]] = {
     "train_loss": lambda look: look.train.loss,
@@ -234,10 +208,10 @@ OF_PARAMETERS: Mapping[str, Callable[[Look], list[float]]] = {
 }
 # One number per parameter group; dim `group` where there are several.
 OF_GROUPS: Mapping[str, Callable[[Look], list[float]]] = {
-    "initial_weight_left": initial_weight_left,
+    "initial_weight_left": lambda look: [group.decay.left(look.step) for group in look.run.groups],
     "learning_rate": lambda look: [look.of_step(group.plan.lr) for group in look.run.groups],
-    "decay_per_step": decay_per_step,
-    "timescale_steps": timescale_steps,
+    "decay_per_step": lambda look: [group.decay.slow_mode(look.step)[0] for group in look.run.groups],
+    "timescale_steps": lambda look: [group.decay.slow_mode(look.step)[1] for group in look.run.groups],
 }
 OBSERVABLES = (*NETWORK, *OF_PARAMETERS, *OF_GROUPS)
 DEFAULT = (

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..optimizers import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop, is_traced
+from ..optimizers import COUPLED, RECORDS, SGD, Adam, AdamC, AdamW, NAdam, Optimizer, RMSprop, is_traced
 from ..optimizers.decay import CORRECTED, INDEPENDENT, L2
 from ..optimizers.optimizer import SymbolicTime
 from ..records import Grid, grid
@@ -30,7 +30,23 @@ TORCH = (AdamW, Adam, SGD, NAdam, RMSprop)
 def check_supported(record: Any) -> None:
     """Raise `TypeError` unless this is an optimizer record: torch.optim's, or one that steps by its own `update`."""
     if not isinstance(record, Optimizer):
-        raise TypeError(f"train needs an optimizer record such as AdamW(lr=1e-3), got {record!r}")
+        raise TypeError(f"train needs an optimizer record such as AdamW(lr=1e-3), got {told(record)}")
+
+
+def told(given: Any) -> str:
+    """What was given instead of a record, in one line, and the record that was meant."""
+    kind = given if isinstance(given, type) else type(given)
+    known = {each.__name__ for each in (*RECORDS, *COUPLED, AdamC)}
+    if issubclass(kind, Optimizer):
+        return f"the class {kind.__name__}: call it, {kind.__name__}(lr=…)"
+    if not issubclass(kind, torch.optim.Optimizer):
+        return repr(given)
+    what = f"{'the class' if kind is given else 'an instance of'} {kind.__module__}.{kind.__name__}"
+    if isinstance(given, RecordOptimizer):
+        return f"{what}: give its record, {given.record!r}"
+    if kind.__name__ in known:
+        return f"{what}: write ematheory.{kind.__name__}(lr=…, weight_decay=…), which describes it"
+    return f"{what}, which no record describes; there are {', '.join(sorted(known))}"
 
 
 def torch_has(record: Any) -> bool:

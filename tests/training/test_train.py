@@ -174,6 +174,30 @@ def test_wrong_input_says_what_is_allowed(change, error, message):
         em.train(given.pop("task"), given.pop("optimizer"), **given)
 
 
+WEIGHT = torch.nn.Parameter(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (
+            torch.optim.AdamW,
+            r"got the class torch\.optim\.adamw\.AdamW: write ematheory\.AdamW\(lr=…, weight_decay=…\)",
+        ),
+        (torch.optim.SGD([WEIGHT], lr=0.1), r"got an instance of torch\.optim\.sgd\.SGD: write ematheory\.SGD\(lr=…"),
+        (torch.optim.RAdam, r"RAdam, which no record describes; there are AdEMAMix, Adam, AdamC, AdamP, AdamW, Amos"),
+        (torch.optim.Adagrad([WEIGHT]), "Adagrad, which no record describes; there are AdEMAMix, "),
+        (em.AdamW, r"got the class AdamW: call it, AdamW\(lr=…\)"),
+        (em.training.RecordOptimizer([WEIGHT], em.Lion(lr=0.1)), r"give its record, Lion\(lr=0\.1"),
+    ],
+    ids=["class", "instance", "class without a record", "instance without a record", "class of a record", "wrapped"],
+)
+def test_an_optimizer_that_is_no_record_is_told_which_record_to_use(optimizer, message):
+    with pytest.raises(TypeError, match=message) as raised:
+        em.train(TASK, optimizer, epochs=1)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import sweep_to_kill
 import torch
+from published_files import write_tokens
 
 import ematheory as em
 from ematheory.results import same_result
@@ -52,6 +54,23 @@ def test_a_second_call_does_no_run_again(tmp_path, monkeypatch):
     assert len(ran) == 2 + 2 + 2
     assert wider.sel(lr=1e-2).train_loss.equals(first.train_loss.assign_coords(lr=1e-2))
     assert stored.items() <= contents(tmp_path / "runs").items()
+
+
+def test_the_same_files_in_another_folder_are_the_same_data(tmp_path, monkeypatch):
+    """Moved, or named from where one stands; other files in the same folder are not."""
+    ran, settings = counted(monkeypatch), dict(epochs=1, batch_size=8, cache=tmp_path / "runs")
+    small = dict(width=8, depth=1, heads=2, context=8)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    write_tokens(first)
+    shutil.copytree(first, second)
+    monkeypatch.chdir(tmp_path)
+    found = [em.train(em.tasks.tokens(folder, **small), ADAMW, **settings) for folder in (first, second, "first")]
+    assert len(ran) == 1
+    assert all(one.drop_attrs().identical(found[0].drop_attrs()) for one in found)
+    write_tokens(first, count=201)
+    em.train(em.tasks.tokens(first, **small), ADAMW, **settings)
+    assert len(ran) == 2
 
 
 REQUEST = Request(

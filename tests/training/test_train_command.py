@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import torch
+from published_files import write_cifar, write_imagenet, write_tokens
 from typer.testing import CliRunner
 
-from ematheory.cli import application
+from ematheory.cli import application, nouns
+from ematheory.training import tasks
 
 SMALL = ["--width", "8", "--depth", "1", "--epochs", "1"]
 
@@ -35,6 +38,40 @@ def test_the_table_for_people(extra):
     assert "…" not in answer.stdout
 
 
+# Settings that make every task small, and what writes the files of those that read some.
+TASKS = {
+    "char-gpt": "--width 8 --depth 1 --setting context=8 --setting train_tokens=400 --setting test_share=0.005",
+    "cifar10": "--setting network=mlp --width 4 --depth 1",
+    "digits-mlp": "--width 8 --depth 1",
+    "digits-resnet": "--width 4 --setting train_size=64",
+    "digits-scale-invariant": "--width 8 --depth 1",
+    "digits-vit": "--width 8 --depth 1 --setting heads=2 --setting train_size=64",
+    "imagenet32": "--setting network=mlp --width 4 --depth 1",
+    "modular-addition": "--width 8 --setting modulus=5",
+    "random-features": "--width 8 --setting inputs=8",
+    "teacher-student": "--width 8",
+    "tokens": "--width 8 --depth 1 --setting heads=2 --setting context=8",
+}
+FILES = {"cifar10": write_cifar, "imagenet32": write_imagenet, "tokens": write_tokens}
+
+
+@pytest.mark.parametrize("task", [name.replace("_", "-") for name in tasks.__all__ if name.islower()])
+def test_every_task_trains(task, tmp_path):
+    data = []
+    if task in FILES:
+        FILES[task](tmp_path)
+        data = ["--data", str(tmp_path)]
+    answer = call("--task", task, *TASKS[task].split(), *data, "--epochs", "1", "--batch-size", "8")
+    assert answer.exit_code == 0, answer.stderr
+    assert f"{task}: means over 1 seed" in answer.stdout
+
+
+def test_an_option_that_the_task_has_not_is_refused_where_it_is_given():
+    answer = call("--task", "teacher-student", "--scale-invariant")
+    assert answer.exit_code == 2
+    assert "--task teacher-student has no --scale-invariant" in answer.stderr
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -49,6 +86,9 @@ def test_the_table_for_people(extra):
         (["--setting", "split_seed"], "--setting must be name=value"),
         (["--device", "gpu"], "device must be one that this torch has"),
         (["--observables", "parameter-norm"], "use --json"),
+        (["--optimizer", "radam"], "--optimizer radam: torch.optim has it, but no record here describes it; there are"),
+        (["--optimizer", "SparseAdam"], "torch.optim has it, but no record"),
+        (["--optimizer", "adamm"], "did you mean 'adam"),
     ],
 )
 def test_wrong_input_is_one_sentence(extra, message):
@@ -69,3 +109,10 @@ def test_the_options_reach_train(tmp_path):
     attrs = result["attrs"]
     assert (attrs["clip_norm"], attrs["accumulate"], json.loads(attrs["task"])["split_seed"]) == (1.0, 2, 1)
     assert json.loads(attrs["optimizer"])["type"] == "Lion"
+
+
+def test_every_optimizer_of_torch_has_a_record_or_is_known_to_have_none():
+    torchs = {name.lower() for name, kind in vars(torch.optim).items() if isinstance(kind, type)} - {"optimizer"}
+    records = {name.replace("-", "") for name in nouns.optimizer_kinds()}
+    assert torchs <= {*records, *nouns.TORCHS_OWN}
+    assert not records & set(nouns.TORCHS_OWN)

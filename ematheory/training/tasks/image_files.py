@@ -169,6 +169,7 @@ class ImageFolder(ImageTask):
     folder: str
     fingerprint: str | None = None
 
+    places = ("folder",)
     image = (3, 32)
     patch = 4
     stages = 3

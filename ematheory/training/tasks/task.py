@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ...records import Record
 
@@ -27,10 +27,12 @@ class Task(Record):
     """A data set with a network, made by the functions of `ematheory.tasks`; a subclass is a frozen dataclass of its
     settings, which alone decide its data and, with a seed, its network.
 
-    `scores_accuracy` says whether outputs are logits of classes, so that a share of right ones exists.
+    `scores_accuracy` says whether outputs are logits of classes, so that a share of right ones exists. `places` names
+    the settings that only say where the data are.
     """
 
     scores_accuracy = True
+    places: ClassVar[tuple[str, ...]] = ()
 
     def data(self) -> Split:
         """The examples, loaded once per process and setting."""

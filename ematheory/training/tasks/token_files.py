@@ -70,6 +70,8 @@ class TokenFolder(LanguageTask):
     vocab_size: int | None = None
     fingerprint: str | None = None
 
+    places = ("folder",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         paths = self.paths()
