@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import product
 
 import numpy as np
 import pytest
@@ -33,8 +34,12 @@ def test_average_coefficients(monkeypatch):
 
 
 def test_average_trained(monkeypatch):
-    small(monkeypatch, average, EPOCHS=1, WIDTH=8)
-    assert verdict(average.trained("smoke")) == "confirmed"
+    small(monkeypatch, average, EPOCHS=1, WIDTH=8, EXAMPLES=32)
+    found = average.trained("smoke")
+    assert verdict(found) == "confirmed"
+    named = " ".join(finding.what for finding in found.findings)
+    for network, dtype in product(("MLP", "ResNet", "ViT", "GPT"), ("float64", "float32")):
+        assert f"{network}, {dtype}" in named
     monkeypatch.setattr(average, "AdamW", average.Adam)
     assert verdict(average.trained("smoke")) == "refuted"
 

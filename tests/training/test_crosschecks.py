@@ -38,6 +38,27 @@ def test_float32_stays_within_the_derived_bound(schedule, foreach):
     assert check.bound_share <= 1
 
 
+NETWORKS = {
+    "MLP": em.tasks.digits_mlp(width=8, depth=1, train_size=64),
+    "ResNet": em.tasks.digits_resnet(width=4, train_size=64),
+    "ViT": em.tasks.digits_vit(width=8, depth=1, heads=2, train_size=64),
+    "GPT": em.tasks.char_gpt(width=8, depth=1, heads=2, context=8, train_tokens=64 * 8),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_is_that_average_under_warm_up_and_decay(network, dtype):
+    schedule = em.WSD(warmup=0.2, decay=0.4)
+    check = crosschecks.moving_average(
+        NETWORKS[network], ADAMW, epochs=5, batch_size=16, schedule=schedule, dtype=dtype
+    )
+    assert check.bound_share <= 1
+    assert check.residual < (1e-12 if dtype == "float64" else 1e-5)
+    assert dtype == "float64" or check.residual > 1e-9  # float32 did run
+    assert (check.trajectory_weights[0] != check.trajectory_weights[-1]).all()  # and the weights moved
+
+
 @pytest.mark.parametrize("decay", ["independent", "corrected"])
 def test_other_decays_of_the_weight_are_averages_too(decay):
     weight_decay = 5e-3 if decay == "independent" else 0.5
