@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from operator import is_
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...typing import FloatArray
 from .forecast import Flow
 from .history import History
 from .meaning import Meaning
@@ -31,19 +36,54 @@ class Tracked:
     flow: Flow
 
     @property
-    def weights(self) -> Tensor:
-        return real(self.tensor)
-
-    @property
     def size(self) -> int:
         """Real coordinates."""
         return self.tensor.numel() * (2 if self.tensor.is_complex() else 1)
+
+
+class Columns(NamedTuple):
+    """Of each tracked tensor: its group, its real coordinates and ‖w_0‖²."""
+
+    group: npt.NDArray[np.intp]
+    size: FloatArray
+    start: FloatArray
+
+
+class Cohort(NamedTuple):
+    """The places, among those tracked, of a group's tensors that took the same steps."""
+
+    group: int
+    history: History
+    places: list[int]
+
+
+def columns(tracked: Sequence[Tracked]) -> Columns:
+    return Columns(
+        np.array([each.group for each in tracked], dtype=np.intp),
+        np.array([each.size for each in tracked], dtype=np.float64),
+        np.array([each.start.square for each in tracked], dtype=np.float64),
+    )
+
+
+def cohorts(tracked: Sequence[Tracked]) -> list[Cohort]:
+    found: dict[int, Cohort] = {}
+    for i, each in enumerate(tracked):
+        place = id(each.history)
+        if place not in found:
+            found[place] = Cohort(each.group, each.history, [])
+        found[place].places.append(i)
+    return list(found.values())
 
 
 def real(tensor: Tensor) -> Tensor:
     """Detached; complex numbers as pairs of real ones."""
     tensor = tensor.detach()
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def reals(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors as they are, or as real ones where some are complex."""
+    return [real(tensor) for tensor in tensors] if any(map(torch.is_complex, tensors)) else tensors
 
 
 def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
@@ -139,12 +179,17 @@ def followed(
     return found
 
 
-def peaks_now(peaks: Sequence[float], before: Sequence[Tracked], listed: Sequence[Sequence[int]]) -> list[float]:
-    """Each group's largest rate, of groups that hold the tensors with these ids: a group that is gone shifts others."""
+def same(listed: Sequence[Sequence[Tensor]], before: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether these are the same tensors, in as many groups; tensors have an == of their own."""
+    return list(map(len, listed)) == list(map(len, before)) and all(map(is_, chain(*listed), chain(*before)))
+
+
+def peaks_now(peaks: Sequence[float], before: Sequence[Tracked], listed: Sequence[Sequence[Tensor]]) -> list[float]:
+    """Each group's largest rate, of groups that hold these tensors: a group that is gone shifts others."""
     if len(listed) >= len(peaks):
         return [*peaks, *[0.0] * (len(listed) - len(peaks))]
     of_tensor = {id(each.tensor): peaks[each.group] for each in before}
-    return [max((of_tensor.get(place, 0.0) for place in places), default=0.0) for places in listed]
+    return [max((of_tensor.get(id(each), 0.0) for each in group), default=0.0) for group in listed]
 
 
 def group_name(optimizer: torch.optim.Optimizer, number: int) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -14,22 +17,23 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
+from .forecast import ASSUMED, Flow, Rates, begun, equilibrium, horizons, on_flow, slow_mode, unknown
 from .history import History
 from .joined import Found, Joined, found, found_at_start, joined
 from .lines import Line
 from .low_precision import lost, lost_together
 from .meaning import SGD, Meaning, meaning
-from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
+from .measuring import Start
+from .rows import Before, Row, Seen, expected, flowing, observables, rows, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
 from .steps import Raw, Taken, first_after_step, in_capture, raw, read, taken
-from .tensors import Tracked, followed, group_name, names_of, peaks_now, unwrapped
+from .tensors import Tracked, cohorts, columns, followed, group_name, names_of, peaks_now, reals, same, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
 WAITING = 256
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 def track(
@@ -110,9 +114,11 @@ class Tracker:
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
         self.names = names_of(names)
-        self.count, self.begun = 0, False
-        self.listed: list[list[int]] = []
+        self.count, self.begun, self.captured = 0, False, False
+        self.listed: list[list[Tensor]] = []
         self.tracked: list[Tracked] = []
+        self.tensors: list[Tensor] = []
+        self.columns, self.cohorts = columns(self.tracked), cohorts(self.tracked)
         self.joined: list[Joined] = []
         self.meanings: list[Meaning] = []
         self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
@@ -164,24 +170,26 @@ class Tracker:
 
     def before_step(self, *_: Any) -> None:
         """Take a copy of the weights where this step will be recorded."""
-        if in_capture():
+        self.captured = in_capture()
+        if self.captured:
             return self.warn_of_capture()
         self.find_tensors()
         due = self.settings.due(self.count + len(self.waiting) + 1)
-        if (due or not self.begun) and not all(part.holds(self.weights()) for part in self.joined):
+        weights = reals(self.tensors) if due or not self.begun else []
+        if weights and not all(part.holds(weights) for part in self.joined):
             self.join()  # model.to(...) moves and casts tensors in place
         if not self.begun:
             self.begin()
         if due:
             self.settle()
             if self.settings.due(self.count + 1):
-                self.copies = self.copied()
+                self.copies = self.copied(weights)
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
-        if in_capture():
+        if self.captured:
             return
-        step = taken(self.optimizer, [each.tensor for each in self.tracked])
+        step = taken(self.optimizer, self.tensors)
         copies, self.copies = self.copies, None
         if copies is None:
             self.waiting.append(step)
@@ -196,14 +204,13 @@ class Tracker:
     def find_tensors(self) -> None:
         """Take up tensors that are new (all at first) and let go of those that the optimizer no longer holds."""
         groups = self.optimizer.param_groups
-        # What is tracked is alive, so that no other tensor can have its id.
-        listed = [[id(tensor) for tensor in group["params"]] for group in groups]
-        if listed == self.listed:
+        listed = [group["params"] for group in groups]
+        if same(listed, self.listed):
             return
         self.settle()
         if self.listed and isinstance(self.model, torch.nn.Module):
             self.names = names_of(self.model)
-        before, self.listed = self.tracked, listed
+        before, self.listed = self.tracked, list(map(list, listed))
         self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
         self.peaks = peaks_now(self.peaks, before, listed)
         self.tracked = followed(before, self.optimizer, self.names, self.meanings, self.settings.sample)
@@ -220,49 +227,44 @@ class Tracker:
     def join(self) -> None:
         """Put the tensors' samples end to end; the tensors have them as views."""
         starts = [each.start for each in self.tracked]
-        self.joined = joined(self.weights(), starts)
+        self.tensors = [each.tensor for each in self.tracked]
+        self.joined = joined(reals(self.tensors), starts)
         for part in self.joined:
             for i, start in zip(part.members, part.starts(starts), strict=True):
                 self.tracked[i].start = start
-
-    def weights(self) -> list[Tensor]:
-        return [each.weights for each in self.tracked]
+        self.columns, self.cohorts = columns(self.tracked), cohorts(self.tracked)
 
     @torch.no_grad()
-    def copied(self) -> list[Tensor]:
-        weights = self.weights()
+    def copied(self, weights: list[Tensor]) -> list[Tensor]:
         return [part.copied(weights) for part in self.joined]
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
         waiting, self.waiting = self.waiting, []
-        for step in read(waiting):
-            self.advance(step)
+        for idle, alike in groupby(read(waiting), key=attrgetter("idle")):
+            self.advance(idle, list(alike))
 
-    def advance(self, step: Taken) -> list[Rates]:
-        """One more step: every history of tensors with a gradient goes on; it splits where some have none."""
-        self.count += 1
-        rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
-        for history, moving in self.moving(step.idle):
-            history.advance(rates[moving[0].group])
+    def advance(self, idle: frozenset[int], steps: Sequence[Taken]) -> list[Rates]:
+        """More steps: every history of tensors with a gradient goes on; it splits where some have none."""
+        moving = self.moving(idle)
+        for step in steps:
+            self.count += 1
+            rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
+            for number, history in moving:
+                history.advance(rates[number])
         return rates
 
-    def moving(self, idle: frozenset[int]) -> list[tuple[History, list[Tracked]]]:
-        """The histories that go on, each with tensors of it; those of some that stay behind are copied first."""
-        if not idle:
-            first = {id(each.history): each for each in self.tracked}
-            return [(each.history, [each]) for each in first.values()]
-        staying = {id(self.tracked[i].history) for i in idle}
-        found: dict[int, list[Tracked]] = {}
-        for i, each in enumerate(self.tracked):
-            if i not in idle:
-                found.setdefault(id(each.history), []).append(each)
-        for past, those in found.items():
-            if past in staying:
-                history = those[0].history.copy()
-                for each in those:
-                    each.history = history
-        return [(those[0].history, those) for those in found.values()]
+    def moving(self, idle: frozenset[int]) -> list[tuple[int, History]]:
+        """The histories that go on, with their groups; of those in which some stay behind, the others have a copy."""
+        if idle:
+            for cohort in self.cohorts:
+                apart = [i for i in cohort.places if i not in idle]
+                if 0 < len(apart) < len(cohort.places):
+                    history = cohort.history.copy()
+                    for i in apart:
+                        self.tracked[i].history = history
+            self.cohorts = cohorts(self.tracked)
+        return [(cohort.group, cohort.history) for cohort in self.cohorts if cohort.places[0] not in idle]
 
     def rates(self, number: int, given: Raw) -> Rates:
         """A group's numbers as floats, and its decay per step."""
@@ -296,61 +298,71 @@ class Tracker:
         """What the predictions of these groups assume, in words."""
         return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
 
-    def at_start(self) -> tuple[list[Seen], list[Tensor]]:
+    def at_start(self) -> tuple[Seen, dict[int, Tensor]]:
         """Every tensor before the first step, and its sample."""
-        starts = [each.start for each in self.tracked]
-        there = found_at_start(self.joined, self.weights(), starts)
-        seen = [
-            Seen(measured, projection, begun(start.square), UNKNOWN, left=1.0, start=start.square)
-            for measured, projection, start in zip(there.measured, there.projections, starts, strict=True)
-        ]
+        there = found_at_start(self.joined, reals(self.tensors), [each.start for each in self.tracked])
+        start, count = self.columns.start, len(self.tracked)
+        seen = Seen(there.measured, there.projection, begun(start), unknown(count), np.ones(count), start)
         return seen, there.samples
 
     def record(self, step: Taken, copies: list[Tensor]) -> None:
         """The step that `copies` were taken before."""
-        pasts = {id(each.history): each.history for each in self.tracked}
-        befores = {place: Before(history.moments, history.left) for place, history in pasts.items()}
-        before = [befores[id(each.history)] for each in self.tracked]
-        rates = self.advance(step)
+        self.moving(step.idle)
+        before = [Before(cohort.history.moments, cohort.history.left) for cohort in self.cohorts]
+        rates = self.advance(step.idle, [step])
         asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
-        there = found(self.joined, copies, self.weights(), asked)
-        self.write(rates, self.seen(step, rates, before, there), there.samples)
+        there = found(self.joined, copies, reals(self.tensors), asked)
+        self.write(rates, self.seen(step.idle, rates, before, there), there.samples)
 
-    def seen(self, step: Taken, rates: list[Rates], before: list[Before], there: Found) -> list[Seen]:
+    def seen(self, idle: frozenset[int], rates: list[Rates], befores: list[Before], there: Found) -> Seen:
         """Every tensor at this step."""
-        seen = []
-        for i, each in enumerate(self.tracked):
-            measured, own = there.measured[i], rates[each.group]
-            what, size, start = self.meanings[each.group], each.size, each.start.square
-            way = expected(what, before[i], own, size, start, moves=i not in step.idle)
-            each.flow = flowing(what, each.flow, own, each.history.steps, measured)
+        start, count = self.columns.start, len(self.tracked)
+        way, rest, left = unknown(count), unknown(count), np.empty(count)
+        pushes = there.measured.gradient * there.measured.before
+        for (group, history, places), before in zip(self.cohorts, befores, strict=True):
+            what, own, sizes, push = self.meanings[group], rates[group], self.columns.size[places], pushes[places]
+            moves = places[0] not in idle
+            way.put(places, expected(what, before, own, sizes, start[places], moves))
             if what.update == SGD:
-                way = on_flow(each.flow)
-            rest = at_rest(what, own, size, measured)
-            seen.append(Seen(measured, there.projections[i], way, rest, each.history.left, start))
-        return seen
+                flows = flowing(what, [self.tracked[i].flow for i in places], own, history.steps, push)
+                for i, flow in zip(places, flows, strict=True):
+                    self.tracked[i].flow = flow
+                way.put(places, on_flow(np.array([flow.norm for flow in flows])))
+            rest.put(places, equilibrium(what, own, sizes, push))
+            left[places] = history.left
+        return Seen(there.measured, there.projection, way, rest, left, start)
 
-    def write(self, rates: list[Rates], seen: list[Seen], samples: list[Tensor]) -> None:
+    def write(self, rates: list[Rates], seen: Seen, samples: dict[int, Tensor]) -> None:
         """A record of this step, and what there is to warn of."""
         titles = [group_name(self.optimizer, number) for number in range(len(rates))]
-        groups, parameters = {}, {}
+        shared = [self.group_row(number, each) for number, each in enumerate(rates)]
+        tensors, groups = self.rows(seen, titles, shared)
+        self.add_losses(tensors, groups, samples)
+        parameters = dict(zip([each.name for each in self.tracked], tensors, strict=True))
+        named = dict(zip(titles, groups, strict=True))
+        self.emit({"record": "step", "step": self.count, "groups": named, "parameters": parameters})
         for number, title in enumerate(titles):
-            places = [i for i, each in enumerate(self.tracked) if each.group == number]
-            mine = [(self.tracked[i], seen[i]) for i in places]
-            own, group = self.group_row(number, rates[number]), self.optimizer.param_groups[number]
-            losses = lost([each for each, _ in mine], [samples[i] for i in places], own["decay_per_step"], group)
-            rows = {
-                each.name: {**self.tensor_row(one, own), **loss} for (each, one), loss in zip(mine, losses, strict=True)
-            }
-            sized = [(rows[each.name], each.tensor.numel()) for each, _ in mine]
-            groups[title] = {**own, **(together([one for _, one in mine]) if mine else {}), **lost_together(sized)}
-            parameters.update({name: {"group": title, **of} for name, of in rows.items()})
-        self.emit({"record": "step", "step": self.count, "groups": groups, "parameters": parameters})
-        for number, title in enumerate(titles):
-            self.caution(title, self.cautions(number, rates[number], groups[title]))
+            self.caution(title, self.cautions(number, rates[number], groups[number]))
 
-    def tensor_row(self, seen: Seen, own: Row) -> Row:
-        return {**{name: own[name] for name in ("decay_per_step", "timescale_steps")}, **row(seen)}
+    def rows(self, seen: Seen, titles: list[str], shared: list[Row]) -> tuple[list[Row], list[Row]]:
+        """One of each tensor, and one of each group: its tensors as one vector, nothing of a group without any."""
+        owners, count = self.columns.group, len(self.tracked)
+        found = observables(seen.beside(together(seen, owners, len(titles))))
+        mine = owners.tolist()
+        own = {name: [shared[owner][name] for owner in mine] for name in ("decay_per_step", "timescale_steps")}
+        of_tensors = {name: numbers[:count] for name, numbers in found.items()}
+        tensors = rows({"group": [titles[owner] for owner in mine], **own, **of_tensors})
+        of_groups = rows({name: numbers[count:] for name, numbers in found.items()})
+        return tensors, [row | of_groups[number] if number in mine else row for number, row in enumerate(shared)]
+
+    def add_losses(self, tensors: list[Row], groups: list[Row], samples: dict[int, Tensor]) -> None:
+        """What bfloat16 tensors lose of their decay, in their rows and in those of their groups."""
+        for number, row in enumerate(groups):
+            mine = {i: sample for i, sample in samples.items() if self.tracked[i].group == number}
+            losses = lost(mine, row["decay_per_step"], self.optimizer.param_groups[number])
+            for i, loss in losses.items():
+                tensors[i].update(loss)
+            row.update(lost_together((loss, self.columns.size[i]) for i, loss in losses.items()))
 
     def group_row(self, number: int, rates: Rates) -> Row:
         """ηλ and the timescale of a group, at this step's rates."""
@@ -408,7 +420,9 @@ class Tracker:
             {
                 "shape": list(each.tensor.shape),
                 "group": each.group,
-                **each.start._asdict(),
+                "places": each.start.shifted(0),
+                "weights": each.start.weights,
+                "square": each.start.square,
                 "history": places[id(each.history)],
                 "flow": list(each.flow),
             }
@@ -433,7 +447,7 @@ class Tracker:
         owners = {each["history"]: each["group"] for each in state["tensors"]}
         histories = [History.restored(self.meanings[owners[i]], one) for i, one in enumerate(state["histories"])]
         for each, kept in zip(self.tracked, state["tensors"], strict=True):
-            each.start = each.start._replace(places=kept["places"], weights=kept["weights"], square=kept["square"])
+            each.start = Start(kept["places"], kept["weights"], kept["square"])
             each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
         self.join()
 
