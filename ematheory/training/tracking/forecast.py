@@ -1,8 +1,8 @@
-"""What theory expects of tracked weights: timescales, equilibria, and the way there on white gradients.
+"""What theory expects of tracked weights: timescales, and their motion towards the equilibria of `equilibria`.
 
-Every number comes from a derivation. Norms and rotations of AdamW's weights assume gradients that are white noise with
-√v̂ + ε at their standard deviation (R1, R3); those of SGD's, weights whose scale the loss does not see, and the gradient
-of the recorded step for its mean square.
+Every number comes from a derivation. AdamW's motion assumes gradients that are white noise with √v̂ + ε at their
+standard deviation (R3); SGD's, weights whose scale the loss does not see, and the gradient of the recorded step for its
+mean square.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ import numpy as np
 
 from ...derivations import derive
 from ...typing import FloatArray
-from .meaning import ADAM, SGD, Meaning
+from .meaning import SGD, Meaning
 
 NAN = float("nan")
 # Forecasts of so many groups' rates are kept: those of one record are asked for again at the next.
 KEPT = 64
-ASSUMED = {
-    ADAM: "white gradients with √v̂ + ε at their standard deviation, from an empty buffer where tracking began",
-    SGD: "weights whose scale the loss does not see, and the recorded step's gradient for those since the last record",
-}
 
 
 class Rates(NamedTuple):
@@ -34,6 +30,7 @@ class Rates(NamedTuple):
     weight_decay: float
     decay_per_step: float
     beta1: float = 0.0
+    beta2: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -132,56 +129,6 @@ def on_flow(norms: FloatArray) -> Motion:
 def standing(squares: FloatArray) -> Motion:
     """Of weights that the step leaves where they are."""
     return Motion(squares, squares, np.zeros_like(squares))
-
-
-def at_rest(squares: Any, rotations: Any) -> Motion:
-    return Motion(squares, squares, squares * (2 * np.sin(rotations / 2)) ** 2)
-
-
-@cache
-def in_floats(name: str, *results: str) -> Callable[..., tuple[float, ...]]:
-    """Results of a derivation as one function of Python's floats, by keyword: fast, for it checks no domain."""
-    import sympy as sp
-
-    law = derive(name)
-    words = {symbol: sp.Symbol(word) for symbol, word in law.arguments.items()}
-    forms = [law.numeric_form(result).subs(words) for result in results]
-    needed = sorted(set().union(*(form.free_symbols for form in forms)), key=str)
-    return sp.lambdify(needed, forms, modules="math", cse=True)  # type: ignore[no-any-return]
-
-
-def adam_at_rest(lr: float, decay_per_step: float, beta1: float) -> tuple[float, float]:
-    """AdamW's mean square per coordinate and its rotation, radians per step, in equilibrium (R1), for 0 < α < 1."""
-    law = in_floats("adamw-random-walk", "weight_rms", "rotation")
-    rms, rotation = law(lr=lr, decay_per_step=decay_per_step, one_minus_beta1=1 - beta1)
-    return rms**2, rotation
-
-
-def sgd_at_rest(meaning: Meaning, rates: Rates, gradient_squares: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """‖w‖² and the rotation of scale-invariant weights under SGD, from E‖g̃‖² = E‖g‖²‖w‖² (§4)."""
-    law = derive(f"scale-invariant-momentum-{'l2' if meaning.adds_to_gradient else 'per-lr'}")
-    share = rates.lr * rates.weight_decay if meaning.adds_to_gradient else rates.decay_per_step
-    given = {"decay_per_step": share, "one_minus_momentum": 1 - rates.momentum}
-    turned = np.arccos(1 - law.function("versine")(**given))
-    fourth = law.function("weight_norm_4")(lr=rates.lr, gradient_square=gradient_squares, **given)
-    return np.sqrt(fourth), np.where(gradient_squares > 0, turned, NAN)
-
-
-def equilibrium(meaning: Meaning, rates: Rates, sizes: FloatArray, gradient_squares: FloatArray) -> Motion:
-    """Where a group's tensors would come to rest at this step's rates; unknown without decay or without a theory.
-
-    `gradient_squares` are ‖g‖²‖w‖² of the recorded step, which only SGD's needs.
-    """
-    if rates.lr > 0 and rates.weight_decay > 0:
-        try:
-            if meaning.update == ADAM and 0 < rates.decay_per_step < 1:
-                square, rotation = adam_at_rest(rates.lr, rates.decay_per_step, rates.beta1)
-                return at_rest(sizes * square, rotation)
-            if meaning.update == SGD and not rates.nesterov:
-                return at_rest(*sgd_at_rest(meaning, rates, positive(gradient_squares)))
-        except ValueError:  # outside the derivation's domain, such as ηλ beyond momentum's real poles
-            pass
-    return unknown(len(sizes))
 
 
 def positive(numbers: FloatArray) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from ...optimizers import Optimizer as Record
 from .forecast import NAN
 from .measuring import transferred
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # Written for speed: they run at every step.
 GRADIENT, NONE = attrgetter("grad"), frozenset[int]()
 KEYS = ("lr", "weight_decay", "initial_lr", "max_lr", "betas", "momentum", "nesterov")
-ELSE = (NAN, 0.0, None, None, (0.0,), 0.0, False)
+OTHERWISE: tuple[Any, ...] = (NAN, 0.0, None, None, (0.0,), 0.0, False)
 
 
 class Raw(NamedTuple):
@@ -32,6 +33,7 @@ class Raw(NamedTuple):
     initial_lr: Any
     max_lr: Any
     beta1: Any
+    beta2: Any
     momentum: Any
     nesterov: bool
 
@@ -56,12 +58,12 @@ def first_after_step(optimizer: torch.optim.Optimizer, hook: Callable[..., None]
     return handle
 
 
-def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
+def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor], otherwise: Sequence[Any] = OTHERWISE) -> Taken:
     """The step that the optimizer has just taken."""
     gradients = list(map(GRADIENT, tensors))
     still = any(map(is_, gradients, repeat(None)))
     idle = frozenset([i for i, gradient in enumerate(gradients) if gradient is None]) if still else NONE
-    return Taken([raw(group) for group in optimizer.param_groups], idle, vars(optimizer).get("found_inf"))
+    return Taken([raw(group, otherwise) for group in optimizer.param_groups], idle, vars(optimizer).get("found_inf"))
 
 
 def read(steps: Sequence[Taken]) -> list[Taken]:
@@ -86,9 +88,20 @@ def in_capture() -> bool:
     return bool(cuda.is_initialized() and cuda.is_current_stream_capturing())
 
 
-def raw(group: dict[str, Any]) -> Raw:
+def raw(group: dict[str, Any], otherwise: Sequence[Any] = OTHERWISE) -> Raw:
     """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
-    lr, weight_decay, initial_lr, max_lr, betas, momentum, nesterov = map(group.get, KEYS, ELSE)
-    now = (lr, weight_decay, initial_lr, max_lr, betas[0], momentum)
+    numbers: Iterator[Any] = map(group.get, KEYS, otherwise)
+    lr, weight_decay, initial_lr, max_lr, betas, momentum, nesterov = numbers
+    now = (lr, weight_decay, initial_lr, max_lr, betas[0], betas[-1], momentum)
     copied = [each.detach().clone() if isinstance(each, Tensor) else each for each in now]
     return Raw._make([*copied, bool(nesterov)])
+
+
+def otherwise(optimizer: torch.optim.Optimizer) -> Sequence[Any]:
+    """What a group's numbers are where it does not say: a record's own are not in the groups of its optimizer."""
+    record = getattr(optimizer, "record", None)
+    if not isinstance(record, Record):
+        return OTHERWISE
+    momentum = getattr(record, "momentum", 0.0)
+    betas = getattr(record, "betas", None) or (momentum, momentum)
+    return (NAN, 0.0, None, None, betas, momentum, getattr(record, "nesterov", False))

@@ -17,7 +17,8 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, Flow, Rates, begun, equilibrium, horizons, on_flow, slow_mode, unknown
+from .equilibria import assumed, by_scale, equilibrium
+from .forecast import Flow, Rates, begun, horizons, on_flow, slow_mode, unknown
 from .history import History
 from .joined import Found, Joined, found, found_at_start, joined
 from .lines import Line
@@ -28,7 +29,7 @@ from .rows import Before, Row, Seen, expected, flowing, observables, rows, toget
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
-from .steps import Raw, Taken, first_after_step, in_capture, raw, read, taken
+from .steps import Raw, Taken, first_after_step, in_capture, otherwise, raw, read, taken
 from .tensors import Tracked, cohorts, columns, followed, group_name, names_of, peaks_now, reals, same, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
@@ -113,7 +114,7 @@ class Tracker:
         self.optimizer, self.settings, self.model = optimizer, settings, names
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
-        self.names = names_of(names)
+        self.names, self.otherwise = names_of(names), otherwise(optimizer)
         self.count, self.begun, self.captured = 0, False, False
         self.listed: list[list[Tensor]] = []
         self.tracked: list[Tracked] = []
@@ -158,7 +159,10 @@ class Tracker:
     def dataset(self) -> xr.Dataset:
         """The records so far: dims (step, group) and (step, parameter); names as `train` has them, and see README.
 
-        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates, on white gradients.
+        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates. The way is known of AdamW
+        and of Adam without decay, and under SGD with L2 and plain momentum the norm's; the end of AdamW, SGD, Lion,
+        SignSGD and Adam with L2. Both are NaN where nothing is derived (NAdam, RAdam, Adamax, RMSprop, Adagrad, Muon,
+        …; AMSGrad, Nesterov's and dampened momentum, cautious decay). `attrs["assumed"]` says what they assume.
 
         Raises `ValueError` before the first step.
         """
@@ -189,7 +193,7 @@ class Tracker:
         """Note the step's rates, and record it where its turn has come."""
         if self.captured:
             return
-        step = taken(self.optimizer, self.tensors)
+        step = taken(self.optimizer, self.tensors, self.otherwise)
         copies, self.copies = self.copies, None
         if copies is None:
             self.waiting.append(step)
@@ -274,7 +278,8 @@ class Tracker:
         # Conventions that name a rate mean the one that the optimizer began with, where it says so.
         peak = self.peaks[number] if given.initial_lr is None else float(given.initial_lr)
         alpha = self.meanings[number].decay_per_step(lr, weight_decay, peak)
-        return Rates(lr, weight_decay, alpha, float(given.beta1), float(given.momentum), given.nesterov)
+        memory = float(given.beta1), float(given.beta2), float(given.momentum)
+        return Rates(lr, weight_decay, alpha, *memory, given.nesterov)
 
     # The records.
 
@@ -291,12 +296,17 @@ class Tracker:
             }
         )  # fmt: skip
         if self.count == 0:
-            rates = [self.rates(number, raw(group)) for number, group in enumerate(self.optimizer.param_groups)]
+            rates = [
+                self.rates(number, raw(group, self.otherwise))
+                for number, group in enumerate(self.optimizer.param_groups)
+            ]
             self.write(rates, *self.at_start())
 
     def assumed(self) -> list[str]:
         """What the predictions of these groups assume, in words."""
-        return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
+        groups = zip(self.meanings, self.optimizer.param_groups, strict=True)
+        found = (assumed(what, float(group.get("weight_decay") or 0.0)) for what, group in groups)
+        return [words for words in dict.fromkeys(found) if words is not None]
 
     def at_start(self) -> tuple[Seen, dict[int, Tensor]]:
         """Every tensor before the first step, and its sample."""
@@ -310,7 +320,8 @@ class Tracker:
         self.moving(step.idle)
         before = [Before(cohort.history.moments, cohort.history.left) for cohort in self.cohorts]
         rates = self.advance(step.idle, [step])
-        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
+        sized = [by_scale(what, own.weight_decay) for what, own in zip(self.meanings, rates, strict=True)]
+        asked = [each.tensor if sized[each.group] else None for each in self.tracked]
         there = found(self.joined, copies, reals(self.tensors), asked)
         self.write(rates, self.seen(step.idle, rates, before, there), there.samples)
 
