@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -90,8 +90,8 @@ def in_capture() -> bool:
 
 def raw(group: dict[str, Any], otherwise: Sequence[Any] = OTHERWISE) -> Raw:
     """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
-    numbers: Iterator[Any] = map(group.get, KEYS, otherwise)
-    lr, weight_decay, initial_lr, max_lr, betas, momentum, nesterov = numbers
+    said = [other if own is None else own for own, other in zip(map(group.get, KEYS), otherwise, strict=True)]
+    lr, weight_decay, initial_lr, max_lr, betas, momentum, nesterov = said
     now = (lr, weight_decay, initial_lr, max_lr, betas[0], betas[-1], momentum)
     copied = [each.detach().clone() if isinstance(each, Tensor) else each for each in now]
     return Raw._make([*copied, bool(nesterov)])

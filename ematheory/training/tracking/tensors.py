@@ -25,7 +25,7 @@ from .measuring import Start, started
 class Tracked:
     """One tensor. `group` counts parameter groups; `history` is shared with those that took the same steps.
 
-    `flow` is where SGD's law had its norm at the last record.
+    `flow` is where SGD's law had its norm at the last record. `count` is how many numbers it had when tracking began.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Tracked:
     start: Start
     history: History
     flow: Flow
+    count: int
 
     @property
     def size(self) -> int:
@@ -152,10 +153,10 @@ def followed(
 ) -> list[Tracked]:
     """The optimizer's tensors now: those followed before go on, and the others of a group begin with one history.
 
-    One that is in another group now begins anew where λ means something else there.
+    One that is in another group now begins anew where λ means something else there, and one of another size in any.
     """
     held = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
-    known = {id(each.tensor): each for each in before if id(each.tensor) in held}
+    known = {id(each.tensor): each for each in before if id(each.tensor) in held and each.count == each.tensor.numel()}
     fresh = [History(each) for each in meanings]
     parted: dict[tuple[int, int], History] = {}
     found: list[Tracked] = []
@@ -170,7 +171,7 @@ def followed(
         each = known.get(id(tensor))
         if each is None or not goes_on(number, tensor):
             start = next(starts)
-            each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)))
+            each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)), tensor.numel())
         elif each.group != number:
             # Those that stay behind take other steps from here on.
             each.history = parted.setdefault((id(each.history), number), each.history.copy())

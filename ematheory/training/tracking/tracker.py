@@ -119,10 +119,11 @@ class Tracker:
         self.listed: list[list[Tensor]] = []
         self.tracked: list[Tracked] = []
         self.tensors: list[Tensor] = []
+        self.counts: list[int] = []
         self.columns, self.cohorts = columns(self.tracked), cohorts(self.tracked)
         self.joined: list[Joined] = []
         self.meanings: list[Meaning] = []
-        self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
+        self.peaks = [float(group.get("lr") or 0.0) for group in optimizer.param_groups]
         self.waiting: list[Taken] = []
         self.copies: list[Tensor] | None = None
         self.lines: list[Line] = []
@@ -209,7 +210,7 @@ class Tracker:
         """Take up tensors that are new (all at first) and let go of those that the optimizer no longer holds."""
         groups = self.optimizer.param_groups
         listed = [group["params"] for group in groups]
-        if same(listed, self.listed):
+        if same(listed, self.listed) and list(map(Tensor.numel, self.tensors)) == self.counts:
             return
         self.settle()
         if self.listed and isinstance(self.model, torch.nn.Module):
@@ -231,7 +232,7 @@ class Tracker:
     def join(self) -> None:
         """Put the tensors' samples end to end; the tensors have them as views."""
         starts = [each.start for each in self.tracked]
-        self.tensors = [each.tensor for each in self.tracked]
+        self.tensors, self.counts = [each.tensor for each in self.tracked], [each.count for each in self.tracked]
         self.joined = joined(reals(self.tensors), starts)
         for part in self.joined:
             for i, start in zip(part.members, part.starts(starts), strict=True):
