@@ -159,7 +159,7 @@ def test_a_tensor_that_takes_anothers_place_begins_anew():
     np.testing.assert_allclose(found.parameter_initial_weight_left_measured, left, rtol=1e-12)
     assert float(found.parameter_norm[-1, 0]) == pytest.approx(float(new.detach().norm()), rel=1e-14)
     assert len(tracker.warnings) == 1
-    assert not any(each.tensor is old for each in tracker.tracked)
+    assert not any(each.tensor is old for each in tracker.following.tracked)
 
 
 def test_a_tensor_that_takes_anothers_place_has_its_name_in_the_model():
@@ -188,7 +188,7 @@ def test_tensors_and_groups_may_leave():
     assert np.isnan(found.parameter_norm.sel(parameter=["0.0", "1.0"])).all()
     assert float(found.parameter_initial_weight_left.sel(parameter="1.1")) == pytest.approx(0.9**10, rel=1e-12)
     assert float(found.initial_weight_left_measured.sel(group="group 0")) == pytest.approx(0.9**10, rel=1e-12)
-    assert tracker.peaks == [0.1]
+    assert tracker.following.peaks == [0.1]
 
 
 def test_a_tensor_may_go_to_another_group():
@@ -237,7 +237,7 @@ def test_weights_may_be_cast_in_place(begun):
             steps(optimizer, 2, white(2))
     found, expected = (each.dataset().update_ratio.values[-2:] for each in (tracker, fresh))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert tracker.joined[0].dtype == torch.float64
+    assert tracker.following.joined[0].dtype == torch.float64
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 7), (7, 3), (3, 0), (0, 3)])

@@ -144,7 +144,7 @@ def members(
             yield number, name, tensor
 
 
-def followed(
+def taken_up(
     before: Sequence[Tracked],
     optimizer: torch.optim.Optimizer,
     names: dict[int, str],

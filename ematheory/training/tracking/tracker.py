@@ -9,7 +9,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -17,24 +16,21 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .equilibria import assumed, by_scale, equilibrium
-from .forecast import Flow, Rates, begun, horizons, on_flow, slow_mode, unknown
-from .history import History
-from .joined import Found, Joined, found, found_at_start, joined
+from .equilibria import assumed
+from .following import Following
+from .forecast import Rates, horizons, slow_mode
 from .lines import Line
 from .low_precision import lost, lost_together
-from .meaning import SGD, Meaning, meaning
-from .measuring import Start
-from .rows import Before, Row, Seen, expected, flowing, observables, rows, together
+from .restarts import STATE_VERSION, check_state, kept, put_back
+from .rows import Row, Seen, observables, rows, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
-from .steps import Raw, Taken, first_after_step, in_capture, otherwise, raw, read, taken
-from .tensors import Tracked, cohorts, columns, followed, group_name, names_of, peaks_now, reals, same, unwrapped
+from .steps import Taken, first_after_step, in_capture, read
+from .tensors import group_name, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
 WAITING = 256
-STATE_VERSION = 2
 
 
 def track(
@@ -111,19 +107,11 @@ class Tracker:
         outputs: Sequence[Sink],
         name: str | None,
     ) -> None:
-        self.optimizer, self.settings, self.model = optimizer, settings, names
+        self.optimizer, self.settings = optimizer, settings
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
-        self.names, self.otherwise = names_of(names), otherwise(optimizer)
+        self.following = Following(optimizer, names, settings.decay, settings.sample)
         self.count, self.begun, self.captured = 0, False, False
-        self.listed: list[list[Tensor]] = []
-        self.tracked: list[Tracked] = []
-        self.tensors: list[Tensor] = []
-        self.counts: list[int] = []
-        self.columns, self.cohorts = columns(self.tracked), cohorts(self.tracked)
-        self.joined: list[Joined] = []
-        self.meanings: list[Meaning] = []
-        self.peaks = [float(group.get("lr") or 0.0) for group in optimizer.param_groups]
         self.waiting: list[Taken] = []
         self.copies: list[Tensor] | None = None
         self.lines: list[Line] = []
@@ -137,9 +125,8 @@ class Tracker:
         self.detach()
 
     def __repr__(self) -> str:
-        return (
-            f"<Tracker of {self.name}: {self.count} steps, {len(self.tracked)} tensors, every {self.settings.interval}>"
-        )
+        tensors, every = len(self.following.tracked), self.settings.interval
+        return f"<Tracker of {self.name}: {self.count} steps, {tensors} tensors, every {every}>"
 
     def detach(self) -> None:
         """Take the hooks off the optimizer; what was recorded stays."""
@@ -154,7 +141,7 @@ class Tracker:
 
     @property
     def memory_bytes(self) -> int:
-        kept = [part for each in self.tracked for part in (each.start.places, each.start.weights)]
+        kept = [part for each in self.following.tracked for part in (each.start.places, each.start.weights)]
         return sum(part.numel() * part.element_size() for part in kept)
 
     def dataset(self) -> xr.Dataset:
@@ -180,21 +167,20 @@ class Tracker:
             return self.warn_of_capture()
         self.find_tensors()
         due = self.settings.due(self.count + len(self.waiting) + 1)
-        weights = reals(self.tensors) if due or not self.begun else []
-        if weights and not all(part.holds(weights) for part in self.joined):
-            self.join()  # model.to(...) moves and casts tensors in place
+        if due or not self.begun:
+            self.following.join_where_moved()
         if not self.begun:
             self.begin()
         if due:
             self.settle()
             if self.settings.due(self.count + 1):
-                self.copies = self.copied(weights)
+                self.copies = self.following.copied()
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
         if self.captured:
             return
-        step = taken(self.optimizer, self.tensors, self.otherwise)
+        step = self.following.taken()
         copies, self.copies = self.copies, None
         if copies is None:
             self.waiting.append(step)
@@ -204,90 +190,28 @@ class Tracker:
             for done in read([step]):
                 self.record(done, copies)
 
-    # The steps, and the tensors that take them.
-
     def find_tensors(self) -> None:
         """Take up tensors that are new (all at first) and let go of those that the optimizer no longer holds."""
-        groups = self.optimizer.param_groups
-        listed = [group["params"] for group in groups]
-        if same(listed, self.listed) and list(map(Tensor.numel, self.tensors)) == self.counts:
+        if self.following.is_current:
             return
         self.settle()
-        if self.listed and isinstance(self.model, torch.nn.Module):
-            self.names = names_of(self.model)
-        before, self.listed = self.tracked, list(map(list, listed))
-        self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
-        self.peaks = peaks_now(self.peaks, before, listed)
-        self.tracked = followed(before, self.optimizer, self.names, self.meanings, self.settings.sample)
-        self.join()
-        self.tell_replaced(before)
-
-    def tell_replaced(self, before: Sequence[Tracked]) -> None:
-        """Warn of names that stand for another tensor than before."""
-        were = {each.name: each for each in before}
-        for each in self.tracked:
-            if were.get(each.name, each) is not each:
-                self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
-
-    def join(self) -> None:
-        """Put the tensors' samples end to end; the tensors have them as views."""
-        starts = [each.start for each in self.tracked]
-        self.tensors, self.counts = [each.tensor for each in self.tracked], [each.count for each in self.tracked]
-        self.joined = joined(reals(self.tensors), starts)
-        for part in self.joined:
-            for i, start in zip(part.members, part.starts(starts), strict=True):
-                self.tracked[i].start = start
-        self.columns, self.cohorts = columns(self.tracked), cohorts(self.tracked)
-
-    @torch.no_grad()
-    def copied(self, weights: list[Tensor]) -> list[Tensor]:
-        return [part.copied(weights) for part in self.joined]
+        for each in self.following.take_up():
+            self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
         waiting, self.waiting = self.waiting, []
         for idle, alike in groupby(read(waiting), key=attrgetter("idle")):
-            self.advance(idle, list(alike))
-
-    def advance(self, idle: frozenset[int], steps: Sequence[Taken]) -> list[Rates]:
-        """More steps: every history of tensors with a gradient goes on; it splits where some have none."""
-        moving = self.moving(idle)
-        for step in steps:
-            self.count += 1
-            rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
-            for number, history in moving:
-                history.advance(rates[number])
-        return rates
-
-    def moving(self, idle: frozenset[int]) -> list[tuple[int, History]]:
-        """The histories that go on, with their groups; of those in which some stay behind, the others have a copy."""
-        if idle:
-            for cohort in self.cohorts:
-                apart = [i for i in cohort.places if i not in idle]
-                if 0 < len(apart) < len(cohort.places):
-                    history = cohort.history.copy()
-                    for i in apart:
-                        self.tracked[i].history = history
-            self.cohorts = cohorts(self.tracked)
-        return [(cohort.group, cohort.history) for cohort in self.cohorts if cohort.places[0] not in idle]
-
-    def rates(self, number: int, given: Raw) -> Rates:
-        """A group's numbers as floats, and its decay per step."""
-        lr, weight_decay = float(given.lr), float(given.weight_decay)
-        known = [float(rate) for rate in (given.initial_lr, given.max_lr) if rate is not None]
-        self.peaks[number] = max(self.peaks[number], lr, *known)
-        # Conventions that name a rate mean the one that the optimizer began with, where it says so.
-        peak = self.peaks[number] if given.initial_lr is None else float(given.initial_lr)
-        alpha = self.meanings[number].decay_per_step(lr, weight_decay, peak)
-        memory = float(given.beta1), float(given.beta2), float(given.momentum)
-        return Rates(lr, weight_decay, alpha, *memory, given.nesterov)
+            steps = list(alike)
+            self.following.advance(idle, steps)
+            self.count += len(steps)
 
     # The records.
 
     def begin(self) -> None:
         """The header; at step 0 a record of the start."""
         self.begun = True
-        decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.meanings)}
+        decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.following.meanings)}
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.emit(
             {
@@ -297,52 +221,18 @@ class Tracker:
             }
         )  # fmt: skip
         if self.count == 0:
-            rates = [
-                self.rates(number, raw(group, self.otherwise))
-                for number, group in enumerate(self.optimizer.param_groups)
-            ]
-            self.write(rates, *self.at_start())
+            self.write(self.following.rates_now(), *self.following.seen_at_start())
 
     def assumed(self) -> list[str]:
         """What the predictions of these groups assume, in words."""
-        groups = zip(self.meanings, self.optimizer.param_groups, strict=True)
+        groups = zip(self.following.meanings, self.optimizer.param_groups, strict=True)
         found = (assumed(what, float(group.get("weight_decay") or 0.0)) for what, group in groups)
         return [words for words in dict.fromkeys(found) if words is not None]
 
-    def at_start(self) -> tuple[Seen, dict[int, Tensor]]:
-        """Every tensor before the first step, and its sample."""
-        there = found_at_start(self.joined, reals(self.tensors), [each.start for each in self.tracked])
-        start, count = self.columns.start, len(self.tracked)
-        seen = Seen(there.measured, there.projection, begun(start), unknown(count), np.ones(count), start)
-        return seen, there.samples
-
     def record(self, step: Taken, copies: list[Tensor]) -> None:
         """The step that `copies` were taken before."""
-        self.moving(step.idle)
-        before = [Before(cohort.history.moments, cohort.history.left) for cohort in self.cohorts]
-        rates = self.advance(step.idle, [step])
-        sized = [by_scale(what, own.weight_decay) for what, own in zip(self.meanings, rates, strict=True)]
-        asked = [each.tensor if sized[each.group] else None for each in self.tracked]
-        there = found(self.joined, copies, reals(self.tensors), asked)
-        self.write(rates, self.seen(step.idle, rates, before, there), there.samples)
-
-    def seen(self, idle: frozenset[int], rates: list[Rates], befores: list[Before], there: Found) -> Seen:
-        """Every tensor at this step."""
-        start, count = self.columns.start, len(self.tracked)
-        way, rest, left = unknown(count), unknown(count), np.empty(count)
-        pushes = there.measured.gradient * there.measured.before
-        for (group, history, places), before in zip(self.cohorts, befores, strict=True):
-            what, own, sizes, push = self.meanings[group], rates[group], self.columns.size[places], pushes[places]
-            moves = places[0] not in idle
-            way.put(places, expected(what, before, own, sizes, start[places], moves))
-            if what.update == SGD:
-                flows = flowing(what, [self.tracked[i].flow for i in places], own, history.steps, push)
-                for i, flow in zip(places, flows, strict=True):
-                    self.tracked[i].flow = flow
-                way.put(places, on_flow(np.array([flow.norm for flow in flows])))
-            rest.put(places, equilibrium(what, own, sizes, push))
-            left[places] = history.left
-        return Seen(there.measured, there.projection, way, rest, left, start)
+        self.count += 1
+        self.write(*self.following.seen(step, copies))
 
     def write(self, rates: list[Rates], seen: Seen, samples: dict[int, Tensor]) -> None:
         """A record of this step, and what there is to warn of."""
@@ -350,7 +240,7 @@ class Tracker:
         shared = [self.group_row(number, each) for number, each in enumerate(rates)]
         tensors, groups = self.rows(seen, titles, shared)
         self.add_losses(tensors, groups, samples)
-        parameters = dict(zip([each.name for each in self.tracked], tensors, strict=True))
+        parameters = dict(zip([each.name for each in self.following.tracked], tensors, strict=True))
         named = dict(zip(titles, groups, strict=True))
         self.emit({"record": "step", "step": self.count, "groups": named, "parameters": parameters})
         for number, title in enumerate(titles):
@@ -358,7 +248,7 @@ class Tracker:
 
     def rows(self, seen: Seen, titles: list[str], shared: list[Row]) -> tuple[list[Row], list[Row]]:
         """One of each tensor, and one of each group: its tensors as one vector, nothing of a group without any."""
-        owners, count = self.columns.group, len(self.tracked)
+        owners, count = self.following.columns.group, len(self.following.tracked)
         found = observables(seen.beside(together(seen, owners, len(titles))))
         mine = owners.tolist()
         own = {name: [shared[owner][name] for owner in mine] for name in ("decay_per_step", "timescale_steps")}
@@ -369,16 +259,17 @@ class Tracker:
 
     def add_losses(self, tensors: list[Row], groups: list[Row], samples: dict[int, Tensor]) -> None:
         """What bfloat16 tensors lose of their decay, in their rows and in those of their groups."""
+        sizes = self.following.columns.size
         for number, row in enumerate(groups):
-            mine = {i: sample for i, sample in samples.items() if self.tracked[i].group == number}
+            mine = {i: sample for i, sample in samples.items() if self.following.tracked[i].group == number}
             losses = lost(mine, row["decay_per_step"], self.optimizer.param_groups[number])
             for i, loss in losses.items():
                 tensors[i].update(loss)
-            row.update(lost_together((loss, self.columns.size[i]) for i, loss in losses.items()))
+            row.update(lost_together((loss, sizes[i]) for i, loss in losses.items()))
 
     def group_row(self, number: int, rates: Rates) -> Row:
         """ηλ and the timescale of a group, at this step's rates."""
-        share, timescale = slow_mode(self.meanings[number], rates)
+        share, timescale = slow_mode(self.following.meanings[number], rates)
         set_ = self.settings
         spans = {"timescale_run_fraction": set_.steps, "timescale_elapsed_fraction": self.count}
         return {
@@ -387,11 +278,11 @@ class Tracker:
         }  # fmt: skip
 
     def cautions(self, number: int, rates: Rates, found: Row) -> list[Caution]:
-        what, group = self.meanings[number], self.optimizer.param_groups[number]
+        what, group = self.following.meanings[number], self.optimizer.param_groups[number]
         half = any(tensor.dtype == torch.bfloat16 for tensor in group["params"]) and not group.get("fused")
         return [
             *cautions.of_meaning(what, rates, type(self.optimizer).__name__),
-            *cautions.of_timescale(what, rates, self.peaks[number], self.settings.steps),
+            *cautions.of_timescale(what, rates, self.following.peaks[number], self.settings.steps),
             *(cautions.of_bfloat16(rates.decay_per_step) if half else ()),
             *cautions.of_weights(found.get("weight_norm", 0.0), self.count),
         ]
@@ -426,24 +317,9 @@ class Tracker:
         """Plain numbers, words and tensors, for `torch.save` beside the optimizer's own."""
         self.find_tensors()
         self.settle()
-        histories = list({id(each.history): each.history for each in self.tracked}.values())
-        places = {id(history): place for place, history in enumerate(histories)}
-        tensors = [
-            {
-                "shape": list(each.tensor.shape),
-                "group": each.group,
-                "places": each.start.shifted(0),
-                "weights": each.start.weights,
-                "square": each.start.square,
-                "history": places[id(each.history)],
-                "flow": list(each.flow),
-            }
-            for each in self.tracked
-        ]
         return {
-            "version": STATE_VERSION, "count": self.count, "peaks": list(self.peaks), "lines": list(self.lines),
-            "warned": sorted(map(list, self.warned)), "histories": [history.state() for history in histories],
-            "tensors": tensors,
+            "version": STATE_VERSION, "count": self.count, "lines": list(self.lines),
+            "warned": sorted(map(list, self.warned)), **kept(self.following),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -452,39 +328,13 @@ class Tracker:
         Raises `ValueError` where it does not.
         """
         self.find_tensors()
-        check_state(state, self.tracked)
+        check_state(state, self.following)
         self.waiting, self.count, self.begun = [], int(state["count"]), False
-        self.peaks, self.lines = list(state["peaks"]), list(state["lines"])
-        self.warned = {(title, kind) for title, kind in state["warned"]}
-        owners = {each["history"]: each["group"] for each in state["tensors"]}
-        histories = [History.restored(self.meanings[owners[i]], one) for i, one in enumerate(state["histories"])]
-        for each, kept in zip(self.tracked, state["tensors"], strict=True):
-            each.start = Start(kept["places"], kept["weights"], kept["square"])
-            each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
-        self.join()
+        self.lines, self.warned = list(state["lines"]), {(title, kind) for title, kind in state["warned"]}
+        put_back(self.following, state)
 
 
 def first_rank() -> bool:
     """Whether this process is the one of a distributed run that writes."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0)
-
-
-def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
-    if state.get("version") != STATE_VERSION:
-        raise ValueError(f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}")
-    groups, now = ([each["group"] for each in state["tensors"]], [each.group for each in tracked])
-    kept, here = ([tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked])
-    if kept != here:
-        where = next((i for i, pair in enumerate(zip(kept, here, strict=False)) if pair[0] != pair[1]), None)
-        what = (
-            f"of {len(kept)} tensors, the optimizer holds {len(here)}" if where is None
-            else f"of shape {kept[where]} for tensor {where}, the optimizer's {tracked[where].name!r} has {here[where]}"
-        )  # fmt: skip
-        raise ValueError(f"the tracker's state is {what}; load it with the parameter groups of the run that saved it")
-    if groups != now:
-        place = next(i for i, pair in enumerate(zip(groups, now, strict=True)) if pair[0] != pair[1])
-        raise ValueError(
-            f"the tracker's state has tensor {place} in group {groups[place]}, the optimizer has it in group "
-            f"{now[place]}; load it with the parameter groups of the run that saved it"
-        )
