@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .following import Following
@@ -11,6 +11,10 @@ from .history import History
 from .measuring import Start
 
 STATE_VERSION = 2
+OF_STATE = ("count", "lines", "warned", "class", "peaks", "histories", "tensors")
+OF_TENSOR = ("shape", "group", "places", "weights", "square", "history", "flow")
+OF_HISTORY = ("steps", "moments", "kept", "response")
+OF_THE_SAME_RUN = "load it with the optimizer and the parameter groups of the run that saved it"
 
 
 def kept(following: Following) -> dict[str, Any]:
@@ -30,6 +34,7 @@ def kept(following: Following) -> dict[str, Any]:
         for each in following.tracked
     ]
     return {
+        "class": type(following.optimizer).__name__,
         "peaks": list(following.peaks), "histories": [history.state() for history in histories], "tensors": tensors
     }  # fmt: skip
 
@@ -45,23 +50,53 @@ def put_back(following: Following, state: Mapping[str, Any]) -> None:
     following.join()
 
 
-def check_state(state: Mapping[str, Any], following: Following) -> None:
-    """Raise `ValueError` for the state of other tensors."""
-    tracked = following.tracked
+def check_state(state: Any, following: Following) -> None:
+    """Raise `TypeError` for what is no tracker's state, and `ValueError` for the state of another run."""
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"load_state_dict needs the dict that a tracker's state_dict() returned, got {type(state).__name__}"
+        )
     if state.get("version") != STATE_VERSION:
-        raise ValueError(f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}")
-    groups, now = ([each["group"] for each in state["tensors"]], [each.group for each in tracked])
-    kept, here = ([tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked])
+        raise ValueError(
+            f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}; give what a "
+            "tracker's state_dict() returned, not the optimizer's"
+        )
+    check_members("the tracker's state", state, OF_STATE)
+    for number, each in enumerate(state["tensors"]):
+        check_members(f"tensor {number} of the tracker's state", each, OF_TENSOR)
+    for number, each in enumerate(state["histories"]):
+        check_members(f"history {number} of the tracker's state", each, OF_HISTORY)
+    if state["class"] != (own := type(following.optimizer).__name__):
+        raise ValueError(f"the tracker's state is of {state['class']}, the optimizer is {own}; {OF_THE_SAME_RUN}")
+    check_tensors(state, following)
+
+
+def check_members(what: str, found: Any, needed: Collection[str]) -> None:
+    missing = [name for name in needed if not isinstance(found, Mapping) or name not in found]
+    if missing:
+        raise ValueError(f"{what} lacks {', '.join(missing)}; give what a tracker's state_dict() returned, whole")
+
+
+def check_tensors(state: Mapping[str, Any], following: Following) -> None:
+    """Raise `ValueError` where they are not those that the optimizer holds, in the same groups."""
+    tracked = following.tracked
+    groups, now = [each["group"] for each in state["tensors"]], [each.group for each in tracked]
+    kept, here = [tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked]
     if kept != here:
         where = next((i for i, pair in enumerate(zip(kept, here, strict=False)) if pair[0] != pair[1]), None)
         what = (
             f"of {len(kept)} tensors, the optimizer holds {len(here)}" if where is None
             else f"of shape {kept[where]} for tensor {where}, the optimizer's {tracked[where].name!r} has {here[where]}"
         )  # fmt: skip
-        raise ValueError(f"the tracker's state is {what}; load it with the parameter groups of the run that saved it")
+        raise ValueError(f"the tracker's state is {what}; {OF_THE_SAME_RUN}")
     if groups != now:
         place = next(i for i, pair in enumerate(zip(groups, now, strict=True)) if pair[0] != pair[1])
         raise ValueError(
             f"the tracker's state has tensor {place} in group {groups[place]}, the optimizer has it in group "
-            f"{now[place]}; load it with the parameter groups of the run that saved it"
+            f"{now[place]}; {OF_THE_SAME_RUN}"
+        )
+    if len(state["peaks"]) != len(following.peaks):
+        raise ValueError(
+            f"the tracker's state is of {len(state['peaks'])} groups, the optimizer has {len(following.peaks)}; "
+            f"{OF_THE_SAME_RUN}"
         )

@@ -325,12 +325,15 @@ class Tracker:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`; the optimizer must hold the same tensors in the same order.
 
-        Raises `ValueError` where it does not.
+        Raises `ValueError` where it does not, or for a state of which something is missing, and `TypeError` for what is
+        no state. Nothing has changed then.
         """
         self.find_tensors()
         check_state(state, self.following)
         self.waiting, self.count, self.begun = [], int(state["count"]), False
-        self.lines, self.warned = list(state["lines"]), {(title, kind) for title, kind in state["warned"]}
+        # The records are this tracker's now, also where it has another name.
+        self.lines = [{**line, "optimizer": self.name} for line in state["lines"]]
+        self.warned = {(title, kind) for title, kind in state["warned"]}
         put_back(self.following, state)
 
 
