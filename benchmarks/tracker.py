@@ -8,6 +8,9 @@ the turns' ratios less 1; beside it is the time inside the tracker's own hooks, 
 are the process's own, on one thread, so that a busy machine matters little; on a GPU they are those that pass until it
 has nothing left to do. The goal is under 2 % at the interval of a
 run of unknown length, 100 steps, and at the least one, of runs of up to 2000 steps.
+
+The first line is about the host alone, for a device whose steps take another time: what a record and a step between
+records cost the process, with as many tensors, in which there is little to compute, and a rate that changes each step.
 """
 
 from __future__ import annotations
@@ -27,17 +30,18 @@ from ematheory.training.tracking.settings import DEFAULT_INTERVAL, LEAST_INTERVA
 
 GOAL = 0.02
 CHARACTERS, WIDTH, HEADS, BLOCKS, CONTEXT, BATCH = 65, 128, 4, 4, 64, 12
+NARROW = 8  # the width at which a tensor's numbers take no time
 
 
 class Block(nn.Module):
     """Attention and a perceptron, each after a LayerNorm and added to what comes in."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
-        self.queries_keys_values = nn.Linear(WIDTH, 3 * WIDTH)
-        self.out = nn.Linear(WIDTH, WIDTH)
-        self.perceptron = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.queries_keys_values(self.norms[0](x)).chunk(3, dim=-1)
@@ -48,21 +52,21 @@ class Block(nn.Module):
 
 
 class CharacterGPT(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.tokens, self.places = nn.Embedding(CHARACTERS, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-        self.blocks = nn.Sequential(*(Block() for _ in range(BLOCKS)), nn.LayerNorm(WIDTH))
-        self.head = nn.Linear(WIDTH, CHARACTERS, bias=False)
+        self.tokens, self.places = nn.Embedding(CHARACTERS, width), nn.Embedding(CONTEXT, width)
+        self.blocks = nn.Sequential(*(Block(width) for _ in range(BLOCKS)), nn.LayerNorm(width))
+        self.head = nn.Linear(width, CHARACTERS, bias=False)
         self.head.weight = self.tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.blocks(self.tokens(tokens) + self.places.weight))
 
 
-def stepper(device: str = "cpu") -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
+def stepper(device: str = "cpu", width: int = WIDTH) -> tuple[Callable[[], None], CharacterGPT, torch.optim.Optimizer]:
     """A function that takes one training step, its network and its optimizer, with nanoGPT's two groups."""
     torch.manual_seed(0)
-    network = CharacterGPT().to(device)
+    network = CharacterGPT(width).to(device)
     matrices = [weight for weight in network.parameters() if weight.ndim > 1]
     vectors = [weight for weight in network.parameters() if weight.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
@@ -102,6 +106,15 @@ class Stopwatch:
         return timed
 
 
+def watched(optimizer: torch.optim.Optimizer, device: str) -> Stopwatch:
+    """A stopwatch around all of its step hooks."""
+    watch = Stopwatch(device)
+    for hooks in (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks):
+        for place, hook in hooks.items():
+            hooks[place] = watch.around(hook)
+    return watch
+
+
 def turn(step: Callable[[], None], steps: int, device: str) -> float:
     start = seconds_so_far(device)
     for _ in range(steps):
@@ -112,10 +125,8 @@ def turn(step: Callable[[], None], steps: int, device: str) -> float:
 def turns(every: int, rounds: int, device: str = "cpu") -> Iterator[tuple[float, float, float]]:
     """Seconds of an interval without the tracker, with it, and inside its hooks."""
     plain, tracked = stepper(device), stepper(device)
-    tracker, watch = em.track(tracked[2], every=every, names=tracked[1]), Stopwatch(device)
-    for hooks in (tracked[2]._optimizer_step_pre_hooks, tracked[2]._optimizer_step_post_hooks):
-        for place, hook in hooks.items():
-            hooks[place] = watch.around(hook)
+    tracker = em.track(tracked[2], every=every, names=tracked[1])
+    watch = watched(tracked[2], device)
     for each in (plain, tracked):
         turn(each[0], every, device)  # imports, SymPy's functions, torch's buffers
     for number in range(rounds):
@@ -127,11 +138,36 @@ def turns(every: int, rounds: int, device: str = "cpu") -> Iterator[tuple[float,
     tracker.detach()
 
 
+def seconds_of_hooks(every: int, rounds: int) -> list[float]:
+    """The host's seconds in the tracker's hooks in each of so many intervals."""
+    step, network, optimizer = stepper(width=NARROW)
+    step()
+    with em.track(optimizer, every=every, names=network):
+        watch, found = watched(optimizer, "cpu"), []
+        for k in range(every * (rounds + 1)):
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-3 / (1 + k / 1000)
+            optimizer.step()
+            if (k + 1) % every == 0:
+                found.append(watch.seconds)
+                watch.seconds = 0.0
+    return found[1:]  # the first imports, and makes SymPy's functions
+
+
+def host_microseconds(rounds: int) -> tuple[float, float]:
+    """What a record costs the host, and a step between records, from two intervals."""
+    often, rarely = (statistics.median(seconds_of_hooks(each, rounds)) for each in (LEAST_INTERVAL, DEFAULT_INTERVAL))
+    step = (rarely - often) / (DEFAULT_INTERVAL - LEAST_INTERVAL)
+    return 1e6 * (often - (LEAST_INTERVAL - 1) * step), 1e6 * step
+
+
 def main(rounds: int, device: str) -> None:
     torch.set_num_threads(1)
     weights = sum(weight.numel() for weight in CharacterGPT().parameters())
     where = device if device == "cpu" else torch.cuda.get_device_name(device)
     print(f"{where}, load {os.getloadavg()[0]:.2f}, torch {torch.__version__}, one thread, {weights:,} weights")
+    record, between = host_microseconds(rounds)
+    print(f"host: {record:.0f} µs for a record, {between:.0f} µs for a step between records", flush=True)
     for every in (LEAST_INTERVAL, DEFAULT_INTERVAL):
         found = list(turns(every, max(3, rounds * LEAST_INTERVAL // every), device))
         step = statistics.median(plain for plain, _, _ in found) / every

@@ -48,7 +48,7 @@ def normalised(high: FloatArray, low: FloatArray, exponent: Any = 0) -> Scaled:
     return Scaled(mantissa, np.ldexp(rest, -shift), np.asarray(exponent + shift.astype(np.int64)))
 
 
-def exact_product(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+def exact_product(x: Any, y: Any) -> tuple[Any, Any]:
     """x·y as a float64 and its rounding error, exactly, for numbers of ordinary size (Dekker)."""
     product = x * y
     x_high, x_low = halves(x)
@@ -57,7 +57,7 @@ def exact_product(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]
     return product, error
 
 
-def halves(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+def halves(x: Any) -> tuple[Any, Any]:
     spread = SPLITTER * x
     high = spread - (spread - x)
     return high, x - high
@@ -118,3 +118,20 @@ def running_product(factors: Scaled) -> Scaled:
         before = joined(ones(1), running_product(square[-1])[:-1])
         square = square * before
     return reshaped(transposed(square), -1)[:count]
+
+
+def shrunk(high: float, low: float, share: float) -> tuple[float, float]:
+    """(high + low)(1 − share) as such a sum again, for plain floats, 0 ≤ high and 0 ≤ share < 1.
+
+    One step of a running product that is taken as it comes: its relative error grows by some 2⁻¹⁰⁴ a step, until it
+    comes near 1e-290.
+
+    >>> shrunk(*shrunk(1.0, 0.0, 0.25), 0.5)
+    (0.375, 0.0)
+    """
+    kept = 1.0 - share
+    lost = (1.0 - kept) - share
+    product, error = exact_product(high, kept)
+    error += high * lost + low * kept
+    total = product + error
+    return total, error - (total - product)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -361,6 +361,12 @@ def turn_steps() -> tuple[Step, ...]:
             Identity(uses=("mean square, in short",)),
         ),
         Step(
+            "turn, without cancellation",
+            Equation(exact.subs(a, 1 - rate), rate * (1 - rate - rate * total) / ((1 - rate) * (1 + 2 * total))),
+            "in ηλ",
+            Identity(),
+        ),
+        Step(
             "small turn",
             Equation(2 * exact / (1 - a), 2 / (1 + 2 * total)),
             "the square of the rotation is near 2(1 − cos): 2ηλ/(1 + 2S) as ηλ → 0 at a given S",
@@ -500,12 +506,34 @@ def lion_random_walk() -> Derivation:
 def lion_mean_square(*, lr: float, decay_per_step: float, one_minus_beta1: float, one_minus_beta2: float) -> float:
     """E w² of Lion at rest on white normal gradients, the result "mean_square" of the derivation as a number.
 
-    The first lags, where ρ is above ½, are added up as they are; the others by 27 powers of the arcsine, which leave
-    out less than 2⁻⁵⁵ of their sum (step "powers left out"). Raises `ValueError` unless 0 < decay_per_step < 1,
-    0 < one_minus_beta1 < 1 and 1e-7 ≤ one_minus_beta2 < 1: there are about 0.7/(1 − β₂) such lags.
+    Raises `ValueError` as `sign_overlap` does.
 
     >>> round(lion_mean_square(lr=1.0, decay_per_step=1e-4, one_minus_beta1=0.1, one_minus_beta2=0.01), 1)
     227432.5
+    """
+    found = sign_overlap(decay_per_step, one_minus_beta1, one_minus_beta2)
+    return lr**2 * (1 + 2 * found) / (decay_per_step * (2 - decay_per_step))
+
+
+def lion_rotation(*, decay_per_step: float, one_minus_beta1: float, one_minus_beta2: float) -> float:
+    """The angle that Lion turns its weights by each step, there: radians, from the step "turn, without cancellation".
+
+    Raises `ValueError` as `sign_overlap` does.
+
+    >>> round(lion_rotation(decay_per_step=1e-4, one_minus_beta1=0.1, one_minus_beta2=0.01), 6)
+    0.002095
+    """
+    versine = compiled_turn()(decay_per_step, sign_overlap(decay_per_step, one_minus_beta1, one_minus_beta2))
+    return 2 * math.asin(math.sqrt(versine / 2))
+
+
+@lru_cache(64)
+def sign_overlap(decay_per_step: float, one_minus_beta1: float, one_minus_beta2: float) -> float:
+    """S = Σ_{k≥1} a^k (2/π) arcsin ρ_k of the derivation.
+
+    The first lags, where ρ is above ½, are added up as they are; the others by 27 powers of the arcsine, which leave
+    out less than 2⁻⁵⁵ of their sum (step "powers left out"). Raises `ValueError` unless 0 < decay_per_step < 1,
+    0 < one_minus_beta1 < 1 and 1e-7 ≤ one_minus_beta2 < 1: there are about 0.7/(1 − β₂) such lags.
     """
     rates = {"decay_per_step": decay_per_step, "one_minus_beta1": one_minus_beta1, "one_minus_beta2": one_minus_beta2}
     for word, value in rates.items():
@@ -523,8 +551,7 @@ def lion_mean_square(*, lr: float, decay_per_step: float, one_minus_beta1: float
     powers = np.arange(1, 2 * POWERS, 2, dtype=np.float64)
     coefficients = np.cumprod(np.append(1.0, powers[:-1] ** 2 / ((powers[:-1] + 1) * (powers[:-1] + 2))))
     left = np.exp(powers * (math.log(nearest) + count * log_fall)) / -np.expm1(log_kept + powers * log_fall)
-    found += 2 / math.pi * math.exp((count + 1) * log_kept) * float(np.sum(coefficients * left))
-    return lr**2 * (1 + 2 * found) / (decay_per_step * (2 - decay_per_step))
+    return found + 2 / math.pi * math.exp((count + 1) * log_kept) * float(np.sum(coefficients * left))
 
 
 @cache
@@ -532,6 +559,13 @@ def compiled() -> tuple[Callable[..., Any], ...]:
     """ρ₁ and 1 − ρ₁ in float64, from the derivation."""
     (step,) = (step for step in number_steps() if step.label == "distance from 1")
     return tuple(sp.lambdify([forget, forget2], form) for form in (first, step.equation.rhs))
+
+
+@cache
+def compiled_turn() -> Callable[..., float]:
+    """1 − cos of the turn in float64 by ηλ and S."""
+    (step,) = (step for step in turn_steps() if step.label == "turn, without cancellation")
+    return sp.lambdify([rate, total], step.equation.rhs, modules="math")  # type: ignore[no-any-return]
 
 
 DERIVATIONS = {"lion-random-walk": lion_random_walk}

@@ -1,6 +1,8 @@
 """The tracker in whatever a training loop does to an optimizer, its tensors and its gradients."""
 
+import copy
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -157,7 +159,7 @@ def test_a_tensor_that_takes_anothers_place_begins_anew():
     np.testing.assert_allclose(found.parameter_initial_weight_left_measured, left, rtol=1e-12)
     assert float(found.parameter_norm[-1, 0]) == pytest.approx(float(new.detach().norm()), rel=1e-14)
     assert len(tracker.warnings) == 1
-    assert not any(each.tensor is old for each in tracker.tracked)
+    assert not any(each.tensor is old for each in tracker.following.tracked)
 
 
 def test_a_tensor_that_takes_anothers_place_has_its_name_in_the_model():
@@ -186,7 +188,7 @@ def test_tensors_and_groups_may_leave():
     assert np.isnan(found.parameter_norm.sel(parameter=["0.0", "1.0"])).all()
     assert float(found.parameter_initial_weight_left.sel(parameter="1.1")) == pytest.approx(0.9**10, rel=1e-12)
     assert float(found.initial_weight_left_measured.sel(group="group 0")) == pytest.approx(0.9**10, rel=1e-12)
-    assert tracker.peaks == [0.1]
+    assert tracker.following.peaks == [0.1]
 
 
 def test_a_tensor_may_go_to_another_group():
@@ -235,4 +237,102 @@ def test_weights_may_be_cast_in_place(begun):
             steps(optimizer, 2, white(2))
     found, expected = (each.dataset().update_ratio.values[-2:] for each in (tracker, fresh))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert tracker.joined[0].dtype == torch.float64
+    assert tracker.following.joined[0].dtype == torch.float64
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 7), (7, 3), (3, 0), (0, 3)])
+def test_a_tensor_of_another_size_begins_anew(before, after):
+    """As `weight.data = larger` resizes a vocabulary in place, between two records."""
+    resized, kept = parameter(before), parameter(4, seed=1)
+    optimizer = torch.optim.SGD([resized, kept], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=4, sample=2) as tracker:
+        steps(optimizer, 6)
+        resized.grad, resized.data = None, parameter(after, seed=2).data
+        with pytest.warns(UserWarning, match=r"0\.0 is another tensor after step 6"):
+            steps(optimizer, 6)
+    last = tracker.dataset().isel(step=-1)
+    np.testing.assert_allclose(last.parameter_initial_weight_left, [0.95**6, 0.95**12], rtol=1e-12)
+    measured = float(last.parameter_initial_weight_left_measured[0])
+    assert measured == pytest.approx(0.95**6) if after else math.isnan(measured)
+    assert float(last.parameter_norm[0]) == pytest.approx(float(resized.detach().norm()), rel=1e-14)
+
+
+class Nameless(torch.optim.Optimizer):
+    """Whose groups say None for rates that it works out itself, as transformers' Adafactor does."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": None, "weight_decay": 0.0, "betas": None, "momentum": None})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.mul_(0.5)
+
+
+def test_rates_that_are_not_said_are_not_known():
+    optimizer = Nameless([parameter(5)])
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 2)
+    last = tracker.dataset().isel(step=-1, group=0)
+    assert np.isnan(last.lr)
+    assert float(last.initial_weight_left_measured) == 0.25
+
+
+@pytest.mark.parametrize("kind", ["λ", "η", "β"])
+def test_rates_may_be_tensors(kind):
+    decay, rate = (torch.tensor(each, dtype=torch.float64) for each in (0.5, 0.1))
+    optimizer = torch.optim.AdamW([parameter(5)], lr=rate if kind == "η" else 0.1, weight_decay=0.5, foreach=False)
+    if kind == "λ":
+        optimizer.param_groups[0]["weight_decay"] = decay
+    if kind == "β":
+        optimizer.param_groups[0]["betas"] = (torch.tensor(0.9), torch.tensor(0.99))
+    with em.track(optimizer, every=3) as tracker:
+        steps(optimizer, 3)
+        decay.mul_(2)  # in place, after steps that the tracker has not read
+        rate.mul_(2)
+        steps(optimizer, 3)
+    found = tracker.dataset()
+    np.testing.assert_allclose(found.initial_weight_left, found.initial_weight_left_measured, rtol=1e-12)
+    end = 0.95**6 if kind == "β" else 0.95**3 * 0.9**3
+    assert float(found.initial_weight_left[-1, 0]) == pytest.approx(end, rel=1e-12)
+
+
+def test_steps_without_any_gradient_leave_all_as_it_is():
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as tracker:
+        optimizer.step()
+        steps(optimizer, 1)
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.step()
+    found = tracker.dataset().isel(group=0)
+    np.testing.assert_allclose(found.initial_weight_left, [1, 0.95, 0.95], rtol=1e-12)
+    np.testing.assert_allclose(found.rotation[-1], 0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_copy_of_the_optimizer_is_not_tracked(copied):
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 2)
+        steps(copied(optimizer), 3)
+        steps(optimizer, 2)
+    assert tracker.count == 4
+    np.testing.assert_allclose(tracker.dataset().initial_weight_left[-1, 0], 0.95**4, rtol=1e-12)
+
+
+def test_a_step_that_raises_is_no_step():
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+
+    def broken():
+        raise RuntimeError("out of memory")
+
+    with em.track(optimizer, every=2) as tracker:
+        for _ in range(4):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                optimizer.step(broken)
+            steps(optimizer, 1)
+    found = tracker.dataset()
+    assert found.step.values.tolist() == [0, 2, 4]
+    np.testing.assert_allclose(found.initial_weight_left, found.initial_weight_left_measured, rtol=1e-12)

@@ -1,6 +1,7 @@
 """What a tracker says is left of the initial weights: exact where decay acts alone, for every optimizer it knows."""
 
 import importlib.util
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tracked_loops import falling, parameter, steps, white
 
 import ematheory as em
 from ematheory.conventions import CORRECTED, INDEPENDENT, L2, NO_LAMBDA, PER_LR
+from ematheory.running_products import shrunk
 from ematheory.training.tracking.meaning import CLASSES, meaning, of_record
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(timescale|weight_decay|bfloat16|average):UserWarning")
@@ -117,3 +119,12 @@ def test_a_records_words_have_their_meaning():
     assert of_record(em.SGD(lr=0.1, decay="independent")).multiplies == INDEPENDENT
     assert of_record(em.SGD(lr=0.1)).multiplies == L2
     assert of_record(em.Lion(lr=0.1, decay="cautious")) is None
+
+
+def test_a_long_product_is_exact_to_the_last_bit():
+    kept, exact = (1.0, 0.0), Fraction(1)
+    for k in range(3000):
+        share = 0.01 * (1 - k / 4000)
+        kept, exact = shrunk(*kept, share), exact * (1 - Fraction(share))
+    assert kept[0] == float(exact)
+    assert abs(Fraction(kept[0]) + Fraction(kept[1]) - exact) < exact * 2**-90

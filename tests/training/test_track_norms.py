@@ -1,5 +1,6 @@
 """Norms and rotations of tracked weights against their vectors and, on white gradients, against theory."""
 
+import importlib.util
 import math
 
 import numpy as np
@@ -117,3 +118,76 @@ def test_names_are_those_of_train_and_none_is_an_attribute_of_a_dataset():
     trained = {"weight_norm", "rotation", "initial_weight_left", "parameter_norm"}
     assert trained <= set(found.data_vars)
     assert not [name for name in found.data_vars if hasattr(xr.Dataset, str(name))]
+
+
+def timm_lion(parameters, **given):
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("timm is not installed")
+    from tests.frameworks.installed import without_package
+
+    with without_package("timm", "timm.optim"):
+        from timm.optim.lion import Lion
+    return Lion(parameters, **given)
+
+
+def record_of(record):
+    return lambda parameters, lr, weight_decay, **given: em.training.RecordOptimizer(
+        parameters, record(lr=lr, weight_decay=weight_decay, **given)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "betas"),
+    [
+        (record_of(em.Lion), {"betas": (0.9, 0.99)}),
+        (record_of(em.Lion), {"betas": (0.5, 0.9)}),
+        (timm_lion, {"betas": (0.95, 0.98)}),
+        (record_of(em.Lion), {"betas": (0.0, 0.9)}),
+        (record_of(em.SignSGD), {"momentum": 0.8}),
+    ],
+)
+@pytest.mark.parametrize("decay_per_step", [0.01, 0.1])
+def test_lion_comes_to_the_equilibrium_of_theory(make, betas, decay_per_step):
+    weight = parameter(100, 100, scale=0.05)
+    optimizer = make([weight], lr=0.01, weight_decay=decay_per_step / 0.01, **betas)
+    with em.track(optimizer, every=20) as tracker:
+        steps(optimizer, int(5 / decay_per_step) + 300, white())
+    last = tracker.dataset().isel(step=-1, group=0)
+    # As above: five standard errors of a norm of 10⁴ coordinates, and of a ratio of two.
+    assert float(last.weight_norm) == pytest.approx(float(last.weight_norm_equilibrium), rel=5 / math.sqrt(20_000))
+    assert float(last.rotation) == pytest.approx(float(last.rotation_equilibrium), rel=5 / math.sqrt(10_000))
+    assert math.isnan(float(last.weight_norm_predicted))
+    assert "memory" in tracker.dataset().attrs["assumed"]
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("spread", [4.0, 64.0])
+def test_scale_invariant_adam_with_l2_comes_to_the_equilibrium_of_theory(spread, beta1):
+    def tangential(weight):
+        noise, along = spread * source(weight), weight.detach() / weight.detach().norm()
+        return (noise - (noise @ along) * along) / weight.detach().norm()
+
+    lr, decay, size, beta2 = 0.2, 0.01, 2000, 0.99
+    source, start = white(), (lr * size * spread / (2 * decay)) ** (1 / 3)
+    optimizer = torch.optim.Adam(
+        [parameter(size, scale=start / math.sqrt(size))], lr=lr, weight_decay=decay, betas=(beta1, beta2), eps=0.0
+    )
+    with em.track(optimizer, every=20) as tracker, pytest.warns(UserWarning, match="L2"):
+        steps(optimizer, 800, tangential)
+    late = tracker.dataset().isel(step=slice(-20, None), group=0)
+    # Steps turn the weights by ρ/2 more or less, λw is in v̂ too, and v̂ itself is off by 1 − β₂ (claim C07's bounds).
+    np.testing.assert_allclose(late.weight_norm.mean(), late.weight_norm_equilibrium.mean(), rtol=0.02)
+    np.testing.assert_allclose(late.rotation.mean(), late.rotation_equilibrium.mean(), rtol=0.02)
+    assert "scale the loss does not see" in tracker.dataset().attrs["assumed"]
+
+
+def test_what_has_no_theory_has_no_equilibrium():
+    for make in (torch.optim.NAdam, torch.optim.RAdam, torch.optim.Adamax, torch.optim.Adagrad, torch.optim.RMSprop):
+        optimizer = make([parameter(30)], lr=0.01, weight_decay=0.1)
+        with em.track(optimizer, every=2) as tracker:
+            steps(optimizer, 2, white())
+        last = tracker.dataset().isel(step=-1, group=0)
+        assert float(last.rotation) > 0
+        for name in ("weight_norm", "rotation"):
+            assert math.isnan(float(last[f"{name}_equilibrium"]))
+            assert math.isnan(float(last[f"{name}_predicted"]))

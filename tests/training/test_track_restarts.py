@@ -72,3 +72,57 @@ def test_after_detach_nothing_is_followed():
     steps(optimizer, 2)
     assert tracker.count == 2
     assert not optimizer._optimizer_step_pre_hooks
+
+
+def changed(**given):
+    """What turns a state into another."""
+    return lambda state: {**state, **given}
+
+
+def without(name):
+    return lambda state: {key: value for key, value in state.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda state: None, TypeError, "state_dict.* returned, got NoneType"),
+        (lambda state: [state], TypeError, "got list"),
+        (lambda state: {}, ValueError, "version 2 is needed, got None; .*not the optimizer's"),
+        (lambda state: {"version": 1}, ValueError, "version 2 is needed, got 1"),
+        (lambda state: {"version": 2}, ValueError, "lacks count, lines, warned, class, peaks, histories, tensors"),
+        (without("histories"), ValueError, "the tracker's state lacks histories"),
+        (changed(tensors=[{"shape": [5]}]), ValueError, "tensor 0 of .* lacks group, places"),
+        (changed(tensors=[3]), ValueError, "tensor 0 of .* lacks shape"),
+        (changed(histories=[{}]), ValueError, "history 0 of .* lacks steps"),
+        (changed(peaks=[0.1, 0.1]), ValueError, "of 2 groups, the optimizer has 1"),
+        (changed(**{"class": "SGD"}), ValueError, "state is of SGD, the optimizer is AdamW"),
+    ],
+)
+def test_what_is_no_state_of_this_run_is_refused_and_changes_nothing(change, error, words):
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 3)
+        with pytest.raises(error, match=words):
+            tracker.load_state_dict(change(tracker.state_dict()))
+        steps(optimizer, 3)
+    np.testing.assert_allclose(tracker.dataset().initial_weight_left[-1, 0], 0.95**6, rtol=1e-12)
+
+
+def test_the_optimizers_own_state_is_no_trackers():
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1)
+    with pytest.raises(ValueError, match="not the optimizer's"):
+        em.track(optimizer).load_state_dict(optimizer.state_dict())
+
+
+def test_a_resumed_tracker_may_have_another_name():
+    optimizer = torch.optim.AdamW([parameter(5)], lr=0.1, weight_decay=0.5)
+    with em.track(optimizer, every=2) as first:
+        steps(optimizer, 4)
+    with em.track(optimizer, every=2, name="body") as second:
+        second.load_state_dict(first.state_dict())
+        steps(optimizer, 4)
+    found = second.dataset()
+    assert found.attrs["optimizer"] == "body"
+    assert found.step.values.tolist() == [0, 2, 4, 6, 8]
+    np.testing.assert_allclose(found.initial_weight_left[-1, 0], 0.95**8, rtol=1e-12)

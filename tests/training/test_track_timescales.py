@@ -112,7 +112,7 @@ def test_a_warm_up_is_no_long_timescale(kind):
                 optimizer.param_groups[0]["lr"] = 0.1 * (k + 1) / 50
             steps(optimizer, 1, white(), schedule)
     assert tracker.warnings == []
-    assert tracker.peaks == [pytest.approx(0.1)]
+    assert tracker.following.peaks == [pytest.approx(0.1)]
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,26 @@
-"""What theory expects of tracked weights: timescales, equilibria, and the way there on white gradients.
+"""What theory expects of tracked weights: timescales, and their motion towards the equilibria of `equilibria`.
 
-Every number comes from a derivation. Norms and rotations of AdamW's weights assume gradients that are white noise with
-√v̂ + ε at their standard deviation (R1, R3); those of SGD's, weights whose scale the loss does not see, and the gradient
-of the recorded step for its mean square.
+Every number comes from a derivation. AdamW's motion assumes gradients that are white noise with √v̂ + ε at their
+standard deviation (R3); SGD's, weights whose scale the loss does not see, and the gradient of the recorded step for its
+mean square.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...derivations import derive
-from .meaning import ADAM, SGD, Meaning
+from ...typing import FloatArray
+from .meaning import SGD, Meaning
 
 NAN = float("nan")
-ASSUMED = {
-    ADAM: "white gradients with √v̂ + ε at their standard deviation, from an empty buffer where tracking began",
-    SGD: "weights whose scale the loss does not see, and the recorded step's gradient for those since the last record",
-}
+# Forecasts of so many groups' rates are kept: those of one record are asked for again at the next.
+KEPT = 64
 
 
 class Rates(NamedTuple):
@@ -29,6 +30,7 @@ class Rates(NamedTuple):
     weight_decay: float
     decay_per_step: float
     beta1: float = 0.0
+    beta2: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -43,42 +45,38 @@ class Moments(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """Of one tensor, expected: ‖w‖² before and after the step, and ‖w'−w‖²."""
+    """Of several tensors, expected: ‖w‖² before and after the step, and ‖w'−w‖², an array of one number each."""
 
-    before: float
-    after: float
-    difference: float
+    before: FloatArray
+    after: FloatArray
+    difference: FloatArray
 
-    def joined(self, other: Motion) -> Motion:
-        return Motion(*(x + y for x, y in zip(self, other, strict=True)))
-
-    @property
-    def norm(self) -> float:
-        return math.sqrt(self.after) if self.after >= 0 else NAN
-
-    @property
-    def rotation(self) -> float:
-        """The angle between the weights before and after, radians; NaN where it is not known."""
-        return angle(self.before, self.after, self.difference)
+    def put(self, places: Any, own: Motion) -> None:
+        """Some of the tensors' motions at their places."""
+        for whole, part in zip(self, own, strict=True):
+            whole[places] = part
 
 
-UNKNOWN = Motion(NAN, NAN, NAN)
+def unknown(count: int) -> Motion:
+    """Of tensors about which nothing is expected."""
+    return Motion(*np.full((3, count), NAN))
 
 
-def angle(before: float, after: float, difference: float) -> float:
-    """2·atan2(‖ŵ'−ŵ‖, ‖ŵ'+ŵ‖) from ‖w‖², ‖w'‖² and ‖w'−w‖²; NaN where a norm is 0 or not known.
+def angle(before: Any, after: Any, difference: Any) -> FloatArray:
+    """2·atan2(‖ŵ'−ŵ‖, ‖ŵ'+ŵ‖) from ‖w‖², ‖w'‖² and ‖w'−w‖², which broadcast; NaN where a norm is 0 or not known.
 
     The chord ‖ŵ'−ŵ‖² is (‖w'−w‖² − (‖w'‖−‖w‖)²)/(‖w‖‖w'‖), which loses no digits at small angles.
 
-    >>> angle(1.0, 1.0, 2.0) == math.pi / 2
+    >>> float(angle(1.0, 1.0, 2.0)) == math.pi / 2
     True
     """
-    if not (0 < before < math.inf and 0 < after < math.inf and difference < math.inf):
-        return NAN
-    old, new = math.sqrt(before), math.sqrt(after)
-    radial = (after - before) / (old + new)
-    chord = min(4.0, max(0.0, (difference - radial**2) / (old * new)))
-    return 2 * math.atan2(math.sqrt(chord), math.sqrt(4.0 - chord))
+    with np.errstate(all="ignore"):
+        old, new = np.sqrt(before), np.sqrt(after)
+        radial = (after - before) / (old + new)
+        chord = np.clip((difference - radial**2) / (old * new), 0.0, 4.0)
+        turned = 2 * np.arctan2(np.sqrt(chord), np.sqrt(4.0 - chord))
+        # An infinite norm makes NaN of the chord by itself.
+        return np.asarray(np.where((old > 0) & (new > 0) & (difference < math.inf), turned, NAN))
 
 
 @cache
@@ -109,67 +107,33 @@ def advanced(moments: Moments, rates: Rates) -> Moments:
     return Moments(buffer, cross, square, moments.steps + 1)
 
 
-def transient(before: Moments, left: float, rates: Rates, size: int, start: float) -> Motion:
-    """Of `size` coordinates whose squares summed to `start` when tracking began, `left` of them before this step."""
-    begun = left**2 * start / size
+def transient(before: Moments, left: float, rates: Rates, sizes: FloatArray, starts: FloatArray) -> Motion:
+    """Of tensors of `sizes` coordinates whose squares summed to `starts` when tracking began, `left` of them so far."""
+    begun = left**2 * starts / sizes
     _, _, after, difference = one_step()(
         before.buffer, before.cross, before.square + begun, before.steps, rates.lr, rates.decay_per_step, rates.beta1
     )
-    return Motion(size * (before.square + begun), size * after, size * difference)
+    return Motion(sizes * (before.square + begun), sizes * after, sizes * difference)
 
 
-def begun(square: float) -> Motion:
+def begun(squares: FloatArray) -> Motion:
     """Before the first step, which has no rotation."""
-    return Motion(NAN, square, NAN)
+    return unknown(len(squares))._replace(after=squares)
 
 
-def on_flow(flow: Flow) -> Motion:
-    """Of a norm whose way is known, but not its rotation."""
-    return Motion(NAN, flow.norm * flow.norm, NAN)
+def on_flow(norms: FloatArray) -> Motion:
+    """Of norms whose way is known, but not their rotation."""
+    return begun(norms * norms)
 
 
-def standing(square: float) -> Motion:
+def standing(squares: FloatArray) -> Motion:
     """Of weights that the step leaves where they are."""
-    return Motion(square, square, 0.0)
+    return Motion(squares, squares, np.zeros_like(squares))
 
 
-def at_rest(square: float, rotation: float) -> Motion:
-    return Motion(square, square, square * (2 * math.sin(rotation / 2)) ** 2)
-
-
-@cache
-def adam_at_rest(lr: float, decay_per_step: float, beta1: float) -> tuple[float, float]:
-    """AdamW's mean square per coordinate and its rotation, radians per step, in equilibrium (R1)."""
-    walk = derive("adamw-random-walk")
-    given = {"decay_per_step": decay_per_step, "one_minus_beta1": 1 - beta1}
-    return walk.function("weight_rms")(lr=lr, **given) ** 2, walk.function("rotation")(**given)
-
-
-def sgd_at_rest(meaning: Meaning, rates: Rates, gradient_square: float) -> tuple[float, float]:
-    """‖w‖² and the rotation of scale-invariant weights under SGD, from E‖g̃‖² = E‖g‖²‖w‖² (§4)."""
-    law = derive(f"scale-invariant-momentum-{'l2' if meaning.adds_to_gradient else 'per-lr'}")
-    share = rates.lr * rates.weight_decay if meaning.adds_to_gradient else rates.decay_per_step
-    given = {"decay_per_step": share, "one_minus_momentum": 1 - rates.momentum}
-    fourth = law.function("weight_norm_4")(lr=rates.lr, gradient_square=gradient_square, **given)
-    return math.sqrt(fourth), math.acos(1 - law.function("versine")(**given))
-
-
-def equilibrium(meaning: Meaning, rates: Rates, size: int, gradient_square: float) -> Motion:
-    """Where a tensor's weights would come to rest at this step's rates; unknown without decay or without a theory.
-
-    `gradient_square` is ‖g‖²‖w‖² of the recorded step, which only SGD's needs.
-    """
-    if not (rates.lr > 0 and rates.weight_decay > 0):
-        return UNKNOWN
-    try:
-        if meaning.update == ADAM and 0 < rates.decay_per_step < 1:
-            square, rotation = adam_at_rest(rates.lr, rates.decay_per_step, rates.beta1)
-            return at_rest(size * square, rotation)
-        if meaning.update == SGD and not rates.nesterov and gradient_square > 0:
-            return at_rest(*sgd_at_rest(meaning, rates, gradient_square))
-    except ValueError:  # outside the derivation's domain, such as ηλ beyond momentum's real poles
-        return UNKNOWN
-    return UNKNOWN
+def positive(numbers: FloatArray) -> FloatArray:
+    """NaN for those that are not positive and finite, which a derivation would refuse for all."""
+    return np.where((numbers > 0) & (numbers < math.inf), numbers, NAN)
 
 
 class Flow(NamedTuple):
@@ -178,23 +142,25 @@ class Flow(NamedTuple):
     norm: float
     steps: int = 0
 
-    def to(self, rates: Rates, steps: int, gradient_square: float) -> Flow:
-        """At a later step of the tensor, at one record's rates and gradient for all steps since the last.
 
-        Momentum stretches steps and decay alike by 1/(1 − μ): to leading order in ηλ/(1 − μ) (R3).
-        """
-        if steps == self.steps:
-            return self
-        law = derive("scale-invariant-sgd").function("norm_over_time")
-        lr = rates.lr / (1 - rates.momentum)
-        given = {"lr": lr, "decay_per_step": lr * rates.weight_decay, "gradient_square": gradient_square}
-        try:
-            norm = law(**given, elapsed_steps=steps - self.steps, weight_norm=self.norm)
-        except ValueError:  # without decay or a rate, or with a gradient of 0: the law needs all three
-            norm = NAN
-        return Flow(norm, steps)
+def flowed(flows: Sequence[Flow], rates: Rates, steps: int, gradient_squares: FloatArray) -> list[Flow]:
+    """At a later step of these tensors, at one record's rates and gradients for all steps since the last.
+
+    Momentum stretches steps and decay alike by 1/(1 − μ): to leading order in ηλ/(1 − μ) (R3).
+    """
+    law = derive("scale-invariant-sgd").function("norm_over_time")
+    lr = rates.lr / (1 - rates.momentum)
+    elapsed = np.array([steps - flow.steps for flow in flows])
+    given = {"lr": lr, "decay_per_step": lr * rates.weight_decay, "gradient_square": positive(gradient_squares)}
+    before = np.array([flow.norm for flow in flows])
+    try:
+        norms = np.where(elapsed > 0, law(**given, elapsed_steps=elapsed, weight_norm=before), before)
+    except ValueError:  # without decay or a rate: the law needs both
+        norms = np.where(elapsed > 0, NAN, before)
+    return [Flow(norm, steps) for norm in norms.tolist()]
 
 
+@lru_cache(KEPT)
 def slow_mode(meaning: Meaning, rates: Rates) -> tuple[float, float]:
     """The share of a weight that a step takes in the long run, and the timescale in steps.
 
@@ -214,6 +180,7 @@ def slow_mode(meaning: Meaning, rates: Rates) -> tuple[float, float]:
         return NAN, NAN
 
 
+@lru_cache(KEPT)
 def left_after(decay_per_step: float, steps: float) -> float:
     """(1 − α)^steps, at a constant α in [0, 1).
 

@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors as end_to_end
+from torch._utils import _unflatten_dense_tensors as apart
 
+from ...typing import FloatArray
 from .forecast import NAN
 from .measuring import (
     Measured,
@@ -24,24 +26,26 @@ from .measuring import (
     brought,
     dense_values,
     norms,
-    scaled,
     scattered,
-    squared,
 )  # fmt: skip
 
 
 class Found(NamedTuple):
-    """Of each tensor at a record: its step, its projection on its start, and its sample, still on its device."""
+    """Of each tensor at a record: its step, and its projection on its start.
 
-    measured: list[Measured]
-    projections: list[Projection]
-    samples: list[Tensor]
+    `samples` are of bfloat16 tensors alone, by their places, still on their devices.
+    """
+
+    measured: Measured
+    projection: Projection
+    samples: dict[int, Tensor]
 
 
 class Joined:
     """Tensors of one device and dtype, none of them empty; `members` are their places among those tracked.
 
-    The samples' places are on the device, in each tensor; the sampled starts are on the CPU.
+    The samples' places are on the device, in the joined vector; the sampled starts are on the CPU. Tensors are given as
+    all that are tracked, complex ones as pairs of real numbers.
     """
 
     def __init__(self, members: Sequence[int], tensors: Sequence[Tensor], starts: Sequence[Start]) -> None:
@@ -49,10 +53,13 @@ class Joined:
         self.members, self.sizes = list(members), [tensors[i].numel() for i in members]
         self.counts = [len(start.places) for start in mine]
         self.device, self.dtype = tensors[members[0]].device, tensors[members[0]].dtype
-        self.places = torch.cat([start.places.to(self.device) for start in mine])
+        self.begins = [end - size for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
+        shifted = [start.shifted(begin) for start, begin in zip(mine, self.begins, strict=True)]
+        self.places = torch.cat([places.to(self.device) for places in shifted])
         self.first = torch.cat([start.weights.cpu() for start in mine])
-        begins = [end - size for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
-        self.begins, self.repeats = (torch.tensor(each, device=self.device) for each in (begins, self.counts))
+        self.firsts = np.cumsum([0, *self.counts[:-1]])
+        self.factor = np.array(self.sizes) / np.array(self.counts)
+        self.sampled_whole = bool((self.factor == 1).all())
 
     def starts(self, starts: Sequence[Start]) -> list[Start]:
         """The same starts in the joined vectors' memory."""
@@ -60,52 +67,50 @@ class Joined:
             self.members,
             self.places.split_with_sizes(self.counts),
             self.first.split_with_sizes(self.counts),
+            self.begins,
             strict=True,
         )
-        return [starts[i]._replace(places=places, weights=weights) for i, places, weights in parts]
+        return [starts[i]._replace(places=places, weights=weights, shift=shift) for i, places, weights, shift in parts]
 
     def holds(self, tensors: Sequence[Tensor]) -> bool:
         """Whether all of its tensors still are where they were and of the dtype they had."""
         return all((tensors[i].device, tensors[i].dtype) == (self.device, self.dtype) for i in self.members)
 
-    def flat(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        return [tensors[i].reshape(-1) for i in self.members]
-
     def copied(self, tensors: Sequence[Tensor]) -> Tensor:
         """A copy of the tensors as they are now, end to end."""
-        vector = torch.empty(sum(self.sizes), dtype=self.dtype, device=self.device)
-        torch._foreach_copy_(vector.split_with_sizes(self.sizes), self.flat(tensors))
-        return vector
+        mine = [tensors[i] for i in self.members]
+        return end_to_end(mine) if len(mine) > 1 else mine[0].detach().clone().reshape(-1)  # type: ignore[no-untyped-call]
 
     def motion(self, before: Tensor, tensors: Sequence[Tensor]) -> Tensor:
         """‖w‖ before, ‖w'‖ now and ‖w'−w‖ of each, one after the other; `before` then holds the tensors of now."""
-        parts, flat = before.split_with_sizes(self.sizes), self.flat(tensors)
-        old, new = norms(parts), norms(flat)
-        torch._foreach_sub_(parts, flat)
+        now = [tensors[i] for i in self.members]
+        parts = apart(before, now)  # type: ignore[no-untyped-call]
+        both = norms([*parts, *now])
+        torch._foreach_sub_(parts, now)
         difference = norms(parts)
-        torch._foreach_copy_(parts, flat)
-        return torch.cat([old, new, difference])
+        torch._foreach_copy_(parts, now)
+        return torch.cat([both, difference])
 
     def sampled(self, vector: Tensor) -> Tensor:
         """The sampled coordinates, of all the tensors in `vector`."""
-        shifts = torch.repeat_interleave(self.begins, self.repeats, output_size=len(self.places))
-        return vector[self.places + shifts]
+        return vector[self.places]
 
-    def projections(self, now: NDArray[np.float64]) -> list[Projection]:
+    def projection(self, now: FloatArray) -> Projection:
         """The projection of each tensor on its start, from the sampled coordinates, on the CPU."""
-        first, begins = self.first.to(torch.float64).numpy(), np.cumsum([0, *self.counts[:-1]])
-
-        def summed(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.add.reduceat(terms, begins)
-
+        first, factor = self.first.to(torch.float64).numpy(), self.factor
         with np.errstate(all="ignore"):  # weights may be infinite or NaN
-            square, product = summed(first * first), summed(first * now)
+            square, product = self.summed(first * first), self.summed(first * now)
+            if self.sampled_whole:  # nothing is uncertain where every coordinate was taken
+                return Projection(product, square, np.zeros_like(square))
             # Where w_0 is 0 there is no projection, and nothing uncertain about that.
             share = np.where(square > 0, product / square, 0.0)
             apart = first * (now - np.repeat(share, self.counts) * first)
-            found = np.stack([product, square, summed(apart * apart)], axis=1).tolist()
-        sizes = zip(found, self.sizes, self.counts, strict=True)
-        return [scaled(product, square, rest, size, count) for (product, square, rest), size, count in sizes]
+            variance = np.where(factor > 1, factor**2 * self.summed(apart * apart), 0.0)
+        return Projection(factor * product, factor * square, variance)  # up to the whole tensors
+
+    def summed(self, terms: FloatArray) -> FloatArray:
+        """Over each tensor's sample."""
+        return np.add.reduceat(terms, self.firsts)
 
 
 def joined(tensors: Sequence[Tensor], starts: Sequence[Start]) -> list[Joined]:
@@ -117,8 +122,11 @@ def joined(tensors: Sequence[Tensor], starts: Sequence[Start]) -> list[Joined]:
 def found_at_start(parts: Sequence[Joined], tensors: Sequence[Tensor], starts: Sequence[Start]) -> Found:
     """Before the first step, which has no motion."""
     samples = [part.sampled(part.copied(tensors)) for part in parts]
-    measured = [Measured(NAN, start.square, NAN, NAN) for start in starts]
-    return Found(measured, *of_samples(parts, samples, brought(samples), tensors))
+    squares = np.array([start.square for start in starts])
+    nothing = np.full(len(starts), NAN)
+    return Found(
+        Measured(nothing, squares, nothing, nothing), *of_samples(parts, samples, brought(samples), len(starts))
+    )
 
 
 @torch.no_grad()
@@ -136,27 +144,27 @@ def found(
     sizes = [norms([each for i in group if (each := gradients[i]) is not None]) for group in groups]
     numbers = iter(brought([*motions, *samples, *sizes]))
     moved, taken = ([next(numbers) for _ in parts] for _ in range(2))
-    nothing = [NAN if gradient is None else 0.0 for gradient in gradients]
-    of_gradients = scattered(nothing, groups, list(map(squared, numbers)))
-    measured = list(map(Measured, *of_motions(parts, moved, len(tensors)), of_gradients))
-    return Found(measured, *of_samples(parts, samples, taken, tensors))
+    nothing = np.array([NAN if gradient is None else 0.0 for gradient in gradients])
+    of_gradients = scattered(nothing, groups, [norm * norm for norm in numbers])
+    measured = Measured._make([*of_motions(parts, moved, len(tensors)), of_gradients])
+    return Found(measured, *of_samples(parts, samples, taken, len(tensors)))
 
 
-def of_motions(parts: Sequence[Joined], moved: Sequence[NDArray[np.float64]], count: int) -> list[list[float]]:
-    """‖w‖² before, after and of the difference, of every tensor."""
-    rows = [[squared(row) for row in np.split(numbers, 3)] for numbers in moved]
-    members = [part.members for part in parts]
-    return [scattered([0.0] * count, members, [row[kind] for row in rows]) for kind in range(3)]
+def of_motions(parts: Sequence[Joined], moved: Sequence[FloatArray], count: int) -> FloatArray:
+    """‖w‖² before, after and of the difference, of every tensor: shape (3, tensors)."""
+    whole = np.zeros((3, count))
+    for part, norm in zip(parts, moved, strict=True):
+        whole[:, part.members] = (norm * norm).reshape(3, -1)
+    return whole
 
 
 def of_samples(
-    parts: Sequence[Joined], samples: Sequence[Tensor], taken: Sequence[NDArray[np.float64]], tensors: Sequence[Tensor]
-) -> tuple[list[Projection], list[Tensor]]:
-    """Every tensor's projection and sample; `taken` are the samples' numbers."""
-    projections = [Projection(0.0, 0.0, 0.0)] * len(tensors)
-    apart = list(tensors)  # an empty tensor is its own sample
+    parts: Sequence[Joined], samples: Sequence[Tensor], taken: Sequence[FloatArray], count: int
+) -> tuple[Projection, dict[int, Tensor]]:
+    """The projection of every tensor, and the samples of bfloat16 ones; `taken` are all samples' numbers."""
+    whole, apart = np.zeros((3, count)), dict[int, Tensor]()
     for part, sample, numbers in zip(parts, samples, taken, strict=True):
-        of_each = zip(part.members, part.projections(numbers), sample.split_with_sizes(part.counts), strict=True)
-        for i, projection, own in of_each:
-            projections[i], apart[i] = projection, own
-    return projections, apart
+        whole[:, part.members] = part.projection(numbers)
+        if part.dtype == torch.bfloat16:
+            apart.update(zip(part.members, sample.split_with_sizes(part.counts), strict=True))
+    return Projection(*whole), apart

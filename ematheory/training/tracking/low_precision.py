@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,34 +13,28 @@ from ...simulation.bfloat16 import nearest
 from .forecast import NAN
 from .measuring import alike, brought
 from .rows import Row
-from .tensors import Tracked
 
 # The significands of bfloat16 between two powers of two.
 SIGNIFICANDS = range(128, 256)
 
 
-def lost(tracked: Sequence[Tracked], samples: Sequence[Tensor], alpha: float, group: dict[str, Any]) -> list[Row]:
-    """What rounding takes back of the decay α of each of a group's tensors; nothing for other weights than bfloat16.
+def lost(samples: Mapping[int, Tensor], alpha: float, group: dict[str, Any]) -> dict[int, Row]:
+    """What rounding takes back of the decay α of a group's bfloat16 tensors, whose samples these are by their places.
 
-    It is measured on a sample of each. A fused step adds decay and update before it rounds: it has no decay step of
-    its own to be lost.
+    It is measured on the samples. A fused step adds decay and update before it rounds: it has no decay step of its own
+    to be lost.
     """
-    half = [each for each in tracked if each.tensor.dtype == torch.bfloat16 and 0 < alpha < 1]
-    if not half:
-        return [{} for _ in tracked]
-    loops, predicted = uses_foreach(group, [each.tensor for each in half]), decay_lost_predicted(alpha)
-    rounded = set(map(id, half))
-    mine = [sample for each, sample in zip(tracked, samples, strict=True) if id(each) in rounded]
-    measured = iter([NAN] * len(half) if group.get("fused") else decay_lost(mine, alpha, loops))
-    return [
-        {"decay_lost": next(measured), "decay_lost_predicted": predicted} if id(each) in rounded else {}
-        for each in tracked
-    ]
+    if not samples or not 0 < alpha < 1:
+        return {}
+    mine, predicted = list(samples.values()), decay_lost_predicted(alpha)
+    measured = [NAN] * len(mine) if group.get("fused") else decay_lost(mine, alpha, uses_foreach(group, mine))
+    rows = ({"decay_lost": each, "decay_lost_predicted": predicted} for each in measured)
+    return dict(zip(samples, rows, strict=True))
 
 
-def lost_together(rows: Iterable[tuple[Row, int]]) -> Row:
-    """The same of a group, from its tensors' rows and sizes: over all of its bfloat16 coordinates."""
-    mine = [(row, size) for row, size in rows if "decay_lost" in row]
+def lost_together(rows: Iterable[tuple[Row, float]]) -> Row:
+    """The same of a group, from its bfloat16 tensors' rows and sizes: over all of their coordinates."""
+    mine = list(rows)
     total = sum(size for _, size in mine)
     kinds = ("decay_lost", "decay_lost_predicted") if total else ()
     return {kind: sum(size * row[kind] for row, size in mine) / total for kind in kinds}

@@ -30,7 +30,8 @@ from ...conventions import (
     Convention,
     convention,
 )  # fmt: skip
-from ...optimizers import Adam, AdamW, Optimizer, RMSprop
+from ...optimizers import SGD as SGDRecord
+from ...optimizers import Adam, AdamW, Lion, Optimizer, RMSprop, SignSGD
 from ...optimizers.optimizer import SymbolicTime
 from ...records import check_choice
 
@@ -38,7 +39,13 @@ Group = Mapping[str, Any]
 
 # What `decay=` may say, besides a framework of conventions.py.
 DECAYS = {"per_lr": PER_LR, "l2": L2, "independent": INDEPENDENT, "corrected": CORRECTED}
-ADAM, SGD, OTHER = "adam", "sgd", "other"
+ADAM, SGD, LION, OTHER = "adam", "sgd", "lion", "other"
+# The records whose updates have predictions. SignSGD with momentum takes Lion's sign at β₁ = β₂.
+UPDATES = {AdamW: ADAM, Adam: ADAM, SGDRecord: SGD, Lion: LION, SignSGD: LION}
+TIMM_LION = replace(TIMM, framework="timm.Lion", update=LION, epsilon=None, source="timm/optim/lion.py", checked="run")
+LION_PYTORCH = replace(
+    TIMM_LION, framework="lion_pytorch.Lion", source="lion_pytorch/lion_pytorch.py: p.mul_(1 - lr * wd)", checked="read"
+)
 
 
 def of_torch(name: str, like: Convention, update: str = OTHER) -> Convention:
@@ -59,6 +66,8 @@ CLASSES: dict[tuple[str, str], Convention] = {
     ("composer", "DecoupledAdamW"): COMPOSER,
     ("composer", "DecoupledSGDW"): replace(COMPOSER, framework="composer.DecoupledSGDW", update=OTHER),
     ("timm", "AdamWLegacy"): TIMM,
+    ("timm", "Lion"): TIMM_LION,
+    ("lion_pytorch", "Lion"): LION_PYTORCH,
     ("transformers", "AdamW"): TRANSFORMERS,
     ("apex", "FusedAdam"): APEX,
     ("deepspeed", "FusedAdam"): APEX,
@@ -77,7 +86,7 @@ class Meaning:
     """What one parameter group's weight_decay means.
 
     convention : what multiplies λ; None where the optimizer is not known and nobody has said.
-    update : ``"adam"`` and ``"sgd"`` have predictions of norm and rotation, ``"other"`` has none.
+    update : ``"adam"``, ``"sgd"`` and ``"lion"`` have predictions of norm and rotation, ``"other"`` has none.
     """
 
     convention: Convention | None
@@ -142,7 +151,7 @@ def meaning(optimizer: Any, group: Group, decay: str | None = None) -> Meaning:
     if found is None:
         return Meaning(None, OTHER)
     like = by_class or found
-    update = like.update if like.update in (ADAM, SGD) and plain_update(group) else OTHER
+    update = like.update if like.update in (ADAM, SGD, LION) and plain_update(group) else OTHER
     return Meaning(found, update)
 
 
@@ -174,7 +183,13 @@ def of_record(record: Optimizer) -> Convention | None:
     if isinstance(record, AdamW):
         like = replace(like, order=record.decay_order, epsilon=record.eps_placement)
     name = f"ematheory.{type(record).__name__}"
-    return replace(like, framework=name, multiplies=multiplies, update=OTHER, source=name)
+    return replace(like, framework=name, multiplies=multiplies, update=update_of(record), source=name)
+
+
+def update_of(record: Optimizer) -> str:
+    """The family of a record's update, where it is the one that predictions are about."""
+    plain = not getattr(record, "own_words", None) and getattr(record, "bias_correction", True)
+    return UPDATES.get(type(record), OTHER) if plain else OTHER
 
 
 def marked(found: Convention | None, optimizer: Any, group: Group) -> Convention | None:
@@ -183,6 +198,10 @@ def marked(found: Convention | None, optimizer: Any, group: Group) -> Convention
         return None
     if found is TIMM and group.get("corrected_weight_decay"):
         return TIMM_CORRECTED
+    if found is TIMM_LION and group.get("corrected_weight_decay"):
+        return replace(found, multiplies=CORRECTED)
+    if found is LION_PYTORCH and getattr(optimizer, "decoupled_wd", False):  # λ over the rate that it was made with
+        return replace(found, multiplies=INDEPENDENT)
     if found in (APEX, DEEPSPEED):
         return found if getattr(optimizer, "adam_w_mode", True) else replace(found, multiplies=L2, order=None)
     mark = group.get("decoupled_weight_decay")
@@ -192,5 +211,5 @@ def marked(found: Convention | None, optimizer: Any, group: Group) -> Convention
 
 
 def plain_update(group: Group) -> bool:
-    """Whether the update is the one that the predictions are about: neither AMSGrad nor dampened momentum."""
-    return not group.get("amsgrad") and not group.get("dampening")
+    """Whether the update is the one that the predictions are about: no AMSGrad, dampened momentum or caution."""
+    return not any(map(group.get, ("amsgrad", "dampening", "caution")))

@@ -2,57 +2,59 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ...typing import FloatArray
 from .forecast import NAN
 
 
 class Start(NamedTuple):
-    """A tensor's weights when tracking began: some of its coordinates, their places, and ‖w_0‖² of all."""
+    """A tensor's weights when tracking began: some of its coordinates, their places less `shift`, and ‖w_0‖² of all."""
 
     places: Tensor
     weights: Tensor
     square: float
+    shift: int = 0
+
+    def shifted(self, shift: int) -> Tensor:
+        """The places, counted from so many before the tensor's first."""
+        return self.places + (shift - self.shift) if shift != self.shift else self.places
 
 
 class Measured(NamedTuple):
-    """One step of one tensor: ‖w‖² before and after, ‖w'−w‖², and ‖g‖²."""
+    """One step of several tensors, an array of one number each: ‖w‖² before and after, ‖w'−w‖², and ‖g‖²."""
 
-    before: float
-    after: float
-    difference: float
-    gradient: float
-
-    def joined(self, other: Measured) -> Measured:
-        return Measured(*(x + y for x, y in zip(self, other, strict=True)))
+    before: FloatArray
+    after: FloatArray
+    difference: FloatArray
+    gradient: FloatArray
 
 
 class Projection(NamedTuple):
-    """Of a sample: Σ w w_0 and Σ w_0², scaled up to the whole tensor, and the first one's sampling variance."""
+    """Of samples of several tensors: Σ w w_0 and Σ w_0², scaled up to all of each, and the former's variance."""
 
-    product: float
-    square: float
-    variance: float
-
-    def joined(self, other: Projection) -> Projection:
-        return Projection(*(x + y for x, y in zip(self, other, strict=True)))
+    product: FloatArray
+    square: FloatArray
+    variance: FloatArray
 
     @property
-    def left(self) -> float:
+    def left(self) -> FloatArray:
         """The share of the initial weights: the projection of w on w_0; NaN where w_0 is 0."""
-        return self.product / self.square if self.square > 0 else NAN
+        return self.over_square(self.product)
 
     @property
-    def left_sem(self) -> float:
-        return math.sqrt(self.variance) / self.square if self.square > 0 else NAN
+    def left_sem(self) -> FloatArray:
+        return self.over_square(np.sqrt(self.variance))
+
+    def over_square(self, numbers: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            return np.where(self.square > 0, numbers / self.square, NAN)
 
 
 def alike(tensors: Sequence[Tensor | None]) -> list[list[int]]:
@@ -72,10 +74,10 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch._foreach_norm(list(tensors), 2, dtype=torch.float64))
 
 
-def brought(vectors: Sequence[Tensor]) -> list[NDArray[np.float64]]:
+def brought(vectors: Sequence[Tensor]) -> list[FloatArray]:
     """The numbers of vectors in float64, with one transfer from each device."""
     devices = {vector.device for vector in vectors}
-    found: dict[int, NDArray[np.float64]] = {}
+    found: dict[int, FloatArray] = {}
     for device in devices:
         mine = [place for place, vector in enumerate(vectors) if vector.device == device]
         joined = torch.cat([vectors[place].to(torch.float64) for place in mine]).cpu().numpy()
@@ -84,31 +86,26 @@ def brought(vectors: Sequence[Tensor]) -> list[NDArray[np.float64]]:
     return [found[place] for place in range(len(vectors))]
 
 
-def scattered(rest: Sequence[float], groups: Sequence[Sequence[int]], values: Sequence[Sequence[float]]) -> list[float]:
-    """A list with each group's values at its places, and those of `rest` elsewhere."""
-    found = list(rest)
+def scattered(rest: FloatArray, groups: Sequence[Sequence[int]], values: Sequence[FloatArray]) -> FloatArray:
+    """An array with each group's values at its places, and those of `rest` elsewhere."""
+    found = rest.copy()
     for places, numbers in zip(groups, values, strict=True):
-        for place, number in zip(places, numbers, strict=True):
-            found[place] = number
+        found[places] = numbers
     return found
 
 
-def squared(numbers: NDArray[np.float64]) -> list[float]:
-    return [number * number for number in numbers.tolist()]
-
-
-def squares(tensors: Sequence[Tensor]) -> list[float]:
+def squares(tensors: Sequence[Tensor]) -> FloatArray:
     """The sum of each tensor's squares, in float64, with one transfer from each device."""
     groups = alike(tensors)
     found = brought([norms([tensors[place] for place in group]) for group in groups])
-    return scattered([0.0] * len(tensors), groups, list(map(squared, found)))
+    return scattered(np.zeros(len(tensors)), groups, [norm * norm for norm in found])
 
 
 def transferred(tensors: Sequence[Tensor]) -> list[float]:
     """The number in each of these tensors of one element, with one transfer from each device."""
     groups = alike(tensors)
     found = brought([torch.stack([tensors[place].reshape(()) for place in group]) for group in groups])
-    return scattered([NAN] * len(tensors), groups, [numbers.tolist() for numbers in found])
+    return scattered(np.full(len(tensors), NAN), groups, found).tolist()  # type: ignore[no-any-return]
 
 
 def dense_values(gradient: Tensor | None) -> Tensor | None:
@@ -137,10 +134,4 @@ def started(tensors: Sequence[Tensor], sample: int, seed: int) -> list[Start]:
     """Up to `sample` coordinates of each tensor, the first one's drawn with `seed`, the next one's with the next."""
     places = [drawn(tensor.numel(), sample, seed + i).to(tensor.device) for i, tensor in enumerate(tensors)]
     weights = [tensor.detach().reshape(-1)[chosen] for tensor, chosen in zip(tensors, places, strict=True)]
-    return list(map(Start, places, weights, squares(tensors)))
-
-
-def scaled(product: float, square: float, rest: float, size: int, sample: int) -> Projection:
-    """Up to the whole tensor; nothing is uncertain where every coordinate was taken."""
-    factor = size / sample if sample else 0.0
-    return Projection(factor * product, factor * square, factor**2 * rest if sample < size else 0.0)
+    return list(map(Start, places, weights, squares(tensors).tolist()))

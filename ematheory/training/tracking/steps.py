@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, repeat
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from ...optimizers import Optimizer as Record
 from .forecast import NAN
 from .measuring import transferred
 
 if TYPE_CHECKING:
     from collections import OrderedDict
+
+
+# Written for speed: they run at every step.
+GRADIENT, NONE = attrgetter("grad"), frozenset[int]()
+KEYS = ("lr", "weight_decay", "initial_lr", "max_lr", "betas", "momentum", "nesterov")
+OTHERWISE: tuple[Any, ...] = (NAN, 0.0, None, None, (0.0,), 0.0, False)
 
 
 class Raw(NamedTuple):
@@ -25,6 +33,7 @@ class Raw(NamedTuple):
     initial_lr: Any
     max_lr: Any
     beta1: Any
+    beta2: Any
     momentum: Any
     nesterov: bool
 
@@ -49,17 +58,20 @@ def first_after_step(optimizer: torch.optim.Optimizer, hook: Callable[..., None]
     return handle
 
 
-def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor]) -> Taken:
+def taken(optimizer: torch.optim.Optimizer, tensors: Sequence[Tensor], otherwise: Sequence[Any] = OTHERWISE) -> Taken:
     """The step that the optimizer has just taken."""
-    idle = frozenset(i for i, tensor in enumerate(tensors) if tensor.grad is None)
-    groups = [raw(group) for group in optimizer.param_groups]
-    return Taken(groups, idle, getattr(optimizer, "found_inf", None))
+    gradients = list(map(GRADIENT, tensors))
+    still = any(map(is_, gradients, repeat(None)))
+    idle = frozenset([i for i, gradient in enumerate(gradients) if gradient is None]) if still else NONE
+    return Taken([raw(group, otherwise) for group in optimizer.param_groups], idle, vars(optimizer).get("found_inf"))
 
 
 def read(steps: Sequence[Taken]) -> list[Taken]:
     """The steps that were steps, with plain numbers for tensors: one transfer for all of them, not one for each."""
-    waiting = [each for step in steps for each in (*chain.from_iterable(step.groups), step.skipped)]
-    numbers = iter(transferred([each for each in waiting if isinstance(each, Tensor)]))
+    waiting = [each for step in steps for each in chain(*step.groups, (step.skipped,)) if isinstance(each, Tensor)]
+    if not waiting:
+        return [step for step in steps if not step.skipped]
+    numbers = iter(transferred(waiting))
 
     def plain(each: Any) -> Any:
         return next(numbers) if isinstance(each, Tensor) else each
@@ -76,19 +88,20 @@ def in_capture() -> bool:
     return bool(cuda.is_initialized() and cuda.is_current_stream_capturing())
 
 
-def raw(group: dict[str, Any]) -> Raw:
+def raw(group: dict[str, Any], otherwise: Sequence[Any] = OTHERWISE) -> Raw:
     """A group's numbers now; a rate that is a tensor is copied, for its owner changes it in place."""
-    betas = group.get("betas") or (0.0,)
-    return Raw(
-        lr=held(group.get("lr", NAN)),
-        weight_decay=held(group.get("weight_decay", 0.0)),
-        initial_lr=held(group.get("initial_lr")),
-        max_lr=held(group.get("max_lr")),
-        beta1=held(betas[0]),
-        momentum=held(group.get("momentum", 0.0)),
-        nesterov=bool(group.get("nesterov", False)),
-    )
+    said = [other if own is None else own for own, other in zip(map(group.get, KEYS), otherwise, strict=True)]
+    lr, weight_decay, initial_lr, max_lr, betas, momentum, nesterov = said
+    now = (lr, weight_decay, initial_lr, max_lr, betas[0], betas[-1], momentum)
+    copied = [each.detach().clone() if isinstance(each, Tensor) else each for each in now]
+    return Raw._make([*copied, bool(nesterov)])
 
 
-def held(number: Any) -> Any:
-    return number.detach().clone() if isinstance(number, Tensor) else number
+def otherwise(optimizer: torch.optim.Optimizer) -> Sequence[Any]:
+    """What a group's numbers are where it does not say: a record's own are not in the groups of its optimizer."""
+    record = getattr(optimizer, "record", None)
+    if not isinstance(record, Record):
+        return OTHERWISE
+    momentum = getattr(record, "momentum", 0.0)
+    betas = getattr(record, "betas", None) or (momentum, momentum)
+    return (NAN, 0.0, None, None, betas, momentum, getattr(record, "nesterov", False))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from operator import is_
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...typing import FloatArray
 from .forecast import Flow
 from .history import History
 from .meaning import Meaning
@@ -20,7 +25,7 @@ from .measuring import Start, started
 class Tracked:
     """One tensor. `group` counts parameter groups; `history` is shared with those that took the same steps.
 
-    `flow` is where SGD's law had its norm at the last record.
+    `flow` is where SGD's law had its norm at the last record. `count` is how many numbers it had when tracking began.
     """
 
     name: str
@@ -29,10 +34,7 @@ class Tracked:
     start: Start
     history: History
     flow: Flow
-
-    @property
-    def weights(self) -> Tensor:
-        return real(self.tensor)
+    count: int
 
     @property
     def size(self) -> int:
@@ -40,10 +42,49 @@ class Tracked:
         return self.tensor.numel() * (2 if self.tensor.is_complex() else 1)
 
 
+class Columns(NamedTuple):
+    """Of each tracked tensor: its group, its real coordinates and ‖w_0‖²."""
+
+    group: npt.NDArray[np.intp]
+    size: FloatArray
+    start: FloatArray
+
+
+class Cohort(NamedTuple):
+    """The places, among those tracked, of a group's tensors that took the same steps."""
+
+    group: int
+    history: History
+    places: list[int]
+
+
+def columns(tracked: Sequence[Tracked]) -> Columns:
+    return Columns(
+        np.array([each.group for each in tracked], dtype=np.intp),
+        np.array([each.size for each in tracked], dtype=np.float64),
+        np.array([each.start.square for each in tracked], dtype=np.float64),
+    )
+
+
+def cohorts(tracked: Sequence[Tracked]) -> list[Cohort]:
+    found: dict[int, Cohort] = {}
+    for i, each in enumerate(tracked):
+        place = id(each.history)
+        if place not in found:
+            found[place] = Cohort(each.group, each.history, [])
+        found[place].places.append(i)
+    return list(found.values())
+
+
 def real(tensor: Tensor) -> Tensor:
     """Detached; complex numbers as pairs of real ones."""
     tensor = tensor.detach()
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def reals(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors as they are, or as real ones where some are complex."""
+    return [real(tensor) for tensor in tensors] if any(map(torch.is_complex, tensors)) else tensors
 
 
 def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
@@ -103,7 +144,7 @@ def members(
             yield number, name, tensor
 
 
-def followed(
+def taken_up(
     before: Sequence[Tracked],
     optimizer: torch.optim.Optimizer,
     names: dict[int, str],
@@ -112,10 +153,10 @@ def followed(
 ) -> list[Tracked]:
     """The optimizer's tensors now: those followed before go on, and the others of a group begin with one history.
 
-    One that is in another group now begins anew where λ means something else there.
+    One that is in another group now begins anew where λ means something else there, and one of another size in any.
     """
     held = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
-    known = {id(each.tensor): each for each in before if id(each.tensor) in held}
+    known = {id(each.tensor): each for each in before if id(each.tensor) in held and each.count == each.tensor.numel()}
     fresh = [History(each) for each in meanings]
     parted: dict[tuple[int, int], History] = {}
     found: list[Tracked] = []
@@ -130,7 +171,7 @@ def followed(
         each = known.get(id(tensor))
         if each is None or not goes_on(number, tensor):
             start = next(starts)
-            each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)))
+            each = Tracked(name, tensor, number, start, fresh[number], Flow(math.sqrt(start.square)), tensor.numel())
         elif each.group != number:
             # Those that stay behind take other steps from here on.
             each.history = parted.setdefault((id(each.history), number), each.history.copy())
@@ -139,12 +180,17 @@ def followed(
     return found
 
 
-def peaks_now(peaks: Sequence[float], before: Sequence[Tracked], listed: Sequence[Sequence[int]]) -> list[float]:
-    """Each group's largest rate, of groups that hold the tensors with these ids: a group that is gone shifts others."""
+def same(listed: Sequence[Sequence[Tensor]], before: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether these are the same tensors, in as many groups; tensors have an == of their own."""
+    return list(map(len, listed)) == list(map(len, before)) and all(map(is_, chain(*listed), chain(*before)))
+
+
+def peaks_now(peaks: Sequence[float], before: Sequence[Tracked], listed: Sequence[Sequence[Tensor]]) -> list[float]:
+    """Each group's largest rate, of groups that hold these tensors: a group that is gone shifts others."""
     if len(listed) >= len(peaks):
         return [*peaks, *[0.0] * (len(listed) - len(peaks))]
     of_tensor = {id(each.tensor): peaks[each.group] for each in before}
-    return [max((of_tensor.get(place, 0.0) for place in places), default=0.0) for places in listed]
+    return [max((of_tensor.get(id(each), 0.0) for each in group), default=0.0) for group in listed]
 
 
 def group_name(optimizer: torch.optim.Optimizer, number: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -14,22 +16,21 @@ from torch import Tensor
 from ... import __version__
 from . import cautions
 from .cautions import Caution
-from .forecast import ASSUMED, UNKNOWN, Flow, Rates, begun, horizons, on_flow, slow_mode
-from .history import History
-from .joined import Found, Joined, found, found_at_start, joined
+from .equilibria import assumed
+from .following import Following
+from .forecast import Rates, horizons, slow_mode
 from .lines import Line
 from .low_precision import lost, lost_together
-from .meaning import SGD, Meaning, meaning
-from .rows import Before, Row, Seen, at_rest, expected, flowing, row, together
+from .restarts import STATE_VERSION, check_state, kept, put_back
+from .rows import Row, Seen, observables, rows, together
 from .series import dataset
 from .settings import Settings
 from .sinks import Sink, sinks
-from .steps import Raw, Taken, first_after_step, in_capture, raw, read, taken
-from .tensors import Tracked, followed, group_name, names_of, peaks_now, unwrapped
+from .steps import Taken, first_after_step, in_capture, read
+from .tensors import group_name, unwrapped
 
 # Steps whose numbers may wait on the device until they are read.
 WAITING = 256
-STATE_VERSION = 1
 
 
 def track(
@@ -106,16 +107,11 @@ class Tracker:
         outputs: Sequence[Sink],
         name: str | None,
     ) -> None:
-        self.optimizer, self.settings, self.model = optimizer, settings, names
+        self.optimizer, self.settings = optimizer, settings
         self.name = type(optimizer).__name__ if name is None else name
         self.outputs = outputs if first_rank() else ()
-        self.names = names_of(names)
-        self.count, self.begun = 0, False
-        self.listed: list[list[int]] = []
-        self.tracked: list[Tracked] = []
-        self.joined: list[Joined] = []
-        self.meanings: list[Meaning] = []
-        self.peaks = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
+        self.following = Following(optimizer, names, settings.decay, settings.sample)
+        self.count, self.begun, self.captured = 0, False, False
         self.waiting: list[Taken] = []
         self.copies: list[Tensor] | None = None
         self.lines: list[Line] = []
@@ -129,9 +125,8 @@ class Tracker:
         self.detach()
 
     def __repr__(self) -> str:
-        return (
-            f"<Tracker of {self.name}: {self.count} steps, {len(self.tracked)} tensors, every {self.settings.interval}>"
-        )
+        tensors, every = len(self.following.tracked), self.settings.interval
+        return f"<Tracker of {self.name}: {self.count} steps, {tensors} tensors, every {every}>"
 
     def detach(self) -> None:
         """Take the hooks off the optimizer; what was recorded stays."""
@@ -146,13 +141,16 @@ class Tracker:
 
     @property
     def memory_bytes(self) -> int:
-        kept = [part for each in self.tracked for part in (each.start.places, each.start.weights)]
+        kept = [part for each in self.following.tracked for part in (each.start.places, each.start.weights)]
         return sum(part.numel() * part.element_size() for part in kept)
 
     def dataset(self) -> xr.Dataset:
         """The records so far: dims (step, group) and (step, parameter); names as `train` has them, and see README.
 
-        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates, on white gradients.
+        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates. The way is known of AdamW
+        and of Adam without decay, and under SGD with L2 and plain momentum the norm's; the end of AdamW, SGD, Lion,
+        SignSGD and Adam with L2. Both are NaN where nothing is derived (NAdam, RAdam, Adamax, RMSprop, Adagrad, Muon,
+        …; AMSGrad, Nesterov's and dampened momentum, cautious decay). `attrs["assumed"]` says what they assume.
 
         Raises `ValueError` before the first step.
         """
@@ -164,24 +162,25 @@ class Tracker:
 
     def before_step(self, *_: Any) -> None:
         """Take a copy of the weights where this step will be recorded."""
-        if in_capture():
+        self.captured = in_capture()
+        if self.captured:
             return self.warn_of_capture()
         self.find_tensors()
         due = self.settings.due(self.count + len(self.waiting) + 1)
-        if (due or not self.begun) and not all(part.holds(self.weights()) for part in self.joined):
-            self.join()  # model.to(...) moves and casts tensors in place
+        if due or not self.begun:
+            self.following.join_where_moved()
         if not self.begun:
             self.begin()
         if due:
             self.settle()
             if self.settings.due(self.count + 1):
-                self.copies = self.copied()
+                self.copies = self.following.copied()
 
     def after_step(self, *_: Any) -> None:
         """Note the step's rates, and record it where its turn has come."""
-        if in_capture():
+        if self.captured:
             return
-        step = taken(self.optimizer, [each.tensor for each in self.tracked])
+        step = self.following.taken()
         copies, self.copies = self.copies, None
         if copies is None:
             self.waiting.append(step)
@@ -191,95 +190,28 @@ class Tracker:
             for done in read([step]):
                 self.record(done, copies)
 
-    # The steps, and the tensors that take them.
-
     def find_tensors(self) -> None:
         """Take up tensors that are new (all at first) and let go of those that the optimizer no longer holds."""
-        groups = self.optimizer.param_groups
-        # What is tracked is alive, so that no other tensor can have its id.
-        listed = [[id(tensor) for tensor in group["params"]] for group in groups]
-        if listed == self.listed:
+        if self.following.is_current:
             return
         self.settle()
-        if self.listed and isinstance(self.model, torch.nn.Module):
-            self.names = names_of(self.model)
-        before, self.listed = self.tracked, listed
-        self.meanings = [meaning(self.optimizer, group, self.settings.decay) for group in groups]
-        self.peaks = peaks_now(self.peaks, before, listed)
-        self.tracked = followed(before, self.optimizer, self.names, self.meanings, self.settings.sample)
-        self.join()
-        self.tell_replaced(before)
-
-    def tell_replaced(self, before: Sequence[Tracked]) -> None:
-        """Warn of names that stand for another tensor than before."""
-        were = {each.name: each for each in before}
-        for each in self.tracked:
-            if were.get(each.name, each) is not each:
-                self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
-
-    def join(self) -> None:
-        """Put the tensors' samples end to end; the tensors have them as views."""
-        starts = [each.start for each in self.tracked]
-        self.joined = joined(self.weights(), starts)
-        for part in self.joined:
-            for i, start in zip(part.members, part.starts(starts), strict=True):
-                self.tracked[i].start = start
-
-    def weights(self) -> list[Tensor]:
-        return [each.weights for each in self.tracked]
-
-    @torch.no_grad()
-    def copied(self) -> list[Tensor]:
-        weights = self.weights()
-        return [part.copied(weights) for part in self.joined]
+        for each in self.following.take_up():
+            self.caution(group_name(self.optimizer, each.group), [cautions.of_replaced(each.name, self.count)])
 
     def settle(self) -> None:
         """Read the numbers of the steps that wait, and go through them."""
         waiting, self.waiting = self.waiting, []
-        for step in read(waiting):
-            self.advance(step)
-
-    def advance(self, step: Taken) -> list[Rates]:
-        """One more step: every history of tensors with a gradient goes on; it splits where some have none."""
-        self.count += 1
-        rates = [self.rates(number, each) for number, each in enumerate(step.groups)]
-        for history, moving in self.moving(step.idle):
-            history.advance(rates[moving[0].group])
-        return rates
-
-    def moving(self, idle: frozenset[int]) -> list[tuple[History, list[Tracked]]]:
-        """The histories that go on, each with tensors of it; those of some that stay behind are copied first."""
-        if not idle:
-            first = {id(each.history): each for each in self.tracked}
-            return [(each.history, [each]) for each in first.values()]
-        staying = {id(self.tracked[i].history) for i in idle}
-        found: dict[int, list[Tracked]] = {}
-        for i, each in enumerate(self.tracked):
-            if i not in idle:
-                found.setdefault(id(each.history), []).append(each)
-        for past, those in found.items():
-            if past in staying:
-                history = those[0].history.copy()
-                for each in those:
-                    each.history = history
-        return [(those[0].history, those) for those in found.values()]
-
-    def rates(self, number: int, given: Raw) -> Rates:
-        """A group's numbers as floats, and its decay per step."""
-        lr, weight_decay = float(given.lr), float(given.weight_decay)
-        known = [float(rate) for rate in (given.initial_lr, given.max_lr) if rate is not None]
-        self.peaks[number] = max(self.peaks[number], lr, *known)
-        # Conventions that name a rate mean the one that the optimizer began with, where it says so.
-        peak = self.peaks[number] if given.initial_lr is None else float(given.initial_lr)
-        alpha = self.meanings[number].decay_per_step(lr, weight_decay, peak)
-        return Rates(lr, weight_decay, alpha, float(given.beta1), float(given.momentum), given.nesterov)
+        for idle, alike in groupby(read(waiting), key=attrgetter("idle")):
+            steps = list(alike)
+            self.following.advance(idle, steps)
+            self.count += len(steps)
 
     # The records.
 
     def begin(self) -> None:
         """The header; at step 0 a record of the start."""
         self.begun = True
-        decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.meanings)}
+        decays = {group_name(self.optimizer, n): each.words() for n, each in enumerate(self.following.meanings)}
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.emit(
             {
@@ -289,72 +221,55 @@ class Tracker:
             }
         )  # fmt: skip
         if self.count == 0:
-            rates = [self.rates(number, raw(group)) for number, group in enumerate(self.optimizer.param_groups)]
-            self.write(rates, *self.at_start())
+            self.write(self.following.rates_now(), *self.following.seen_at_start())
 
     def assumed(self) -> list[str]:
         """What the predictions of these groups assume, in words."""
-        return [ASSUMED[update] for update in dict.fromkeys(each.update for each in self.meanings) if update in ASSUMED]
-
-    def at_start(self) -> tuple[list[Seen], list[Tensor]]:
-        """Every tensor before the first step, and its sample."""
-        starts = [each.start for each in self.tracked]
-        there = found_at_start(self.joined, self.weights(), starts)
-        seen = [
-            Seen(measured, projection, begun(start.square), UNKNOWN, left=1.0, start=start.square)
-            for measured, projection, start in zip(there.measured, there.projections, starts, strict=True)
-        ]
-        return seen, there.samples
+        groups = zip(self.following.meanings, self.optimizer.param_groups, strict=True)
+        found = (assumed(what, float(group.get("weight_decay") or 0.0)) for what, group in groups)
+        return [words for words in dict.fromkeys(found) if words is not None]
 
     def record(self, step: Taken, copies: list[Tensor]) -> None:
         """The step that `copies` were taken before."""
-        pasts = {id(each.history): each.history for each in self.tracked}
-        befores = {place: Before(history.moments, history.left) for place, history in pasts.items()}
-        before = [befores[id(each.history)] for each in self.tracked]
-        rates = self.advance(step)
-        asked = [each.tensor if self.meanings[each.group].update == SGD else None for each in self.tracked]
-        there = found(self.joined, copies, self.weights(), asked)
-        self.write(rates, self.seen(step, rates, before, there), there.samples)
+        self.count += 1
+        self.write(*self.following.seen(step, copies))
 
-    def seen(self, step: Taken, rates: list[Rates], before: list[Before], there: Found) -> list[Seen]:
-        """Every tensor at this step."""
-        seen = []
-        for i, each in enumerate(self.tracked):
-            measured, own = there.measured[i], rates[each.group]
-            what, size, start = self.meanings[each.group], each.size, each.start.square
-            way = expected(what, before[i], own, size, start, moves=i not in step.idle)
-            each.flow = flowing(what, each.flow, own, each.history.steps, measured)
-            if what.update == SGD:
-                way = on_flow(each.flow)
-            rest = at_rest(what, own, size, measured)
-            seen.append(Seen(measured, there.projections[i], way, rest, each.history.left, start))
-        return seen
-
-    def write(self, rates: list[Rates], seen: list[Seen], samples: list[Tensor]) -> None:
+    def write(self, rates: list[Rates], seen: Seen, samples: dict[int, Tensor]) -> None:
         """A record of this step, and what there is to warn of."""
         titles = [group_name(self.optimizer, number) for number in range(len(rates))]
-        groups, parameters = {}, {}
+        shared = [self.group_row(number, each) for number, each in enumerate(rates)]
+        tensors, groups = self.rows(seen, titles, shared)
+        self.add_losses(tensors, groups, samples)
+        parameters = dict(zip([each.name for each in self.following.tracked], tensors, strict=True))
+        named = dict(zip(titles, groups, strict=True))
+        self.emit({"record": "step", "step": self.count, "groups": named, "parameters": parameters})
         for number, title in enumerate(titles):
-            places = [i for i, each in enumerate(self.tracked) if each.group == number]
-            mine = [(self.tracked[i], seen[i]) for i in places]
-            own, group = self.group_row(number, rates[number]), self.optimizer.param_groups[number]
-            losses = lost([each for each, _ in mine], [samples[i] for i in places], own["decay_per_step"], group)
-            rows = {
-                each.name: {**self.tensor_row(one, own), **loss} for (each, one), loss in zip(mine, losses, strict=True)
-            }
-            sized = [(rows[each.name], each.tensor.numel()) for each, _ in mine]
-            groups[title] = {**own, **(together([one for _, one in mine]) if mine else {}), **lost_together(sized)}
-            parameters.update({name: {"group": title, **of} for name, of in rows.items()})
-        self.emit({"record": "step", "step": self.count, "groups": groups, "parameters": parameters})
-        for number, title in enumerate(titles):
-            self.caution(title, self.cautions(number, rates[number], groups[title]))
+            self.caution(title, self.cautions(number, rates[number], groups[number]))
 
-    def tensor_row(self, seen: Seen, own: Row) -> Row:
-        return {**{name: own[name] for name in ("decay_per_step", "timescale_steps")}, **row(seen)}
+    def rows(self, seen: Seen, titles: list[str], shared: list[Row]) -> tuple[list[Row], list[Row]]:
+        """One of each tensor, and one of each group: its tensors as one vector, nothing of a group without any."""
+        owners, count = self.following.columns.group, len(self.following.tracked)
+        found = observables(seen.beside(together(seen, owners, len(titles))))
+        mine = owners.tolist()
+        own = {name: [shared[owner][name] for owner in mine] for name in ("decay_per_step", "timescale_steps")}
+        of_tensors = {name: numbers[:count] for name, numbers in found.items()}
+        tensors = rows({"group": [titles[owner] for owner in mine], **own, **of_tensors})
+        of_groups = rows({name: numbers[count:] for name, numbers in found.items()})
+        return tensors, [row | of_groups[number] if number in mine else row for number, row in enumerate(shared)]
+
+    def add_losses(self, tensors: list[Row], groups: list[Row], samples: dict[int, Tensor]) -> None:
+        """What bfloat16 tensors lose of their decay, in their rows and in those of their groups."""
+        sizes = self.following.columns.size
+        for number, row in enumerate(groups):
+            mine = {i: sample for i, sample in samples.items() if self.following.tracked[i].group == number}
+            losses = lost(mine, row["decay_per_step"], self.optimizer.param_groups[number])
+            for i, loss in losses.items():
+                tensors[i].update(loss)
+            row.update(lost_together((loss, sizes[i]) for i, loss in losses.items()))
 
     def group_row(self, number: int, rates: Rates) -> Row:
         """ηλ and the timescale of a group, at this step's rates."""
-        share, timescale = slow_mode(self.meanings[number], rates)
+        share, timescale = slow_mode(self.following.meanings[number], rates)
         set_ = self.settings
         spans = {"timescale_run_fraction": set_.steps, "timescale_elapsed_fraction": self.count}
         return {
@@ -363,11 +278,11 @@ class Tracker:
         }  # fmt: skip
 
     def cautions(self, number: int, rates: Rates, found: Row) -> list[Caution]:
-        what, group = self.meanings[number], self.optimizer.param_groups[number]
+        what, group = self.following.meanings[number], self.optimizer.param_groups[number]
         half = any(tensor.dtype == torch.bfloat16 for tensor in group["params"]) and not group.get("fused")
         return [
             *cautions.of_meaning(what, rates, type(self.optimizer).__name__),
-            *cautions.of_timescale(what, rates, self.peaks[number], self.settings.steps),
+            *cautions.of_timescale(what, rates, self.following.peaks[number], self.settings.steps),
             *(cautions.of_bfloat16(rates.decay_per_step) if half else ()),
             *cautions.of_weights(found.get("weight_norm", 0.0), self.count),
         ]
@@ -402,63 +317,27 @@ class Tracker:
         """Plain numbers, words and tensors, for `torch.save` beside the optimizer's own."""
         self.find_tensors()
         self.settle()
-        histories = list({id(each.history): each.history for each in self.tracked}.values())
-        places = {id(history): place for place, history in enumerate(histories)}
-        tensors = [
-            {
-                "shape": list(each.tensor.shape),
-                "group": each.group,
-                **each.start._asdict(),
-                "history": places[id(each.history)],
-                "flow": list(each.flow),
-            }
-            for each in self.tracked
-        ]
         return {
-            "version": STATE_VERSION, "count": self.count, "peaks": list(self.peaks), "lines": list(self.lines),
-            "warned": sorted(map(list, self.warned)), "histories": [history.state() for history in histories],
-            "tensors": tensors,
+            "version": STATE_VERSION, "count": self.count, "lines": list(self.lines),
+            "warned": sorted(map(list, self.warned)), **kept(self.following),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`; the optimizer must hold the same tensors in the same order.
 
-        Raises `ValueError` where it does not.
+        Raises `ValueError` where it does not, or for a state of which something is missing, and `TypeError` for what is
+        no state. Nothing has changed then.
         """
         self.find_tensors()
-        check_state(state, self.tracked)
+        check_state(state, self.following)
         self.waiting, self.count, self.begun = [], int(state["count"]), False
-        self.peaks, self.lines = list(state["peaks"]), list(state["lines"])
+        # The records are this tracker's now, also where it has another name.
+        self.lines = [{**line, "optimizer": self.name} for line in state["lines"]]
         self.warned = {(title, kind) for title, kind in state["warned"]}
-        owners = {each["history"]: each["group"] for each in state["tensors"]}
-        histories = [History.restored(self.meanings[owners[i]], one) for i, one in enumerate(state["histories"])]
-        for each, kept in zip(self.tracked, state["tensors"], strict=True):
-            each.start = each.start._replace(places=kept["places"], weights=kept["weights"], square=kept["square"])
-            each.history, each.flow = histories[kept["history"]], Flow(*kept["flow"])
-        self.join()
+        put_back(self.following, state)
 
 
 def first_rank() -> bool:
     """Whether this process is the one of a distributed run that writes."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0)
-
-
-def check_state(state: dict[str, Any], tracked: Sequence[Tracked]) -> None:
-    if state.get("version") != STATE_VERSION:
-        raise ValueError(f"a tracker's state of version {STATE_VERSION} is needed, got {state.get('version')!r}")
-    groups, now = ([each["group"] for each in state["tensors"]], [each.group for each in tracked])
-    kept, here = ([tuple(each["shape"]) for each in state["tensors"]], [tuple(each.tensor.shape) for each in tracked])
-    if kept != here:
-        where = next((i for i, pair in enumerate(zip(kept, here, strict=False)) if pair[0] != pair[1]), None)
-        what = (
-            f"of {len(kept)} tensors, the optimizer holds {len(here)}" if where is None
-            else f"of shape {kept[where]} for tensor {where}, the optimizer's {tracked[where].name!r} has {here[where]}"
-        )  # fmt: skip
-        raise ValueError(f"the tracker's state is {what}; load it with the parameter groups of the run that saved it")
-    if groups != now:
-        place = next(i for i, pair in enumerate(zip(groups, now, strict=True)) if pair[0] != pair[1])
-        raise ValueError(
-            f"the tracker's state has tensor {place} in group {groups[place]}, the optimizer has it in group "
-            f"{now[place]}; load it with the parameter groups of the run that saved it"
-        )
