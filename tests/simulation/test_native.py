@@ -320,6 +320,7 @@ EXPORTS = {
     "engine": ["advance", "cells_per_tile", "contraction_is_off", "normals"],
     "coupled": ["advance_vector"],
     "moments": ["cells_per_moments_tile", "moments"],
+    "update": ["update"],
 }
 
 
