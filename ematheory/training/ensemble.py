@@ -27,7 +27,7 @@ from .stacked_gradient import StackedGradient
 from .stacked_update import columns, update_of
 
 # On a CPU so many weights are stepped at a time: a core's cache keeps them, and what their gradient is made of.
-BLOCK = 2**18
+BLOCK = 2**19
 # What torch.nn.utils.clip_grad_norm_ adds to the norm.
 MARGIN = 1e-6
 
@@ -136,7 +136,9 @@ class Ensemble:
     def cut(self) -> list[Block]:
         """All members, some at a time: on a CPU so many that caches hold them, as updates are written in place."""
         count, size = len(self.members), sum(shape.numel() for shape in self.shapes)
-        step = max(1, BLOCK // size) if self.request.device == "cpu" else count
+        blocks = min(count, math.ceil(count * size / BLOCK)) if self.request.device == "cpu" else 1
+        # Of one size where that is possible: each size is traced by itself.
+        step = math.ceil(count / blocks)
         return [
             Block(
                 rows,

@@ -27,7 +27,7 @@ def update_of(record: Optimizer, device: str) -> Update:
     native = native_module() if device == "cpu" and is_traced(record) else None
     if native is None:
         return partial(update_on_tensors, record)
-    return partial(update_natively, native, record.variant)
+    return partial(update_natively, partial(native.update, isa=native.isas()[-1], optimizer=record.variant))
 
 
 def update_on_tensors(record: Optimizer, state: Any, gradient: Tensor, c: Tensor) -> None:
@@ -36,14 +36,9 @@ def update_on_tensors(record: Optimizer, state: Any, gradient: Tensor, c: Tensor
         old.copy_(value)
 
 
-def update_natively(native: Any, optimizer: str, state: Any, gradient: Tensor, c: Tensor) -> None:
-    native.update(
-        isa=native.isas()[-1],
-        optimizer=optimizer,
-        state=[values.numpy() for values in state],
-        gradient=gradient.contiguous().numpy(),
-        coefficients=c.numpy(),
-    )
+def update_natively(native: Any, state: Any, gradient: Tensor, c: Tensor) -> None:
+    arrays = [values.numpy() for values in state]
+    native(state=arrays, gradient=gradient.contiguous().numpy(), coefficients=c.numpy())
 
 
 def columns(record: Optimizer, c: Tensor) -> Any:
