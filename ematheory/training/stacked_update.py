@@ -23,7 +23,10 @@ class Update(Protocol):
 
 
 def update_of(record: Optimizer, device: str) -> Update:
-    """The record's update, of the native module where that has it; the bits are the same."""
+    """The record's update, of the native module where that has it.
+
+    On tensors it differs by rounding: torch's roots on a CPU are not all rounded as IEEE 754 says.
+    """
     native = native_module() if device == "cpu" and is_traced(record) else None
     if native is None:
         return partial(update_on_tensors, record)
