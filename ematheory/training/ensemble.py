@@ -67,10 +67,14 @@ class Member:
 
 
 class Block(NamedTuple):
-    """Members that are stepped at a time: their places, and views of each parameter's state and of what is fixed."""
+    """Members that are stepped at a time: their places, and views of what they have.
+
+    Of each parameter that is the state, and the weight in the parameter's own shape; of the rest what is fixed.
+    """
 
     rows: slice
     states: list[Any]
+    weights: list[Tensor]
     fixed: list[Tensor]
 
 
@@ -139,14 +143,12 @@ class Ensemble:
         blocks = min(count, math.ceil(count * size / BLOCK)) if self.request.device == "cpu" else 1
         # Of one size where that is possible: each size is traced by itself.
         step = math.ceil(count / blocks)
-        return [
-            Block(
-                rows,
-                [type(state)(*(values[rows] for values in state)) for state in self.states],
-                [values[rows] for values in self.fixed.values()],
-            )
-            for rows in (slice(at, at + step) for at in range(0, count, step))
-        ]  # fmt: skip
+        return [self.block(slice(at, at + step)) for at in range(0, count, step)]
+
+    def block(self, rows: slice) -> Block:
+        states = [type(state)(*(values[rows] for values in state)) for state in self.states]
+        weights = self.shaped([state.weight for state in states])
+        return Block(rows, states, weights, [values[rows] for values in self.fixed.values()])
 
     @torch.no_grad()
     def step(self, watch: bool = False) -> None:
@@ -159,20 +161,24 @@ class Ensemble:
 
     def advance(self, block: Block, places: Tensor, of_groups: Sequence[Tensor], watch: bool) -> None:
         """One step of a block's members on the examples at `places`, shape (members, batch)."""
-        own = [of_groups[self.group_of[place]] for place in range(len(self.names))]
-        apart = [columns(self.record, c) for c in of_groups]
-        points = [
-            self.record.point(tensors, state, apart[self.group_of[place]]) for place, state in enumerate(block.states)
-        ]
-        gradients = self.gradients(block, self.shaped(points), places)
+        gradients = self.gradients(block, self.points(block, of_groups), places)
         if watch:
             norms = torch.stack([flat_norms(gradient) for gradient in gradients], 1).tolist()
             for member, of_member in zip(self.members[block.rows], norms, strict=True):
                 member.gradient_norms = of_member
         if self.request.clip_norm is not None:
             gradients = clipped(gradients, self.request.clip_norm)
-        for state, gradient, c in zip(block.states, gradients, own, strict=True):
-            self.update(state, gradient.flatten(1), c)
+        for place, (state, gradient) in enumerate(zip(block.states, gradients, strict=True)):
+            self.update(state, gradient.flatten(1), of_groups[self.group_of[place]])
+
+    def points(self, block: Block, of_groups: Sequence[Tensor]) -> list[Tensor]:
+        """Where the gradient is taken: each parameter of shape (members, …)."""
+        if type(self.record).point is Optimizer.point:
+            return block.weights
+        apart = [columns(self.record, c) for c in of_groups]
+        return self.shaped(
+            [self.record.point(tensors, state, apart[self.group_of[place]]) for place, state in enumerate(block.states)]
+        )
 
     def gradients(self, block: Block, points: Sequence[Tensor], places: Tensor) -> list[Tensor]:
         """Of each parameter, shape (members, …), at `points`; keeps every member's loss on its batch."""
