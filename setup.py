@@ -23,7 +23,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Compiled once per instruction set.
-KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/coupled.cpp", "csrc/cpu/moments.cpp"]
+KERNELS = ["csrc/cpu/engine.cpp", "csrc/cpu/coupled.cpp", "csrc/cpu/moments.cpp", "csrc/cpu/update.cpp"]
 CUDA_ENGINE = ["csrc/cuda/engine.cu", "csrc/cuda/vectors.cu"]
 HEADERS = sorted(map(str, Path("csrc").glob("*/*.h")))
 

@@ -1,6 +1,6 @@
 """The native engine (csrc/bind/module.cpp): arrays in, arrays out; built where a C++ compiler is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -98,6 +98,23 @@ def moments(
     ------
     ValueError : a shape, dtype or layout other than the above, an unknown name.
     KeyboardInterrupt : on Ctrl-C, within 0.2 s; the state is then unspecified.
+    """
+
+def update(*, isa: str, optimizer: str, state: Sequence[Floats], gradient: Floats, coefficients: Floats) -> None:
+    """Make one update of each row's vector, in place, on the calling thread.
+
+    All arrays are C-contiguous, do not overlap and have the dtype of `gradient`, float32 or float64.
+
+    Parameters
+    ----------
+    optimizer : one that takes each coordinate by itself.
+    state : arrays (rows, columns), updated in place; in the order of the optimizer's State.
+    gradient : (rows, columns).
+    coefficients : (rows, K), in the order of the optimizer's Coefficients.
+
+    Raises
+    ------
+    ValueError : a shape, dtype or layout other than the above, an unknown name, an optimizer with sums over a vector.
     """
 
 def normals(

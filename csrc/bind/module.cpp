@@ -132,6 +132,35 @@ void moments(const std::string &isa, const std::string &program, py::array state
       threads, py::none());
 }
 
+void update(const std::string &isa, const std::string &optimizer, std::vector<py::array> state,
+            const py::array &gradient, const py::array &coefficients) {
+  const Level &level = level_named(isa);
+  ematheory_update_job job{};
+  job.optimizer = place_of("optimizer", traced_optimizers(), optimizer);
+  check(job.optimizer < SEPARABLE_OPTIMIZERS, "optimizer " + optimizer + " takes sums over a vector: it has no update");
+  const Traced &traced = traced_optimizers()[job.optimizer];
+  check_dimensions("gradient", gradient, 2);
+  job.is_double = gradient.dtype().equal(py::dtype::of<double>());
+  const py::dtype dtype = job.is_double ? py::dtype::of<double>() : py::dtype::of<float>();
+  job.rows = gradient.shape(0);
+  job.columns = gradient.shape(1);
+  check_array("gradient", gradient, dtype, {job.rows, job.columns});
+  check_array("coefficients", coefficients, dtype, {job.rows, traced.coefficients});
+  check(static_cast<int64_t>(state.size()) == traced.state,
+        "state must hold " + std::to_string(traced.state) + " arrays, got " + std::to_string(state.size()));
+  std::vector<void *> members;
+  for (py::array &member : state) {
+    check_array("state", member, dtype, {job.rows, job.columns});
+    members.push_back(member.mutable_data());
+  }
+  job.state = members.data();
+  job.gradient = gradient.data();
+  job.coefficients = coefficients.data();
+  const py::gil_scoped_release others_may_run;
+  const IeeeDefaults defaults;
+  level.update(&job);
+}
+
 py::array_t<float> normals(const std::string &isa, const uint64_t seed, const uint64_t first_step,
                            const py::ssize_t steps, const py::ssize_t columns, const py::ssize_t replicas,
                            const uint64_t first_replica, const uint32_t point) {
@@ -189,6 +218,7 @@ PYBIND11_MODULE(_native, module) {
   module.def("moment_programs", [] { return names(traced_moments(), traced_moments().size()); });
   module.def("moments", &moments, py::kw_only(), "isa"_a, "program"_a, "state"_a, "gradient"_a, "coefficients"_a,
              "snapshots_at"_a, "snapshots"_a, "threads"_a);
+  module.def("update", &update, py::kw_only(), "isa"_a, "optimizer"_a, "state"_a, "gradient"_a, "coefficients"_a);
   module.def("normals", &normals, py::kw_only(), "isa"_a, "seed"_a, "first_step"_a, "steps"_a, "columns"_a,
              "replicas"_a, "first_replica"_a, "point"_a);
   module.def("philox", &philox, "counter"_a, "key"_a);

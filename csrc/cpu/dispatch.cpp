@@ -1,11 +1,10 @@
 #include "dispatch.h"
 
-#include <cfenv>
-
 #include "../core/moments.h"
 
 // setup.py lists the levels it compiled: EMATHEORY_LEVELS(X) X(portable) ….
-#define EMATHEORY_DECLARE(level) EMATHEORY_ENGINE(level) EMATHEORY_COUPLED_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level)
+#define EMATHEORY_DECLARE(level) \
+  EMATHEORY_ENGINE(level) EMATHEORY_COUPLED_ENGINE(level) EMATHEORY_MOMENTS_ENGINE(level) EMATHEORY_UPDATE_ENGINE(level)
 EMATHEORY_LEVELS(EMATHEORY_DECLARE)
 
 namespace ematheory {
@@ -48,7 +47,8 @@ std::vector<const Level *> supported_levels() {
    ematheory_##level##_contraction_is_off,     \
    ematheory_##level##_cells_per_moments_tile, \
    ematheory_##level##_advance_vector,         \
-   ematheory_##level##_moments},
+   ematheory_##level##_moments,                \
+   ematheory_##level##_update},
   static const Level levels[] = {EMATHEORY_LEVELS(EMATHEORY_ENTRY)};
 #undef EMATHEORY_ENTRY
   std::vector<const Level *> supported;
@@ -64,6 +64,13 @@ const std::vector<Traced> &traced_moments() {
 #undef EMATHEORY_ENTRY
   return all;
 }
+
+IeeeDefaults::IeeeDefaults() {
+  std::fegetenv(&before_);
+  std::fesetenv(FE_DFL_ENV);
+}
+
+IeeeDefaults::~IeeeDefaults() { std::fesetenv(&before_); }
 
 Run::Run(std::function<void(int64_t)> work, const int64_t tiles, int *const stop, const int threads)
     : work_on_(std::move(work)), tiles_(tiles), stop_(stop) {
@@ -96,16 +103,12 @@ double Run::done() const {
 }
 
 void Run::work() {
-  // Whatever the caller set (flush-to-zero, another rounding), the bits are those of IEEE 754's defaults.
-  std::fenv_t before;
-  std::fegetenv(&before);
-  std::fesetenv(FE_DFL_ENV);
+  const IeeeDefaults defaults;
   while (!__atomic_load_n(stop_, __ATOMIC_RELAXED)) {
     const int64_t tile = next_.fetch_add(1, std::memory_order_relaxed);
     if (tile >= tiles_) break;
     work_on_(tile);
   }
-  std::fesetenv(&before);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (--working_ == 0) finished_.notify_all();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "coupled.h"
 #include "engine.h"
 #include "moments.h"
+#include "update.h"
 
 namespace ematheory {
 
@@ -30,6 +32,7 @@ struct Level {
   int64_t (*cells_per_moments_tile)();
   int (*advance_vector)(const ematheory_job *, int64_t point, int64_t replica);
   void (*moments)(const ematheory_moments_job *, int64_t point, int64_t tile);
+  void (*update)(const ematheory_update_job *);
 
   // "portable", "x86-64-v2", …
   std::string public_name() const;
@@ -40,6 +43,18 @@ std::vector<const Level *> supported_levels();
 
 // Those in EMATHEORY_MOMENTS.
 const std::vector<Traced> &traced_moments();
+
+// While it lives, the bits are those of IEEE 754's defaults, whatever the caller set (flush-to-zero, another rounding).
+class IeeeDefaults {
+ public:
+  IeeeDefaults();
+  ~IeeeDefaults();
+  IeeeDefaults(const IeeeDefaults &) = delete;
+  IeeeDefaults &operator=(const IeeeDefaults &) = delete;
+
+ private:
+  std::fenv_t before_;
+};
 
 // Runs tiles of work on threads of its own; joins them when destroyed.
 class Run {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import functional_call
 
 from ..optimizers import Optimizer
 from ..optimizers.optimizer import SymbolicTime
@@ -24,9 +23,11 @@ from .observables import check_one_group
 from .optimizers import planned
 from .request import Job, Observed, Request, Tick, look_at, observed
 from .run import Score, as_outputs, lr_multipliers, score
+from .stacked_gradient import StackedGradient
+from .stacked_update import columns, update_of
 
-# On a CPU the update takes so many numbers at a time, which its temporary arrays keep in a core's cache.
-BLOCK = 2**16
+# On a CPU so many weights are stepped at a time: a core's cache keeps them, and what their gradient is made of.
+BLOCK = 2**19
 # What torch.nn.utils.clip_grad_norm_ adds to the norm.
 MARGIN = 1e-6
 
@@ -65,6 +66,18 @@ class Member:
         )  # fmt: skip
 
 
+class Block(NamedTuple):
+    """Members that are stepped at a time: their places, and views of what they have.
+
+    Of each parameter that is the state, and the weight in the parameter's own shape; of the rest what is fixed.
+    """
+
+    rows: slice
+    states: list[Any]
+    weights: list[Tensor]
+    fixed: list[Tensor]
+
+
 class Ensemble:
     """The runs of some jobs, whose records differ in numbers only, at some step.
 
@@ -99,7 +112,10 @@ class Ensemble:
         self.group_of = {place: i for i, group in enumerate(self.members[0].groups) for place in group.members}
         self.examples, self.evaluated = both_parts(data, dtype, device, request.evaluate)
         self.batches = [Batches(len(data.train_targets), request.batch_size, job.seed) for job in jobs]
-        self.gradient = vmap(grad_and_value(self.loss))
+        self.gradient = StackedGradient(self.loss, self.names, list(self.fixed))
+        self.update = update_of(self.record, device)
+        self.losses = torch.zeros(len(jobs), dtype=torch.float64, device=device)
+        self.blocks = self.cut()
 
     def first_state(self, starts: Sequence[Tensor]) -> Any:
         """The optimizer's state of one parameter, from every member's own: one row each."""
@@ -116,72 +132,75 @@ class Ensemble:
         """The weights of each parameter, shape (members, …)."""
         return self.shaped([state.weight for state in self.states])
 
-    def loss(self, parameters: dict[str, Tensor], fixed: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, values: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
         """One member's loss on its micro-batch, over the number of micro-batches."""
-        outputs = functional_call(self.network, {**parameters, **fixed}, (inputs,))
+        outputs = functional_call(self.network, values, (inputs,))
         return self.request.task.loss(outputs, as_outputs(targets, outputs)) / self.request.accumulate
+
+    def cut(self) -> list[Block]:
+        """All members, some at a time: on a CPU so many that caches hold them, as updates are written in place."""
+        count, size = len(self.members), sum(shape.numel() for shape in self.shapes)
+        blocks = min(count, math.ceil(count * size / BLOCK)) if self.request.device == "cpu" else 1
+        # Of one size where that is possible: each size is traced by itself.
+        step = math.ceil(count / blocks)
+        return [self.block(slice(at, at + step)) for at in range(0, count, step)]
+
+    def block(self, rows: slice) -> Block:
+        states = [type(state)(*(values[rows] for values in state)) for state in self.states]
+        weights = self.shaped([state.weight for state in states])
+        return Block(rows, states, weights, [values[rows] for values in self.fixed.values()])
 
     @torch.no_grad()
     def step(self, watch: bool = False) -> None:
         """One step of every member; `watch` keeps the norm of each parameter's gradient, before clipping."""
         self.step_count += 1
         coefficients = [self.coefficients(group) for group in range(len(self.members[0].groups))]
-        own = [coefficients[self.group_of[place]] for place in range(len(self.names))]
-        points = [self.record.point(tensors, state, c) for state, c in zip(self.states, own, strict=True)]
-        gradients = self.gradients(dict(zip(self.names, self.shaped(points), strict=True)))
+        places = torch.stack([next(batches) for batches in self.batches])
+        for block in self.blocks:
+            self.advance(block, places[block.rows], [of_group[block.rows] for of_group in coefficients], watch)
+
+    def advance(self, block: Block, places: Tensor, of_groups: Sequence[Tensor], watch: bool) -> None:
+        """One step of a block's members on the examples at `places`, shape (members, batch)."""
+        gradients = self.gradients(block, self.points(block, of_groups), places)
         if watch:
             norms = torch.stack([flat_norms(gradient) for gradient in gradients], 1).tolist()
-            for member, of_member in zip(self.members, norms, strict=True):
+            for member, of_member in zip(self.members[block.rows], norms, strict=True):
                 member.gradient_norms = of_member
         if self.request.clip_norm is not None:
             gradients = clipped(gradients, self.request.clip_norm)
-        for state, gradient, c in zip(self.states, gradients, own, strict=True):
-            self.update(state, gradient.flatten(1), c)
+        for place, (state, gradient) in enumerate(zip(block.states, gradients, strict=True)):
+            self.update(state, gradient.flatten(1), of_groups[self.group_of[place]])
 
-    def gradients(self, parameters: dict[str, Tensor]) -> list[Tensor]:
-        """Of each parameter, shape (members, …); keeps every member's loss on its batch."""
-        places = torch.stack([next(batches) for batches in self.batches])
+    def points(self, block: Block, of_groups: Sequence[Tensor]) -> list[Tensor]:
+        """Where the gradient is taken: each parameter of shape (members, …)."""
+        if type(self.record).point is Optimizer.point:
+            return block.weights
+        apart = [columns(self.record, c) for c in of_groups]
+        return self.shaped(
+            [self.record.point(tensors, state, apart[self.group_of[place]]) for place, state in enumerate(block.states)]
+        )
+
+    def gradients(self, block: Block, points: Sequence[Tensor], places: Tensor) -> list[Tensor]:
+        """Of each parameter, shape (members, …), at `points`; keeps every member's loss on its batch."""
         total: list[Tensor] = []
-        losses = torch.zeros(len(self.members), dtype=torch.float64, device=self.request.device)
+        self.losses[block.rows] = 0
         for part in places.chunk(self.request.accumulate, 1):
-            inputs, targets = self.examples.take(part)
-            # A GPU's fused attention cannot be vectorised.
-            with sdpa_kernel(SDPBackend.MATH):
-                found, loss = self.gradient(parameters, self.fixed, inputs, targets)
-            fresh = [found[name] for name in self.names]
+            fresh, losses = self.gradient(points, block.fixed, *self.examples.take(part))
             total = [old + new for old, new in zip(total, fresh, strict=True)] if total else fresh
-            losses += loss
-        self.losses = losses
+            self.losses[block.rows] += losses
         return total
 
-    def coefficients(self, group: int) -> Any:
-        """The coefficients of this step, each of shape (members, 1), made in float64 on the host."""
+    def coefficients(self, group: int) -> Tensor:
+        """The coefficients of this step, a row for each member, made in float64 on the host."""
         plans = [member.groups[group].plan for member in self.members]
         peaks = [member.groups[group].record for member in self.members]
         k = self.step_count - 1
         lr = column([plan.lr[k] for plan in plans])
         decay = column([each.weight_decay * plan.decay_multiplier[k] for each, plan in zip(peaks, plans, strict=True)])
         time = SymbolicTime(np.float64(self.step_count), lr, decay, plans[0].multiplier[k])
-        dtype, shape = TRAINED_DTYPES[self.request.dtype], (len(plans), 1)
-        return self.record.Coefficients(
-            *(
-                torch.tensor(np.broadcast_to(value, shape).copy()).to(self.request.device, dtype)
-                for value in self.record.coefficients(arrays, time)
-            )
-        )
-
-    def update(self, state: Any, gradient: Tensor, c: Any) -> None:
-        """Write a parameter's state after the step over the one before, some members at a time."""
-        for rows in self.blocks(gradient.shape[1]):
-            before = type(state)(*(values[rows] for values in state))
-            new = self.record.update(tensors, before, gradient[rows], type(c)(*(value[rows] for value in c)))
-            for old, value in zip(before, new, strict=True):
-                old.copy_(value)
-
-    def blocks(self, size: int) -> Iterator[slice]:
-        count = len(self.members)
-        rows = max(1, BLOCK // size) if self.request.device == "cpu" else count
-        return (slice(at, at + rows) for at in range(0, count, rows))
+        found = [np.broadcast_to(value, lr.shape) for value in self.record.coefficients(arrays, time)]
+        dtype = TRAINED_DTYPES[self.request.dtype]
+        return torch.from_numpy(np.concatenate(found, axis=1)).to(self.request.device, dtype)
 
 
 def column(values: Sequence[float]) -> Any:

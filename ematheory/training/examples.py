@@ -48,7 +48,10 @@ class Examples:
 
     def rows(self, part: Any, chosen: Any) -> Tensor:
         if isinstance(part, Tensor):
-            return part[chosen if isinstance(chosen, slice) else chosen.to(part.device)]
+            if isinstance(chosen, slice):
+                return part[chosen]
+            # Whole rows are copied, where an index would look up each number.
+            return part.index_select(0, chosen.flatten().to(part.device)).view(*chosen.shape, *part.shape[1:])
         return self.tensor(part[chosen if isinstance(chosen, slice) else chosen.numpy()])
 
     def chunks(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

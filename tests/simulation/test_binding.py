@@ -168,6 +168,23 @@ def test_moments(data: Any) -> None:
 
 @SETTINGS
 @given(st.data())
+def test_update(data: Any) -> None:
+    draw = data.draw
+    rows, columns, dtype = draw(SIZES), draw(st.integers(0, 70)), draw(st.sampled_from(["float64", "float32"]))
+    optimizer, members, own = draw(st.sampled_from([("adamw", 3, 8), ("lion", 2, 6), ("amos", 4, 10), ("none", 1, 1)]))
+    count = draw(st.sampled_from([members, members, members, 0, members + 1]))
+    arguments = {
+        "isa": draw(st.sampled_from([*ISAS, ""])),
+        "optimizer": optimizer,
+        "state": [draw(arrays((rows, columns), dtype)) for _ in range(count)],
+        "gradient": draw(arrays((rows, columns), dtype)),
+        "coefficients": draw(arrays((rows, own), dtype)),
+    }
+    outcome(native.update, arguments)
+
+
+@SETTINGS
+@given(st.data())
 def test_normals(data: Any) -> None:
     sizes = st.sampled_from([0, 1, 5, 129, -1])
     arguments = {name: data.draw(sizes) for name in ("steps", "columns", "replicas")}

@@ -198,6 +198,54 @@ def test_callers_flush_to_zero_changes_nothing():
     assert bits(small["state"]) == bits(state)
 
 
+def update_case(optimizer: str, dtype: str, *, rows: int = 3, columns: int = COORDINATES, scale: float = 1.0) -> dict:
+    """Arguments of `update`, every state member a row's with its own numbers."""
+    rng = np.random.default_rng(rows)
+    members = len(OPTIMIZERS[optimizer].State._fields)
+    coefficients = rng.uniform(0, 1, (rows, len(OPTIMIZERS[optimizer].Coefficients._fields)))
+    return {
+        "optimizer": optimizer,
+        "state": [(scale * rng.uniform(0, 1, (rows, columns))).astype(dtype) for _ in range(members)],
+        "gradient": (scale * rng.standard_normal((rows, columns))).astype(dtype),
+        "coefficients": coefficients.astype(dtype),
+    }
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_update_has_the_bits_of_the_records(optimizer, dtype, isa):
+    """Also of denormals, and where the last vector of lanes is not full."""
+    record = OPTIMIZERS[optimizer]
+    for scale in (1.0, 1e-40 if dtype == "float32" else 1e-310):
+        arguments = update_case(optimizer, dtype, scale=scale)
+        c = record.Coefficients(*arguments["coefficients"].T[..., None])
+        with np.errstate(all="ignore"):
+            wanted = record.update(arrays, record.State(*arguments["state"]), arguments["gradient"], c)
+        wanted = [np.array(values, copy=True) for values in wanted]
+        native.update(isa=isa, **arguments)
+        assert [bits(values) for values in arguments["state"]] == [bits(values) for values in wanted]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adamp"}, "adamp takes sums over a vector"),
+        ({"optimizer": "adamx"}, "optimizer must be one of 'adamw', .*, got 'adamx'"),
+        ({"state": []}, "state must hold 3 arrays, got 0"),
+        ({"gradient": np.zeros(3)}, "gradient must have 2 dimensions"),
+        ({"gradient": np.zeros((3, COORDINATES), dtype=np.int64)}, "gradient must be float32, got int64"),
+        ({"gradient": np.zeros((3, COORDINATES))}, "coefficients must be float64, got float32"),
+        ({"gradient": np.zeros((COORDINATES, 3), dtype=np.float32).T}, "gradient must be C-contiguous"),
+        ({"coefficients": np.zeros((1, 8), dtype=np.float32)}, r"coefficients must have shape \(3, 8\), got \(1, 8\)"),
+        ({"isa": "vax"}, "isa must be one of"),
+    ],
+)
+def test_wrong_updates(changes, message):
+    with pytest.raises(ValueError, match=message):
+        native.update(**{"isa": ISAS[0], **update_case("adamw", "float32"), **changes})
+
+
 def test_progress_is_reported_and_its_error_stops_the_run():
     shares = []
     native.advance(isa=ISAS[-1], threads=1, progress=shares.append, **case("random_walk", "sgd_l2", "float64"))
@@ -320,6 +368,7 @@ EXPORTS = {
     "engine": ["advance", "cells_per_tile", "contraction_is_off", "normals"],
     "coupled": ["advance_vector"],
     "moments": ["cells_per_moments_tile", "moments"],
+    "update": ["update"],
 }
 
 

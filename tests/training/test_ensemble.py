@@ -71,6 +71,16 @@ def test_in_float32_one_step_is_the_same_to_its_rounding():
     assert abs(together.weight_norm - alone.weight_norm).max() < 1e-5
 
 
+@pytest.mark.parametrize("block", [1, 3000])
+def test_members_that_are_stepped_some_at_a_time_are_the_same(block, monkeypatch):
+    """One at a time, or two, of 1210 weights each, and one that is left over."""
+    settings = dict(epochs=2, seeds=(0, 1, 2, 3, 4), observables=NAMES, clip_norm=1.0, accumulate=2)
+    optimizer = em.ScheduleFreeAdamW(lr=1e-2)
+    whole = em.train(TASK, optimizer, **settings, ensemble=5)
+    monkeypatch.setattr("ematheory.training.ensemble.BLOCK", block)
+    assert farthest(em.train(TASK, optimizer, **settings, ensemble=5), whole) < 1e-11
+
+
 def test_units_of_any_size_are_put_back_in_order_and_cached(tmp_path):
     settings = dict(epochs=1, seeds=(0, 1, 2))
     alone = em.train(TASK, OPTIMIZERS[1], **settings)

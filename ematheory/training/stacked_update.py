@@ -1,0 +1,49 @@
+"""One update of many members' vectors, a row each: the native module's in one pass, else the record's on tensors."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ..native import native_module
+from ..optimizers import Optimizer, is_traced
+from . import tensors
+
+
+class Update(Protocol):
+    """Writes the state after a step over the one before.
+
+    What `state` holds has shape (members, size), as the gradient, and is contiguous; `c` has a row of coefficients for
+    each member.
+    """
+
+    def __call__(self, state: Any, gradient: Tensor, c: Tensor) -> None: ...
+
+
+def update_of(record: Optimizer, device: str) -> Update:
+    """The record's update, of the native module where that has it.
+
+    On tensors it differs by rounding: torch's roots on a CPU are not all rounded as IEEE 754 says.
+    """
+    native = native_module() if device == "cpu" and is_traced(record) else None
+    if native is None:
+        return partial(update_on_tensors, record)
+    return partial(update_natively, partial(native.update, isa=native.isas()[-1], optimizer=record.variant))
+
+
+def update_on_tensors(record: Optimizer, state: Any, gradient: Tensor, c: Tensor) -> None:
+    new = record.update(tensors, state, gradient, columns(record, c))
+    for old, value in zip(state, new, strict=True):
+        old.copy_(value)
+
+
+def update_natively(native: Any, state: Any, gradient: Tensor, c: Tensor) -> None:
+    arrays = [values.numpy() for values in state]
+    native(state=arrays, gradient=gradient.contiguous().numpy(), coefficients=c.numpy())
+
+
+def columns(record: Optimizer, c: Tensor) -> Any:
+    """The record's coefficients, each of shape (members, 1)."""
+    return record.Coefficients(*c.T.unsqueeze(-1).unbind())
