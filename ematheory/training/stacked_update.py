@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ from torch import Tensor
 from ..native import native_module
 from ..optimizers import Optimizer, is_traced
 from . import tensors
+
+# On a CPU the update on tensors takes so many numbers at a time, which its temporary arrays keep in a core's cache.
+BLOCK = 2**16
 
 
 class Update(Protocol):
@@ -34,9 +38,18 @@ def update_of(record: Optimizer, device: str) -> Update:
 
 
 def update_on_tensors(record: Optimizer, state: Any, gradient: Tensor, c: Tensor) -> None:
-    new = record.update(tensors, state, gradient, columns(record, c))
-    for old, value in zip(state, new, strict=True):
-        old.copy_(value)
+    for rows in blocks(gradient):
+        before = type(state)(*(values[rows] for values in state))
+        new = record.update(tensors, before, gradient[rows], columns(record, c[rows]))
+        for old, value in zip(before, new, strict=True):
+            old.copy_(value)
+
+
+def blocks(gradient: Tensor) -> Iterator[slice]:
+    """All rows; on a CPU some at a time."""
+    count, size = gradient.shape
+    rows = max(1, BLOCK // size) if gradient.device.type == "cpu" else count
+    return (slice(at, at + rows) for at in range(0, count, rows))
 
 
 def update_natively(native: Any, state: Any, gradient: Tensor, c: Tensor) -> None:
