@@ -44,9 +44,15 @@ class Interval:
     def __str__(self) -> str:
         if self == FINITE:
             return "finite"
+        low, high = ended(self.low), ended(self.high)
         if self.high == np.inf:
-            return f"finite and {'>=' if self.closed_low else '>'} {self.low:g}"
-        return f"in {'[' if self.closed_low else '('}{self.low:g}, {self.high:g}{']' if self.closed_high else ')'}"
+            return f"finite and {'>=' if self.closed_low else '>'} {low}"
+        return f"in {'[' if self.closed_low else '('}{low}, {high}{']' if self.closed_high else ')'}"
+
+
+def ended(end: float) -> str:
+    """An interval's end for people: a whole number with all its digits."""
+    return f"{end:.0f}" if float(end).is_integer() and abs(end) < 2**53 else f"{end:g}"
 
 
 FINITE = Interval(closed_low=False)
@@ -116,7 +122,8 @@ def check_whole(name: str, value: Any, allowed: Interval) -> int:
     """A whole number as an int. Raises `TypeError` for what is none, `ValueError` for one outside `allowed`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    check_values(name, value, allowed)
+    if not allowed.contains(np.asarray(value, dtype=np.float64)):
+        raise ValueError(f"{name} must be {allowed}, got {value}")
     return int(value)
 
 

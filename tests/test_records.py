@@ -20,6 +20,7 @@ from ematheory.records import (
     check_choice,
     check_number,
     check_values,
+    check_whole,
     flattened,
     grid,
 )
@@ -205,12 +206,20 @@ def test_a_bad_record_is_refused(record: Any) -> None:
         recorded_steps(record, 10)
 
 
+def test_whole_numbers_are_told_with_all_their_digits() -> None:
+    with pytest.raises(ValueError, match=r"^size must be in \[1, 1281167\], got 2000000$"):
+        check_whole("size", 2_000_000, Interval(1, 1_281_167, closed_high=True))
+    with pytest.raises(ValueError, match=r"^size must be finite and >= 1, got -3$"):
+        check_whole("size", np.int64(-3), Interval(1))
+    assert str(Interval(0.0, 0.125)) == "in [0, 0.125)"
+
+
 def test_steps_are_a_whole_number_of_at_least_one() -> None:
     assert check_steps(np.int64(3)) == 3
     for value in (1.0, True, "3", None):
         with pytest.raises(TypeError, match="steps must be a whole number"):
             check_steps(value)
-    with pytest.raises(ValueError, match="steps must be finite and >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"^steps must be finite and >= 1, got 0$"):
         check_steps(0)
 
 

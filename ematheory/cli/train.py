@@ -133,7 +133,7 @@ def named_task(name: str, chosen: dict[str, Any], settings: Sequence[str]) -> Ta
     try:
         made: Task = known[name](**given)
     except OSError as error:  # no such folder, or files missing from it: told in words
-        raise ValueError(str(error)) from error
+        raise ValueError(f"--data: {error}") from error
     return made
 
 

@@ -26,6 +26,7 @@ from .progress import Progress
 from .request import Job, Observed, Request
 from .run import check_epochs, steps_per_epoch
 from .tasks import Task
+from .tasks.task import check_not_swept
 from .workers import completed
 
 MOST_SEED = 2**63 - 1
@@ -129,6 +130,10 @@ def train(
     if not isinstance(task, Task):
         raise TypeError(f"task must come from ematheory.tasks, such as tasks.digits_mlp(), got {task!r}")
     check_supported(optimizer)
+    check_not_swept(
+        epochs=epochs, batch_size=batch_size, dtype=dtype, device=device, evaluate=evaluate, accumulate=accumulate,
+        clip_norm=clip_norm, foreach=foreach,
+    )  # fmt: skip
     check_choice("dtype", dtype, TRAINED_DTYPES)
     seeds = checked_seeds(seeds)
     per_epoch = steps_per_epoch(task, batch_size)

@@ -105,8 +105,8 @@ def test_schedules():
     ("call", "message"),
     [
         (
-            lambda: nouns.optimizer("adamax", lr="1"),
-            "--optimizer must be one of 'adamw', 'adam', 'sgd', .* got 'adamax'",
+            lambda: nouns.optimizer("adamx", lr="1"),
+            "--optimizer must be one of 'adamw', 'adam', 'sgd', .* got 'adamx'",
         ),
         (
             lambda: nouns.optimizer("adamw", lr="0.1", weigth_decay="1"),

@@ -179,8 +179,21 @@ def short_binary(folder):
 
 
 BROKEN = {
-    "cut off": ("python", cut_off, r"data_batch_3: expected a pickled dictionary of plain data, and could not read it"),
-    "no pickle": ("python", lambda f: (f / "data_batch_2").write_bytes(b"GIF89a"), "data_batch_2: expected a pickled"),
+    "cut off": (
+        "python",
+        cut_off,
+        r"data_batch_3 is no pickle file of CIFAR-10, or .* and it cannot be read",
+    ),
+    "no pickle": (
+        "python",
+        lambda f: (f / "data_batch_2").write_bytes(b"\x89PNG"),
+        "data_batch_2 is no pickle file",
+    ),
+    "text": (
+        "python",
+        lambda f: (f / "data_batch_2").write_text("hello"),
+        "data_batch_2 is no pickle file of CIFAR-10, .* and it is text",
+    ),
     "a list": (
         "python",
         lambda f: (f / "test_batch").write_bytes(pickle.dumps([1])),
@@ -220,7 +233,12 @@ BROKEN = {
     "half a record": (
         "binary",
         short_binary,
-        r"expected records of 3073 bytes.*found 17438 bytes, which is 5.67 records",
+        r"expected records of 3073 bytes.*found 17438 bytes, which is 5 records and 2073 bytes",
+    ),
+    "lost bytes": (
+        "binary",
+        lambda f: (f / "test_batch.bin").write_bytes((f / "test_batch.bin").read_bytes()[:-5]),
+        r"test_batch\.bin: .*found 18433 bytes, which is 5 records and 3068 bytes",
     ),
     "empty": ("binary", lambda f: (f / "test_batch.bin").write_bytes(b""), "found 0 bytes"),
 }
@@ -257,7 +275,7 @@ def test_whatever_byte_of_an_npz_is_damaged_the_error_names_it(tmp_path):
         content[int(source.integers(-700, 300))] = int(source.integers(0, 256))
         path.write_bytes(content)
         try:
-            read_images(path, Labels(1, 1000))
+            read_images(path, Labels(1, 1000, "ImageNet-32"))
         except ValueError as error:
             errors.append(str(error))
     assert len(errors) > 100
@@ -270,7 +288,7 @@ def test_missing_files_are_listed(tmp_path):
     inside = tmp_path / "cifar-10-batches-py"
     inside.mkdir()
     write_cifar(inside)
-    with pytest.raises(FileNotFoundError, match=r"did you mean folder='.*cifar-10-batches-py'"):
+    with pytest.raises(FileNotFoundError, match=r"did you mean the folder '.*cifar-10-batches-py'"):
         tasks.cifar10(tmp_path)
     (inside / "data_batch_4").unlink()
     with pytest.raises(FileNotFoundError, match="data_batch_4 missing, beside data_batch_1, data_batch_2"):
@@ -288,7 +306,17 @@ TOKENS = {
     "too short": (
         lambda f: (f / "val.bin").write_bytes(b"ab" * 9),
         ValueError,
-        "context 16 needs at least 17 tokens, got 9",
+        r"val\.bin: context 16 needs at least 17 tokens, got 9",
+    ),
+    "text": (
+        lambda f: (f / "train.bin").write_bytes("Tränen und Wörter, ".encode() * 19),
+        ValueError,
+        r"train\.bin: expected 16-bit tokens, and it is text",
+    ),
+    "32 bits": (
+        lambda f: np.arange(50_000, 50_200, dtype="<u4").tofile(f / "val.bin"),
+        ValueError,
+        r"val\.bin: expected 16-bit tokens, and every second one is 0: it looks like 32-bit tokens",
     ),
     "no meta": (
         lambda f: (f / "meta.pkl").write_bytes(pickle.dumps({"itos": {}})),
@@ -307,6 +335,25 @@ def test_broken_tokens_say_what_was_found(tmp_path, harm, error, message):
         tasks.tokens(tmp_path, context=16).data()
 
 
+@pytest.mark.parametrize(
+    "stream",
+    [
+        np.zeros(500),
+        np.tile([1, 0], 200),
+        np.random.default_rng(0).integers(0, 2, 400),
+        np.random.default_rng(0).integers(0, 50257, 400),
+        np.random.default_rng(0).integers(32, 127, 400),
+        np.full(40, 0x6161),
+    ],
+    ids=["one token", "two in turn", "bits", "GPT-2's", "characters", "few that are letters"],
+)
+def test_tokens_are_not_mistaken_for_something_else(tmp_path, stream):
+    for name in ("train.bin", "val.bin"):
+        stream.astype("<u2").tofile(tmp_path / name)
+    data = tasks.tokens(tmp_path, vocab_size=50257, context=16).data()
+    np.testing.assert_array_equal(data.test_inputs[:][0], stream[:16])
+
+
 def test_a_token_beyond_the_vocabulary_is_refused_when_taken(tmp_path):
     write_tokens(tmp_path, meta=False)
     data = tasks.tokens(tmp_path, vocab_size=5, context=16).data()
@@ -321,6 +368,8 @@ def test_a_token_beyond_the_vocabulary_is_refused_when_taken(tmp_path):
         (lambda f: tasks.cifar10(f, "mlp", heads=2), ValueError, "heads belong to network='vit'"),
         (lambda f: tasks.cifar10(f, train_size=31).data(), ValueError, r"train_size must be in \[1, 30\], got 31"),
         (lambda f: tasks.cifar10(f / "data_batch_1"), NotADirectoryError, "folder must be a folder that exists"),
+        (lambda f: tasks.cifar10(None), TypeError, "folder must be a path, got None"),
+        (lambda f: tasks.tokens(5), TypeError, "folder must be a path, got 5"),
         (lambda f: tasks.tokens(f, vocab_size=70_000), FileNotFoundError, "expected train.bin and val.bin"),
     ],
 )

@@ -144,6 +144,13 @@ def test_progress_calls_back_once_an_epoch():
         ({"epochs": 1.5}, TypeError, "epochs must be a whole number"),
         ({"batch_size": 5000}, ValueError, r"batch_size must be in \[1, 1438\], got 5000"),
         ({"batch_size": 1.5}, TypeError, "batch_size must be a whole number, got 1.5"),
+        (
+            {"batch_size": [16, 32]},
+            TypeError,
+            r"batch_size must be one value, got \[16, 32\]: only the",
+        ),
+        ({"epochs": np.array([1, 2])}, TypeError, r"call train once for each value and join .* with xr\.concat"),
+        ({"dtype": ("float64", "float32")}, TypeError, "dtype must be one value"),
         ({"progress": "yes"}, TypeError, "progress must be"),
         ({"dtype": "float16"}, ValueError, "'float64', 'float32'"),
         ({"seeds": ()}, ValueError, "at least one"),
@@ -205,6 +212,12 @@ def test_an_optimizer_that_is_no_record_is_told_which_record_to_use(optimizer, m
         ({"width": 1.5}, TypeError, "width must be a whole number"),
         ({"test_share": 1.0}, ValueError, "test_share must be"),
         ({"split_seed": -1}, ValueError, "split_seed must be"),
+        (
+            {"width": [8, 16]},
+            TypeError,
+            r"width must be one value, got \[8, 16\]: only the optimizer's fields and seeds",
+        ),
+        ({"test_share": xr.DataArray([0.1, 0.2], dims="share")}, TypeError, "for each value and join the results"),
     ],
 )
 def test_wrong_tasks(fields, error, message):

@@ -66,6 +66,17 @@ def test_every_task_trains(task, tmp_path):
     assert f"{task}: means over 1 seed" in answer.stdout
 
 
+def test_the_folder_that_was_meant_is_told_as_the_option(tmp_path):
+    inside = tmp_path / "cifar-10-batches-py"
+    inside.mkdir()
+    write_cifar(inside)
+    answer = call("--task", "cifar10", "--data", str(tmp_path))
+    assert answer.exit_code == 2
+    assert f"--data: {tmp_path}: expected" in answer.stderr
+    assert f"did you mean the folder {str(inside)!r}?" in answer.stderr
+    assert "folder=" not in answer.stderr
+
+
 def test_an_option_that_the_task_has_not_is_refused_where_it_is_given():
     answer = call("--task", "teacher-student", "--scale-invariant")
     assert answer.exit_code == 2
@@ -76,10 +87,11 @@ def test_an_option_that_the_task_has_not_is_refused_where_it_is_given():
     ("extra", "message"),
     [
         (["--seeds", "a"], "--seeds must be whole numbers"),
-        (["--width", "0"], "width must be"),
+        (["--width", "0"], "width must be finite and >= 1, got 0\n"),
+        (["--setting", "train_size=5000"], "train_size must be in [1, 1438], got 5000\n"),
         (["--task", "digits"], "--task must be one of"),
         (["--data", "here"], "--task digits-mlp reads no folder; leave out --data"),
-        (["--task", "cifar10", "--data", "/no/such"], "must be a folder that exists"),
+        (["--task", "cifar10", "--data", "/no/such"], "--data: folder must be a folder that exists, got '/no/such'"),
         (["--task", "cifar10"], "give the folder that they are in as --data"),
         (["--setting", "width=4"], "is given a second time"),
         (["--setting", "split_sed=1"], "did you mean '--split-seed'"),

@@ -5,6 +5,7 @@ Everything is checked before anything is returned, and errors name the file, wha
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import pickle
 from collections.abc import Sequence
@@ -23,6 +24,12 @@ ALLOWED = {
     ("_codecs", "encode"),
 }
 SAMPLE = 2**20
+# So much of a file tells whether it is text.
+TOLD = 2**16
+
+
+class Refused(pickle.UnpicklingError):
+    """A pickle asks for more than plain data."""
 
 
 class PlainUnpickler(pickle.Unpickler):
@@ -33,24 +40,48 @@ class PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only plain data and NumPy arrays are read")
+            raise Refused(f"it asks for {module}.{name}, and only plain data and NumPy arrays are read")
         return super().find_class(module, name)
 
 
-def unpickled(path: Path) -> dict[str, Any]:
+def is_text(content: bytes) -> bool:
+    """Whether bytes are UTF-8 of printable characters and spaces only, which may be cut off in a character.
+
+    >>> is_text("Zwölf".encode()[:3]), is_text(bytes([128, 2, 125])), is_text(b"")
+    (True, False, False)
+    """
+    try:
+        characters = codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return False
+    return bool(characters) and all(each.isprintable() or each.isspace() for each in characters)
+
+
+def beginning(path: Path, size: int = TOLD) -> bytes:
+    """The first bytes of a file."""
+    with open(path, "rb") as file:
+        return file.read(size)
+
+
+def unpickled(path: Path, of: str = "") -> dict[str, Any]:
     """The dictionary in a pickle, with its keys as strings (Python 2 wrote bytes).
 
-    Raises `ValueError` for a file that is no such pickle, is cut off, or asks for anything but plain data.
+    Raises `ValueError` for a file that is no such pickle, is cut off, or asks for anything but plain data; `of` says
+    which data set the file should be of.
     """
     try:
         with open(path, "rb") as file:
             found = PlainUnpickler(file, encoding="bytes").load()
     except (FileNotFoundError, PermissionError):
         raise
+    except Refused as error:
+        raise ValueError(f"{path}: expected a pickled dictionary of plain data, and {error}") from error
     # A damaged pickle can raise nearly anything; all of it means the same here.
     except Exception as error:
+        found_instead = "it is text" if is_text(beginning(path)) else f"it cannot be read ({error})"
         raise ValueError(
-            f"{path}: expected a pickled dictionary of plain data, and could not read it: {error}"
+            f"{path} is no pickle file{of and ' of '}{of}, or a damaged one: expected a pickled dictionary of plain "
+            f"data, and {found_instead}"
         ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{path}: expected a pickled dictionary, found a {type(found).__name__}")
@@ -106,10 +137,10 @@ def listing(folder: Path, most: int = 6) -> str:
 
 
 def meant(folder: Path, choices: Sequence[Sequence[str]]) -> str:
-    """``; did you mean …?`` where a folder inside has the files."""
+    """``; did you mean …?`` where a folder inside has the files, on the command line as in Python."""
     for inside in sorted(path for path in folder.iterdir() if path.is_dir()):
         if any((inside / names[0]).is_file() for names in choices):
-            return f"; did you mean folder={str(inside)!r}?"
+            return f"; did you mean the folder {str(inside)!r}?"
     return ""
 
 

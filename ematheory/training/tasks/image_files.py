@@ -29,10 +29,11 @@ Classes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes that files may have: `first`, `first` + 1, …, `count` of them."""
+    """The classes that files of a data set may have: `first`, `first` + 1, …, `count` of them."""
 
     first: int
     count: int
+    data_set: str
 
 
 def read_images(path: Path, labels: Labels) -> tuple[Bytes, Classes]:
@@ -42,7 +43,7 @@ def read_images(path: Path, labels: Labels) -> tuple[Bytes, Classes]:
     """
     if path.suffix == ".bin":
         return read_records(path, labels)
-    fields = (unzipped if path.suffix == ".npz" else unpickled)(path)
+    fields = unzipped(path) if path.suffix == ".npz" else unpickled(path, labels.data_set)
     missing = {"data", "labels"} - set(fields)
     if missing:
         raise ValueError(f"{path}: expected 'data' and 'labels', found {', '.join(map(repr, fields)) or 'nothing'}")
@@ -52,10 +53,11 @@ def read_images(path: Path, labels: Labels) -> tuple[Bytes, Classes]:
 def read_records(path: Path, labels: Labels) -> tuple[Bytes, Classes]:
     """CIFAR-10's binary version: records of one byte of class and 3072 of image."""
     content = np.fromfile(path, dtype=np.uint8)
-    if content.size == 0 or content.size % (PIXELS + 1):
+    whole, more = divmod(content.size, PIXELS + 1)
+    if content.size == 0 or more:
         raise ValueError(
             f"{path}: expected records of {PIXELS + 1} bytes (a class and an image), found {content.size} bytes, "
-            f"which is {content.size / (PIXELS + 1):.2f} records"
+            f"which is {whole} records and {more} bytes"
         )
     records = content.reshape(-1, PIXELS + 1)
     return records[:, 1:], checked_labels(path, records[:, 0], len(records), labels)
@@ -166,7 +168,7 @@ class ImageFolder(ImageTask):
     whatever `train_size`.
     """
 
-    folder: str
+    folder: str | Path
     fingerprint: str | None = None
 
     places = ("folder",)
@@ -202,7 +204,7 @@ class CIFAR10(ImageFolder):
     """Classification of CIFAR-10; made by `cifar10`."""
 
     classes = 10
-    labels = Labels(0, 10)
+    labels = Labels(0, 10, "CIFAR-10")
     usual = {"mlp": (512, 2, None), "resnet": (16, 3, None), "vit": (128, 6, 4)}
     formats = (
         (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"),
@@ -215,7 +217,7 @@ class ImageNet32(ImageFolder):
     """Classification of ImageNet downsampled to 32×32; made by `imagenet32`."""
 
     classes = 1000
-    labels = Labels(1, 1000)
+    labels = Labels(1, 1000, "ImageNet-32")
     usual = {"mlp": (1024, 2, None), "resnet": (32, 3, None), "vit": (256, 6, 8)}
     formats = (
         (*(f"train_data_batch_{i}" for i in range(1, 11)), "val_data"),
@@ -256,7 +258,7 @@ def cifar10(
     """
     sizes = usual_sizes(CIFAR10, network, width, depth, heads)
     return CIFAR10(
-        **sizes, folder=str(folder), scale_invariant=scale_invariant, parametrization=parametrization,
+        **sizes, folder=folder, scale_invariant=scale_invariant, parametrization=parametrization,
         base_width=base_width, train_size=train_size, fingerprint=fingerprint,
     )  # fmt: skip
 
@@ -285,7 +287,7 @@ def imagenet32(
     """
     sizes = usual_sizes(ImageNet32, network, width, depth, heads)
     return ImageNet32(
-        **sizes, folder=str(folder), scale_invariant=scale_invariant, parametrization=parametrization,
+        **sizes, folder=folder, scale_invariant=scale_invariant, parametrization=parametrization,
         base_width=base_width, train_size=train_size, fingerprint=fingerprint,
     )  # fmt: skip
 

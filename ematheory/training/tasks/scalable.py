@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...records import Interval, check_choice, check_whole
-from .task import Task
+from .task import Task, check_not_swept
 
 PARAMETRIZATIONS = ("standard", "mup")
 
@@ -24,6 +24,7 @@ class ScalableTask(Task):
     base_width: int | None = None
 
     def __post_init__(self) -> None:
+        check_not_swept(**self.field_values())
         check_whole("width", self.width, Interval(1))
         check_whole("depth", self.depth, Interval(0))
         check_choice("parametrization", self.parametrization, PARAMETRIZATIONS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from ...records import Record
 
 if TYPE_CHECKING:
@@ -68,6 +70,16 @@ class Task(Record):
         from ..networks import Network
 
         return network.scale_invariant_parameters() if isinstance(network, Network) else ()
+
+
+def check_not_swept(**settings: Any) -> None:
+    """Raise `TypeError` for a setting with several values: only the optimizer's fields and the seeds are swept."""
+    for name, value in settings.items():
+        if np.ndim(value) and not isinstance(value, str):
+            raise TypeError(
+                f"{name} must be one value, got {' '.join(repr(value).split())}: only the optimizer's fields and seeds "
+                "are swept; call train once for each value and join the results with xr.concat"
+            )
 
 
 def widened(outputs: torch.Tensor) -> torch.Tensor:

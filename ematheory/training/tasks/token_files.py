@@ -11,21 +11,46 @@ import numpy.typing as npt
 
 from ...records import Interval, check_whole
 from .converted import ConvertedRows
-from .files import all_present, check_unchanged, checked_folder, fingerprint, unpickled
+from .files import all_present, beginning, check_unchanged, checked_folder, fingerprint, is_text, unpickled
 from .language import LanguageTask
 from .task import Split
 
 FILES = ("train.bin", "val.bin")
 # A token is 16 bits.
 MOST_TOKENS = 2**16
+# The bytes from which one can tell what a file holds.
+LEAST = 128
 
 
 def mapped(path: Path) -> npt.NDArray[np.uint16]:
-    """The tokens of a file, mapped: memory is taken for what is read. Raises `ValueError` for half a token or none."""
+    """The tokens of a file, mapped: memory is taken for what is read.
+
+    Raises `ValueError` for half a token or none, and for a file that plainly holds something else.
+    """
+    check_tokens(path)
     size = path.stat().st_size
     if size == 0 or size % 2:
         raise ValueError(f"{path}: expected 16-bit tokens, an even number of bytes above 0, found {size} bytes")
     return np.memmap(path, dtype="<u2", mode="r")
+
+
+def check_tokens(path: Path) -> None:
+    """Raise `ValueError` for text, and for tokens of 32 bits: every second number of 16 is 0, though not the others.
+
+    Neither happens by chance in the first so many bytes of tokens; of fewer than `LEAST` nothing can be said.
+    """
+    start = beginning(path)
+    start = start[: len(start) // 4 * 4]
+    if len(start) < LEAST:
+        return
+    if is_text(start):
+        raise ValueError(f"{path}: expected 16-bit tokens, and it is text; encode it, as nanoGPT's prepare.py does")
+    low, high = np.frombuffer(start, dtype="<u2").reshape(-1, 2).T
+    if not high.any() and len(np.unique(low)) > 1:
+        raise ValueError(
+            f"{path}: expected 16-bit tokens, and every second one is 0: it looks like 32-bit tokens; write them as "
+            "uint16, as nanoGPT's prepare.py does"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +91,7 @@ class TokenFolder(LanguageTask):
     `fingerprint` tells which files (see `files.fingerprint`).
     """
 
-    folder: str
+    folder: str | Path
     vocab_size: int | None = None
     fingerprint: str | None = None
 
@@ -103,8 +128,16 @@ class TokenFolder(LanguageTask):
         parts: list[Any] = []
         for path, limit in zip(paths, (self.train_tokens, None), strict=True):
             bounded = Bounded(path, self.vocabulary())
-            parts += [ConvertedRows(rows, bounded, np.int64) for rows in self.windows(mapped(path), limit)]
+            parts += [ConvertedRows(rows, bounded, np.int64) for rows in self.windows_of(path, limit)]
         return Split(*parts)
+
+    def windows_of(self, path: Path, limit: int | None) -> tuple[Any, Any]:
+        """`windows` of a file, which the error names."""
+        stream = mapped(path)
+        try:
+            return self.windows(stream, limit)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def tokens(
@@ -140,6 +173,6 @@ def tokens(
     """
     return TokenFolder(
         width=width, depth=depth, context=context, heads=heads, bias=bias, scale_invariant=scale_invariant,
-        parametrization=parametrization, base_width=base_width, train_tokens=train_tokens, folder=str(folder),
+        parametrization=parametrization, base_width=base_width, train_tokens=train_tokens, folder=folder,
         vocab_size=vocab_size, fingerprint=fingerprint,
     )  # fmt: skip
