@@ -336,3 +336,16 @@ def test_a_step_that_raises_is_no_step():
     found = tracker.dataset()
     assert found.step.values.tolist() == [0, 2, 4]
     np.testing.assert_allclose(found.initial_weight_left, found.initial_weight_left_measured, rtol=1e-12)
+
+
+class Sharded(torch.nn.Parameter):
+    """What tells a DTensor from a whole one."""
+
+    def full_tensor(self):
+        raise NotImplementedError
+
+
+def test_a_part_of_a_tensor_is_refused():
+    optimizer = torch.optim.SGD([Sharded(torch.ones(3))], lr=0.1)
+    with em.track(optimizer), pytest.raises(TypeError, match=r"whole tensors, and '0\.0'.*not sharded"):
+        optimizer.step()

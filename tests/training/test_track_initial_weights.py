@@ -30,6 +30,14 @@ DECAYING = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.02, weight_decay=0.7),
     "SGD momentum": lambda p: torch.optim.SGD(p, lr=0.02, weight_decay=0.7, momentum=0.8),
     "SGD Nesterov": lambda p: torch.optim.SGD(p, lr=0.02, weight_decay=0.7, momentum=0.8, nesterov=True),
+    "SGD record": lambda p: em.training.RecordOptimizer(p, em.SGD(lr=0.02, weight_decay=0.7, momentum=0.8)),
+    "SGD record, Nesterov": lambda p: em.training.RecordOptimizer(
+        p, em.SGD(lr=0.02, weight_decay=0.7, momentum=0.8, nesterov=True)
+    ),
+    "SGD record per LR": lambda p: em.training.RecordOptimizer(
+        p, em.SGD(lr=0.02, weight_decay=0.7, momentum=0.8, decay="per_lr")
+    ),
+    "Lion record": lambda p: em.training.RecordOptimizer(p, em.Lion(lr=0.02, weight_decay=0.7)),
     "Adam without decay": lambda p: torch.optim.Adam(p, lr=0.02),
 }
 

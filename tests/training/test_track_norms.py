@@ -191,3 +191,42 @@ def test_what_has_no_theory_has_no_equilibrium():
         for name in ("weight_norm", "rotation"):
             assert math.isnan(float(last[f"{name}_equilibrium"]))
             assert math.isnan(float(last[f"{name}_predicted"]))
+
+
+@pytest.mark.parametrize(
+    ("made", "record"),
+    [
+        (
+            lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=2.0, betas=(0.8, 0.99)),
+            em.AdamW(lr=0.01, weight_decay=2.0, betas=(0.8, 0.99)),
+        ),
+        (
+            lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=2.0, momentum=0.8),
+            em.SGD(lr=0.01, weight_decay=2.0, momentum=0.8),
+        ),
+        (
+            lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1, betas=(0.8, 0.99)),
+            em.Adam(lr=0.01, weight_decay=0.1, betas=(0.8, 0.99)),
+        ),
+    ],
+)
+def test_a_record_is_expected_to_do_what_torchs_own_does(made, record):
+    found = []
+    for make in (made, lambda p: em.training.RecordOptimizer(p, record)):
+        optimizer = make([parameter(40)])
+        with em.track(optimizer, every=5) as tracker:
+            steps(optimizer, 20, white())
+        found.append(tracker.dataset().isel(group=0))
+    for name in ("weight_norm_predicted", "weight_norm_equilibrium", "rotation_predicted", "rotation_equilibrium"):
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-9, err_msg=name)
+    assert np.isfinite(found[0].weight_norm_equilibrium[1:]).all()
+
+
+@pytest.mark.parametrize("words", [{"decay_order": "after"}, {"bias_correction": False}])
+def test_another_update_than_adamws_has_no_predictions(words):
+    optimizer = em.training.RecordOptimizer([parameter(40)], em.AdamW(lr=0.01, weight_decay=2.0, **words))
+    with em.track(optimizer, every=2) as tracker:
+        steps(optimizer, 2, white())
+    last = tracker.dataset().isel(step=-1, group=0)
+    assert math.isnan(float(last.weight_norm_equilibrium))
+    assert math.isnan(float(last.rotation_predicted))

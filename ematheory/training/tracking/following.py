@@ -51,10 +51,11 @@ class Following:
         groups, before = self.optimizer.param_groups, self.tracked
         if self.listed and isinstance(self.model, torch.nn.Module):
             self.names = names_of(self.model)
-        self.listed = [list(group["params"]) for group in groups]
+        listed = [list(group["params"]) for group in groups]
         self.meanings = [meaning(self.optimizer, group, self.decay) for group in groups]
-        self.peaks = peaks_now(self.peaks, before, self.listed)
+        peaks = peaks_now(self.peaks, before, listed)  # by the groups that tensors were in
         self.tracked = taken_up(before, self.optimizer, self.names, self.meanings, self.sample)
+        self.peaks, self.listed = peaks, listed
         self.join()
         were = {each.name: each for each in before}
         return [each for each in self.tracked if were.get(each.name, each) is not each]
@@ -104,7 +105,7 @@ class Following:
         """The histories that go on, with their groups; of those in which some stay behind, the others have a copy."""
         if idle:
             for cohort in self.cohorts:
-                apart = [i for i in cohort.places if i not in idle]
+                apart = [i for i in cohort.places.tolist() if i not in idle]
                 if 0 < len(apart) < len(cohort.places):
                     history = cohort.history.copy()
                     for i in apart:
@@ -152,9 +153,10 @@ class Following:
             moves = places[0] not in idle
             way.put(places, expected(what, before, own, sizes, start[places], moves))
             if what.update == SGD:
-                flows = flowing(what, [self.tracked[i].flow for i in places], own, history.steps, push)
-                for i, flow in zip(places, flows, strict=True):
-                    self.tracked[i].flow = flow
+                mine = [self.tracked[i] for i in places]
+                flows = flowing(what, [each.flow for each in mine], own, history.steps, push)
+                for each, flow in zip(mine, flows, strict=True):
+                    each.flow = flow
                 way.put(places, on_flow(np.array([flow.norm for flow in flows])))
             rest.put(places, equilibrium(what, own, sizes, push))
             left[places] = history.left

@@ -29,7 +29,7 @@ class History:
         self.moments = Moments()
         self.kept = (1.0, 0.0)  # Π(1 − α_k), the sum of the two
         self.response: Any = SGDRecord.State(1.0, 0.0)
-        self.responds = meaning.adds_to_gradient and meaning.update == SGD
+        self.responds, self.wanders = meaning.adds_to_gradient and meaning.update == SGD, meaning.update == ADAM
 
     def copy(self) -> History:
         return copy(self)
@@ -43,7 +43,7 @@ class History:
         elif share:
             # No weight is an average any more once some α is 1 or more, or is not known.
             self.kept = shrunk(*self.kept, share) if 0 < share < 1 else (math.nan, 0.0)
-        if self.meaning.update == ADAM and share == share:  # not NaN
+        if self.wanders and share == share:  # not NaN
             self.moments = advanced(self.moments, rates)
 
     def respond(self, rates: Rates) -> None:

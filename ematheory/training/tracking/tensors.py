@@ -55,7 +55,7 @@ class Cohort(NamedTuple):
 
     group: int
     history: History
-    places: list[int]
+    places: npt.NDArray[np.intp]
 
 
 def columns(tracked: Sequence[Tracked]) -> Columns:
@@ -67,13 +67,11 @@ def columns(tracked: Sequence[Tracked]) -> Columns:
 
 
 def cohorts(tracked: Sequence[Tracked]) -> list[Cohort]:
-    found: dict[int, Cohort] = {}
+    found: dict[int, list[int]] = {}
     for i, each in enumerate(tracked):
-        place = id(each.history)
-        if place not in found:
-            found[place] = Cohort(each.group, each.history, [])
-        found[place].places.append(i)
-    return list(found.values())
+        found.setdefault(id(each.history), []).append(i)
+    firsts = ((tracked[places[0]], places) for places in found.values())
+    return [Cohort(each.group, each.history, np.array(places)) for each, places in firsts]
 
 
 def real(tensor: Tensor) -> Tensor:
@@ -154,6 +152,7 @@ def taken_up(
     """The optimizer's tensors now: those followed before go on, and the others of a group begin with one history.
 
     One that is in another group now begins anew where λ means something else there, and one of another size in any.
+    Raises `TypeError` for a tensor of which this process has a part.
     """
     held = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
     known = {id(each.tensor): each for each in before if id(each.tensor) in held and each.count == each.tensor.numel()}
@@ -165,6 +164,7 @@ def taken_up(
         return id(tensor) in known and known[id(tensor)].history.meaning == meanings[number]
 
     listed = list(members(optimizer, names, {place: each.name for place, each in known.items()}))
+    check_whole(listed)
     begun = [real(tensor) for number, _, tensor in listed if not goes_on(number, tensor)]
     starts = iter(started(begun, sample, len(before)))
     for number, name, tensor in listed:
@@ -178,6 +178,15 @@ def taken_up(
             each.group = number
         found.append(each)
     return found
+
+
+def check_whole(listed: Iterable[tuple[int, str, Tensor]]) -> None:
+    for _, name, tensor in listed:
+        if hasattr(tensor, "full_tensor"):
+            raise TypeError(
+                f"track follows whole tensors, and {name!r} is a {type(tensor.data).__name__}, of which each process "
+                "has a part (FSDP, tensor parallelism): track a run that is not sharded, or detach() the tracker"
+            )
 
 
 def same(listed: Sequence[Sequence[Tensor]], before: Sequence[Sequence[Tensor]]) -> bool:
