@@ -9,7 +9,7 @@ import xarray as xr
 from ematheory.claims.bergsma2025b import collapse_of_networks
 from ematheory.claims.lyu2024 import grokking
 from ematheory.claims.verdict import judge
-from ematheory.claims.wang2025 import learning_rate_transfer
+from ematheory.claims.wang2025 import best_decay_of_networks, learning_rate_transfer
 
 
 def valley(slope, widths, seeds, noise=0.01):
@@ -109,6 +109,36 @@ def test_collapse_of_networks(wider, control, noise, expected):
     """Another curve than the base's refutes, and so does one farther from it than that of another τ_run."""
     evidence = collapse_of_networks.judged((16, 24), curves(wider, control, noise=noise))
     assert judge(evidence)[0] == expected
+
+
+def test_collapse_is_drawn_with_the_error_of_each_curve_less_the_base():
+    """Also where what all curves share varies from seed to seed, which the difference does not see."""
+    apart = curves(1.1, 0.5, seeds=200, noise=1e-3)
+    shared = 1 + 0.1 * np.random.default_rng(1).normal(size=(200, 1, 1)) * np.array([1.0, 1.0, 1.0, 0.0])
+    wider, control = collapse_of_networks.judged((16, 24), apart * shared).figures[0].curves
+    over = apart / apart[:, :, -1:] * shared
+    expected = (over[:, 1] - over[:, 0]).std(axis=0, ddof=1) / np.sqrt(200)
+    np.testing.assert_allclose(wider.standard_errors, expected, rtol=0.1, atol=1e-15)
+    assert (control.standard_errors[:3] > 0).all()
+
+
+def test_best_decays_are_drawn_with_their_errors(monkeypatch):
+    """A valley around λ = 400/N, deep enough that its vertex's error is that of a parabola's linear term."""
+    logs = np.log(best_decay_of_networks.DECAYS)
+
+    def losses(size, tier):
+        noise = 0.002 * np.random.default_rng(size).normal(size=(24, len(logs)))
+        return 0.02 * (logs - np.log(400 / size)) ** 2 + noise
+
+    monkeypatch.setattr(best_decay_of_networks, "losses", losses)
+    (curve,) = best_decay_of_networks.trained("full").figures[0].curves
+    np.testing.assert_allclose(curve.measured, 400 / curve.x, rtol=0.1)
+    # But for the last, near the grid's end: of the slope over 5 places s apart, 0.002/√24/(s√10), over the curvature
+    # 2·0.02; and up to 1.31 times that where the vertex is s/2 off a place. A bootstrap of 24 seeds is good to 15 %.
+    expected = 0.002 / np.sqrt(24) / ((logs[1] - logs[0]) * np.sqrt(10)) / 0.04
+    over = (curve.standard_errors / curve.measured)[:3] / expected
+    assert (over > 0.85).all()
+    assert (over < 1.31 * 1.15).all()
 
 
 def test_tokens_follow_parameters_and_decay_keeps_the_timescale(monkeypatch):

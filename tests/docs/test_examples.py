@@ -15,14 +15,20 @@ LAST_WORDS = {
     "03_noisy_quadratic": "predicted  measured     z",
     "04_judging_a_claim": "as expected",
     "05_effective_learning_rate": "measured  standard error",
+    "06_track_a_char_gpt": "by chance",
 }
+# Steps in place of those of half a minute.
+ARGUMENTS = {"06_track_a_char_gpt": ["40"]}
+WRITTEN = {"06_track_a_char_gpt": {"char_gpt.jsonl", "char_gpt.png"}}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(path):
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=300, check=False)
+def test_an_example_runs(path, tmp_path):
+    command = [sys.executable, str(path), *ARGUMENTS.get(path.stem, [])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert LAST_WORDS[path.stem] in done.stdout
+    assert {written.name for written in tmp_path.iterdir()} == WRITTEN.get(path.stem, set())
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -89,11 +89,16 @@ def judged(widths: tuple[int, ...], samples: FloatArray) -> Evidence:
 
 
 def collapse(widths: tuple[int, ...], samples: FloatArray) -> Figure:
-    """Each curve, predicted to be the base's."""
-    means = samples.mean(axis=0)
-    over = means / means[:, -1:]
+    """Each curve, predicted to be the base's; errors are those of its difference from the base's, by the bootstrap."""
+
+    def normalised(mean: FloatArray) -> FloatArray:
+        return mean / mean[:, -1:]
+
+    over = normalised(samples.mean(axis=0))
+    _, errors = bootstrapped(samples, lambda mean: normalised(mean)[1:] - normalised(mean)[0])
     labels = [*(f"width {width}" for width in widths[1:]), f"width {BASE}, τ_run = {OTHER_RUN_FRACTION:g}"]
-    curves = tuple(Curve(label, PLACES, over[0], row) for label, row in zip(labels, over[1:], strict=True))
+    rows = zip(labels, over[1:], errors, strict=True)
+    curves = tuple(Curve(label, PLACES, over[0], row, of_it) for label, row, of_it in rows)
     title = f"Losses of character GPTs at one TPP, {len(samples)} seeds"
     return Figure(title, "share of the run", "test loss over the last", curves)
 

@@ -57,13 +57,13 @@ def trained(tier: str) -> Evidence:
         Below("log of the best τ_epoch over all epochs", timescales - np.log(EPOCHS), errors[1:], 0.0, n, "bootstrap"),
         Below("log of one epoch over the best τ_epoch", -timescales, errors[1:], 0.0, n, "bootstrap"),
     )
-    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (valleys(sizes, samples, found),))
+    return Evidence(findings, tuple(chosen_seeds(FIRST_SEED, n)), (valleys(sizes, n, found, errors),))
 
 
-def valleys(sizes: Any, samples: FloatArray, found: FloatArray) -> Figure:
-    """The best λ over N, with 1/N through the smallest."""
+def valleys(sizes: Any, n: int, found: FloatArray, errors: FloatArray) -> Figure:
+    """The best λ over N from `n` seeds, with 1/N through the smallest; errors of log λ are relative ones of λ."""
     best = np.exp(found[1:])
     rule = best[0] * sizes[0] / np.array(sizes)
-    curve = Curve("best λ; predicted: λ ∝ 1/N", sizes, rule, best)
-    title = f"Best decay of a perceptron on digits, {EPOCHS} epochs, {len(samples)} seeds"
+    curve = Curve("best λ; predicted: λ ∝ 1/N", sizes, rule, best, best * errors[1:])
+    title = f"Best decay of a perceptron on digits, {EPOCHS} epochs, {n} seeds"
     return Figure(title, "images to train on", "λ", (curve,), log_x=True, log_y=True)
