@@ -224,6 +224,8 @@ class Record:
     # Fields that are left out of what is written of a record while they have these values: those that records got
     # after results with them were kept.
     implied: ClassVar[Mapping[str, Any]] = {}
+    # Whether a field may be an array of its own, one value per weight, beside numbers, words and sweep axes.
+    has_vectors: ClassVar[bool] = True
 
     def substituted(self: Self, **values: Any) -> Self:
         """A copy with fields set as given, unchecked: for SymPy symbols and for flattened arrays."""
@@ -329,13 +331,15 @@ class Grid:
 def grid(*records: Record) -> Grid:
     """The grid that the records' sweep axes span.
 
-    Raises `ValueError` when two fields disagree on a shared dim, or an axis has the name of an observable.
+    Raises `ValueError` when two fields disagree on a shared dim, or an axis has the name of an observable, and
+    `TypeError` for a list that its record has not made a sweep axis of.
     """
     coords: dict[str, FloatArray] = {}
     observables = {name for record in records for name in getattr(record, "observables", ())}
     for record in records:
         for name, value in record.field_values().items():
             if not isinstance(value, xr.DataArray):
+                check_made(record, name, value)
                 continue
             for dim in map(str, value.dims):
                 if dim in VALUE_DIMS:
@@ -351,6 +355,18 @@ def grid(*records: Record) -> Grid:
                         f"than another field: {values} against {coords[dim]}"
                     )
     return Grid(coords)
+
+
+def check_made(record: Record, name: str, value: Any) -> None:
+    """Raise `TypeError` where a record keeps several numbers as they were given: they would be no axis."""
+    if record.has_vectors or name in record.repeated or not isinstance(value, list | np.ndarray) or not np.ndim(value):
+        return
+    kind = type(record).__name__
+    raise TypeError(
+        f"{kind}.{name} must be one number or a sweep axis (an xarray.DataArray), got {' '.join(repr(value).split())}; "
+        f"in {kind}.__post_init__, object.__setattr__(self, {name!r}, as_field({name!r}, self.{name}, NON_NEGATIVE)) "
+        "makes an axis of it (from ematheory.records import NON_NEGATIVE, as_field)"
+    )
 
 
 def flattened(record: Self, over: Grid) -> Self:

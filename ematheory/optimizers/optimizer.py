@@ -41,7 +41,8 @@ class Optimizer(Record):
     Subclasses hold `State` and `Coefficients` (NamedTuples; a state's first field is `weight`) and define
     `coefficients`, `update` and `variants`. Inside `update` only + − × ÷, comparisons and `xp.sqrt`, `xp.where`,
     `xp.sign`, `xp.dot` appear, never arithmetic among coefficients and never an `if` on data; an `if` on the
-    record's structural words (`decay`, `nesterov`) chooses between variants.
+    record's structural words (`decay`, `nesterov`) chooses between variants. A field that may be swept goes through
+    `records.as_field` in `__post_init__`, which makes an axis of a list.
     """
 
     State: ClassVar[type[Any]]
@@ -50,6 +51,7 @@ class Optimizer(Record):
     known_members: ClassVar[tuple[str, ...]] = ()
     # Members of the state that are one number for a whole vector.
     vector_members: ClassVar[tuple[str, ...]] = ()
+    has_vectors = False
 
     lr: Any
     weight_decay: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ import torch
 from torch.nn import functional
 
 import ematheory as em
+from ematheory.optimizers import Optimizer
 from ematheory.prediction import UnstableWarning
+from ematheory.records import NON_NEGATIVE, as_field
 from ematheory.results import same_result
 from ematheory.training import Group
 from ematheory.training.observables import OBSERVABLES, Look
@@ -392,6 +394,59 @@ def test_what_is_left_of_the_start_is_not_told_where_no_number_says_it(record, l
     run = em.train(TASK, record, epochs=1, observables=names, record=[1]).isel(seed=0, step=0)
     expected = [left, 1 - left, 1 / (1 - left) if left != 1 else math.inf]
     np.testing.assert_allclose([float(run[name]) for name in names], expected, rtol=1e-11)
+
+
+class Step(NamedTuple):
+    weight: Any
+
+
+class Rates(NamedTuple):
+    lr: Any
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plain(Optimizer):
+    """A user's own gradient descent, with fields as they were given."""
+
+    lr: Any
+    weight_decay: Any = 0.0
+
+    State = Step
+    Coefficients = Rates
+
+    def coefficients(self, xp: Any, time: Any) -> Rates:
+        return Rates(time.lr)
+
+    def update(self, xp: Any, state: Step, gradient: Any, c: Rates) -> Step:
+        return Step(state.weight - c.lr * gradient)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Swept(Plain):
+    """The same with sweep axes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", as_field("lr", self.lr, NON_NEGATIVE))
+
+
+@pytest.mark.parametrize("lr", [[0.1, 0.2], np.array([0.1, 0.2])], ids=["list", "array"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda record: em.train(TASK, record, epochs=1, observables="train_loss"),
+        lambda record: em.simulate(em.NoisyQuadratic(curvature=[1.0]), record, steps=3, replicas=2),
+    ],
+    ids=["train", "simulate"],
+)
+def test_a_record_that_makes_no_axes_is_told_how_to(verb, lr):
+    message = (
+        r"^Plain\.lr must be one number or a sweep axis \(an xarray\.DataArray\), got .*0\.1\s?, 0\.2.*; in "
+        r"Plain\.__post_init__, object\.__setattr__\(self, 'lr', as_field\('lr', self\.lr, NON_NEGATIVE\)\)"
+    )
+    with pytest.raises(TypeError, match=message):
+        verb(Plain(lr=lr))
+    assert verb(Swept(lr=lr)).sizes["lr"] == 2
+    assert "lr" not in verb(Plain(lr=0.1)).sizes
 
 
 SCHEDULE = em.Cosine(final=0.1, warmup=0.1)
