@@ -11,7 +11,8 @@ from tracked_loops import falling, parameter, signs, steps, white
 
 import ematheory as em
 from ematheory.training.observables import turned
-from ematheory.training.tracking.forecast import angle
+from ematheory.training.tracking.equilibria import adam_l2_at_rest
+from ematheory.training.tracking.forecast import Rates, angle
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(timescale|weight_decay|bfloat16|average):UserWarning")
 
@@ -230,3 +231,18 @@ def test_another_update_than_adamws_has_no_predictions(words):
     last = tracker.dataset().isel(step=-1, group=0)
     assert math.isnan(float(last.weight_norm_equilibrium))
     assert math.isnan(float(last.rotation_predicted))
+
+
+def test_an_equilibrium_is_that_which_its_own_share_gives():
+    """‖w‖² of Adam with L2 is the derivation's at ρ = ηλ‖w‖/σ̃, for gradients of any size; none from ρ = 1 on."""
+    law, rates = em.derive("scale-invariant-adam-l2"), Rates(0.1, 0.5, math.nan, beta1=0.6)
+    sizes, spreads = np.full(5, 300.0), np.array([1e-3, 1.0, 1e3, 1e6, 1e9])
+    with np.errstate(invalid="ignore"):
+        square, rotation = adam_l2_at_rest(rates, sizes, sizes * spreads**2)
+    shares = 0.1 * 0.5 * np.sqrt(square) / spreads
+    inside = np.isfinite(square)
+    assert inside.tolist() == [False, True, True, True, True]
+    given = {"decay_per_step": shares[inside], "one_minus_beta1": 0.4}
+    expected = law.function("weight_norm_2")(lr=0.1, coordinates=300.0, **given)
+    np.testing.assert_allclose(square[inside], expected, rtol=1e-12)
+    np.testing.assert_allclose(1 - np.cos(rotation[inside]), law.function("versine")(**given), rtol=1e-6)

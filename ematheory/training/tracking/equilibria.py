@@ -17,7 +17,7 @@ from .forecast import NAN, Motion, Rates, positive, unknown
 from .meaning import ADAM, LION, SGD, Meaning
 
 # Adam with L2 comes to its norm by iteration, each step of which is far less than half of the one before.
-ITERATIONS, ENOUGH = 60, 1e-14
+ITERATIONS, ENOUGH, SMALL = 60, 1e-14, 1e-9
 
 
 def assumed(meaning: Meaning, weight_decay: float) -> str | None:
@@ -84,14 +84,14 @@ def adam_l2_at_rest(rates: Rates, sizes: FloatArray, gradient_squares: FloatArra
     ‖w‖² follows from ρ = ηλ/√v̂ and ρ from it, √v̂ being σ̃/‖w‖ with Cσ̃² = E‖g‖²‖w‖².
     """
     law = in_floats("scale-invariant-adam-l2", "weight_norm_2", "versine")
-    forget, spread = 1 - rates.beta1, np.sqrt(gradient_squares / sizes)
+    share_per_norm = rates.lr * rates.weight_decay / np.sqrt(gradient_squares / sizes)
 
-    def by_share(shares: FloatArray) -> tuple[Any, ...]:
-        return law(lr=rates.lr, coordinates=sizes, decay_per_step=shares, one_minus_beta1=forget)
+    def by_share(shares: Any) -> tuple[Any, ...]:
+        return law(lr=rates.lr, coordinates=sizes, decay_per_step=shares, one_minus_beta1=1 - rates.beta1)
 
-    norms = np.ones_like(sizes)
+    norms = np.cbrt(by_share(SMALL)[0] * SMALL / share_per_norm)  # as ρ → 0 ‖w‖²ρ does not depend on ρ
     for _ in range(ITERATIONS):
-        shares = rates.lr * rates.weight_decay * norms / spread
+        shares = share_per_norm * norms
         square, versine = by_share(shares)
         before, norms = norms, np.cbrt(norms * square)
         if not (np.abs(norms - before) > ENOUGH * norms).any():
@@ -121,7 +121,8 @@ def equilibrium(meaning: Meaning, rates: Rates, sizes: FloatArray, gradient_squa
         with np.errstate(all="ignore"):
             try:
                 found = squares_and_rotations(meaning, rates, sizes, positive(gradient_squares))
-            except ValueError:  # outside the derivation's domain, such as ηλ beyond momentum's real poles
+            # Outside the derivation's domain, such as ηλ beyond momentum's real poles, or beyond what floats hold.
+            except (ValueError, ArithmeticError):
                 found = None
             if found is not None:
                 return at_rest(*found)
