@@ -20,6 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from typing import Any
 
 import torch
@@ -138,27 +139,28 @@ def turns(every: int, rounds: int, device: str = "cpu") -> Iterator[tuple[float,
     tracker.detach()
 
 
-def seconds_of_hooks(every: int, rounds: int) -> list[float]:
-    """The host's seconds in the tracker's hooks in each of so many intervals."""
+def seconds_of_hooks(every: int) -> Iterator[float]:
+    """The host's seconds in the tracker's hooks, of one interval after another."""
     step, network, optimizer = stepper(width=NARROW)
     step()
     with em.track(optimizer, every=every, names=network):
-        watch, found = watched(optimizer, "cpu"), []
-        for k in range(every * (rounds + 1)):
+        watch = watched(optimizer, "cpu")
+        for k in count(1):
             for group in optimizer.param_groups:
                 group["lr"] = 1e-3 / (1 + k / 1000)
             optimizer.step()
-            if (k + 1) % every == 0:
-                found.append(watch.seconds)
+            if k % every == 0:
+                yield watch.seconds
                 watch.seconds = 0.0
-    return found[1:]  # the first imports, and makes SymPy's functions
 
 
 def host_microseconds(rounds: int) -> tuple[float, float]:
-    """What a record costs the host, and a step between records, from two intervals."""
-    often, rarely = (statistics.median(seconds_of_hooks(each, rounds)) for each in (LEAST_INTERVAL, DEFAULT_INTERVAL))
-    step = (rarely - often) / (DEFAULT_INTERVAL - LEAST_INTERVAL)
-    return 1e6 * (often - (LEAST_INTERVAL - 1) * step), 1e6 * step
+    """What a record costs the host, and a step between records: medians over turns of a short and a long interval."""
+    turns = zip(seconds_of_hooks(LEAST_INTERVAL), seconds_of_hooks(DEFAULT_INTERVAL), strict=True)
+    found = list(islice(turns, 1, rounds + 1))  # the first imports, and makes SymPy's functions
+    step = statistics.median(rarely - often for often, rarely in found) / (DEFAULT_INTERVAL - LEAST_INTERVAL)
+    record = statistics.median(often for often, _ in found) - (LEAST_INTERVAL - 1) * step
+    return 1e6 * record, 1e6 * step
 
 
 def main(rounds: int, device: str) -> None:
