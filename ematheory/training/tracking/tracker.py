@@ -145,12 +145,31 @@ class Tracker:
         return sum(part.numel() * part.element_size() for part in kept)
 
     def dataset(self) -> xr.Dataset:
-        """The records so far: dims (step, group) and (step, parameter); names as `train` has them, and see README.
+        """The records so far, as an xarray Dataset with dims (step, group) and (step, parameter).
 
-        `…_predicted` is the way there and `…_equilibrium` the end of it at the step's rates. The way is known of AdamW
-        and of Adam without decay, and under SGD with L2 and plain momentum the norm's; the end of AdamW, SGD, Lion,
-        SignSGD and Adam with L2. Both are NaN where nothing is derived (NAdam, RAdam, Adamax, RMSprop, Adagrad, Muon,
-        …; AMSGrad, Nesterov's and dampened momentum, cautious decay). `attrs["assumed"]` says what they assume.
+        For each group, at each recorded step (step 0 is the start); NaN where there is no theory, no value or no step:
+
+        * `lr` η_k, `weight_decay` λ_k, `lr_weight_decay` ηλ; `decay_per_step` α_k, the share of a weight that the step
+          takes (in the long run, for SGD with L2; NaN for L2 under an adaptive update);
+        * `timescale_steps` 1/α_k; `timescale_epochs` and `timescale_tokens` where steps_per_epoch and tokens_per_step
+          were given; `timescale_run_fraction`, of the planned steps; `timescale_elapsed_fraction`, of those so far;
+        * `weight_norm` ‖w‖ after the step, in the weights' unit; `update_norm` ‖w'−w‖; `update_ratio` ‖w'−w‖/‖w‖;
+        * `rotation`, the angle between the weights before and after the step, radians;
+        * `initial_weight_left`, the share of the start that the steps so far leave, Π(1 − α_k) for AdamW, and
+          `initial_weight_left_measured`, the projection ⟨w, w_0⟩/‖w_0‖² on a sample of coordinates, with what that
+          sample leaves uncertain, `initial_weight_left_measured_sem` (0 where all were taken). A walk that does not
+          know its start projects on it by chance too: ± ‖w‖/(‖w_0‖√n) over n coordinates;
+        * `decay_lost`, of bfloat16 weights alone: the share of them that the step's decay leaves as they were, by
+          rounding, on the sample; `decay_lost_predicted`, the same for log-uniform significands.
+
+        `weight_norm_predicted`, `rotation_predicted` are on the way there, `…_equilibrium` the end of it at the
+        step's rates. The way is known of AdamW and of Adam without decay, and under SGD with L2 and plain momentum
+        the norm's; the end of AdamW, SGD, Lion, SignSGD and Adam with L2. Both are NaN where nothing is derived
+        (NAdam, RAdam, Adamax, RMSprop, Adagrad, Muon, …; AMSGrad, Nesterov's and dampened momentum, cautious decay).
+        `attrs["assumed"]` says what they assume. Of each tensor the same with `parameter_` before it
+        (`parameter_norm` for weight_norm), but for the rates and the timescales other than `parameter_decay_per_step`
+        and `parameter_timescale_steps`; the coordinate `parameter_group` names its group. `attrs` has the settings
+        and `warnings`, a JSON list.
 
         Raises `ValueError` before the first step.
         """
