@@ -21,8 +21,8 @@ SEEDS, FIRST_SEED = {"quick": 24, "full": 96}, 2100
 # Shares of the run, and how many steps on each side of them are averaged over.
 SHARES, REACH = (0.3, 0.5, 0.7, 0.9, 0.99), 7
 MIDDLE, LATE = SHARES.index(0.5), SHARES.index(0.99)
-# Growth by less than a quarter counts as none: AdamW's is by three quarters. (AdamC's, by some 1.06, is too near to 1.1
-# for fewer than a hundred seeds to place it.)
+# Growth by less than a quarter counts as none: AdamW's is by three quarters. (That AdamC's is below 1.1 takes more
+# seeds than quick has.)
 NONE = np.log(1.25)
 
 
