@@ -39,7 +39,8 @@ class StackedGradient:
         arguments = (*trained, *fixed, inputs, targets)
         shapes = inputs.shape, targets.shape
         if shapes not in self.traced:
-            self.traced[shapes] = simplified(make_fx(self.plain)(*arguments))
+            # Tracing runs the loss, and what it writes to (running statistics) must be written to by the steps alone.
+            self.traced[shapes] = simplified(make_fx(self.plain)(*(each.clone() for each in arguments)))
         *gradients, losses = self.traced[shapes](*arguments)
         return gradients, losses
 
@@ -72,8 +73,13 @@ def simplified(module: fx.GraphModule) -> fx.GraphModule:
 
 
 def is_laid_out_as(node: fx.Node, other: Any) -> bool:
-    """Whether both have the same numbers at the same places, as one is a view of the other."""
-    ours, theirs = (one.meta["tensor_meta"] for one in (node, other))
+    """Whether both have the same numbers at the same places, as one is a view of the other.
+
+    Of a tensor that the network keeps as a plain attribute tracing notes nothing: its views stay.
+    """
+    ours, theirs = (one.meta.get("tensor_meta") for one in (node, other))
+    if ours is None or theirs is None:
+        return False
     return bool(ours.shape == theirs.shape and ours.stride == theirs.stride and ours.dtype == theirs.dtype)
 
 
