@@ -134,6 +134,15 @@ def test_what_the_loss_writes_to_is_written_to_once_a_step():
         assert (seen == step).all()
 
 
+@pytest.mark.parametrize("change", [torch.nn.functional.dropout, lambda hidden: hidden[hidden > 0]])
+def test_a_loss_that_cannot_be_vectorised_is_refused_in_words(change):
+    def loss(values, inputs, targets):
+        return change(inputs * values["trained 0"]).sum()
+
+    with pytest.raises(ValueError, match=r"may draw no random numbers.*use ensemble=1"):
+        StackedGradient(loss, ["trained 0"], [])([normal(MEMBERS, 1)], [], normal(MEMBERS, 4), normal(MEMBERS, 4))
+
+
 def test_each_shape_is_traced_once():
     def loss(values, inputs, targets):
         return (values["trained 0"] * inputs).sum() * targets.sum()
