@@ -52,10 +52,11 @@ class StackedGradient:
         except RuntimeError as error:
             if not str(error).startswith("vmap: "):
                 raise
+            reason = str(error).removeprefix("vmap: ").split(". ")[0]
             raise ValueError(
                 "ensemble > 1 takes the losses of many runs at once, by torch.func.vmap, and this task's is not of a "
-                f"kind that it takes ({str(error).removeprefix('vmap: ').split('. ')[0]}): it may draw no random numbers, as "
-                "dropout does, and decide nothing by values; use ensemble=1"
+                f"kind that it takes ({reason}): it may draw no random numbers, as dropout does, and decide nothing "
+                "by values; use ensemble=1"
             ) from error
 
     def plain(self, *arguments: Tensor) -> list[Tensor]:
