@@ -2,6 +2,7 @@
 
 Where decay multiplies the weight, α_k says it all. L2 joins the gradient: under SGD it leaves what SGD's own update
 leaves of a weight, in the long run at the slow pole's rate (M1); under an adaptive update no number says it.
+Where an α_k is 1 or more, Π(1 − α_k) goes on; a tracker then says NaN.
 """
 
 from __future__ import annotations

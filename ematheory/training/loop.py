@@ -86,7 +86,8 @@ def train(
         needs `if __name__ == "__main__":` around the call.
     ensemble : so many runs at a time are advanced together, by a vectorised gradient (torch.func) and the record's own
         `update`: for wide sweeps of small networks. Each run's numbers are those by itself to rounding. Not in
-        bfloat16, and without checkpoints within a run.
+        bfloat16, and without checkpoints within a run. The loss of a task of one's own is traced once for each shape of
+        a batch: it may draw no random numbers there, and do nothing that depends on values or on earlier calls.
     progress : True for a line with the time left on stderr where that is a terminal, or a function of (epochs done,
         epochs in all).
 
@@ -98,9 +99,9 @@ def train(
     (between the weights before the step and u, from the state of torch's AdamW, Adam and SGD; of a record's own update
     from its step once more in float64, which is not rounded to `dtype`; of torch's NAdam and RMSprop, and in an
     ensemble, from the weights themselves, mostly rounding in bfloat16; NaN where η_k = 0 but for the first), both NaN
-    at step 0, and `initial_weight_left` = Π(1 − α_k), as `track` has it: L2 under SGD leaves of a weight what SGD's own
-    update does without gradients, and it is NaN where no number of the step says it: L2 under an adaptive update,
-    cautious decay, AdamP, Amos, Schedule-Free.
+    at step 0, and `initial_weight_left` = Π(1 − α_k), as `track` has it (but where an α_k is 1 or more, from which on
+    that says NaN): L2 under SGD leaves of a weight what SGD's own update does without gradients, and it is NaN where no
+    number of the step says it: L2 under an adaptive update, cautious decay, AdamP, Amos, Schedule-Free.
     Others: `train_accuracy`; of the recorded step `batch_loss`, `gradient_norm` (before clipping), `update_norm`,
     `update_ratio` (the update's norm over the weights'), `effective_learning_rate` (published: η/‖w‖² of SGD, η/‖w‖;
     infinite where w was 0); `learning_rate` η_k, `decay_per_step` α_k and `timescale_steps` 1/α_k (of SGD with L2 the
@@ -111,7 +112,7 @@ def train(
 
     Raises
     ------
-    ValueError : a value outside its range, an unknown observable or device.
+    ValueError : a value outside its range, an unknown observable or device; a loss that no ensemble can take.
     TypeError : a task or an optimizer that is none.
     ModuleNotFoundError : without torch or scikit-learn.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ematheory as em
-from ematheory.claims import find
+from ematheory.claims import Claim, Evidence, Exact, Level, find
 from ematheory.claims.devices import chosen_device, training_on
 from ematheory.report import key
 
@@ -40,6 +40,19 @@ def test_other_empirical_levels_train_no_networks():
     """C13 and C18 are of models, C19 of published recipes, and C29 of what torch does to weights without a gradient."""
     others = {claim.id for claim in find() if "empirical" in claim.kinds} - set(OF_NETWORKS)
     assert others == {"C13", "C18", "C19", "C29"}
+
+
+def test_what_validate_is_given_reaches_the_levels(monkeypatch):
+    def run(tier):
+        return Evidence((Exact(chosen_device(), 0.0, 1e-15, 1, "none"),))
+
+    claim = Claim("X01", "paper", "w = w.", "here", (), ("exact",), {"trained": Level(run)})
+    for module in ("validation", "claims.judging"):
+        monkeypatch.setattr(f"ematheory.{module}.check_training_device", str)
+    monkeypatch.setattr("ematheory.validation.find", lambda *names: (claim,))
+    found = em.validate(device="cuda:7")
+    assert [each.what for each in found.judgements[0].outcomes] == ["cuda:7"]
+    assert found.record["device"] == "cuda:7"
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_runs(tmp_path):

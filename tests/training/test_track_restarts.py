@@ -95,6 +95,7 @@ def without(name):
         (changed(tensors=[{"shape": [5]}]), ValueError, "tensor 0 of .* lacks group, places"),
         (changed(tensors=[3]), ValueError, "tensor 0 of .* lacks shape"),
         (changed(histories=[{}]), ValueError, "history 0 of .* lacks steps"),
+        (changed(histories=[]), ValueError, "the tracker's state lacks history 0"),
         (changed(peaks=[0.1, 0.1]), ValueError, "of 2 groups, the optimizer has 1"),
         (changed(**{"class": "SGD"}), ValueError, "state is of SGD, the optimizer is AdamW"),
     ],

@@ -66,6 +66,8 @@ def check_state(state: Any, following: Following) -> None:
         check_members(f"tensor {number} of the tracker's state", each, OF_TENSOR)
     for number, each in enumerate(state["histories"]):
         check_members(f"history {number} of the tracker's state", each, OF_HISTORY)
+    if lost := {each["history"] for each in state["tensors"]} - set(range(len(state["histories"]))):
+        raise ValueError(f"the tracker's state lacks history {min(lost)}; give what state_dict() returned, whole")
     if state["class"] != (own := type(following.optimizer).__name__):
         raise ValueError(f"the tracker's state is of {state['class']}, the optimizer is {own}; {OF_THE_SAME_RUN}")
     check_tensors(state, following)
