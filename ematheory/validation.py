@@ -55,13 +55,13 @@ def validate(
     out : a folder for `report.json` and `index.html`, written at the end, and for `levels/`, where each level is kept
         as soon as it is judged; None writes nothing.
     progress : called with a `claims.Started` before and a `claims.Judgement` after each level.
-    resume : take from `out` the levels that a run of the same tier, seeds, code, versions and instruction sets has
-        judged, and run the rest. A level that ended in an error runs again. What is taken keeps its own date and
+    resume : take from `out` the levels that a run of the same tier, seeds, device, code, versions and instruction sets
+        has judged, and run the rest. A level that ended in an error runs again. What is taken keeps its own date and
         seconds.
     seed_set : 0 for the seeds that claims name; k for others, 10⁶·k further on, which no other set has. What draws
         nothing is the same in every set.
-    device : torch's name of where networks are trained, such as "cuda"; the claims' models, and all that is recorded in
-        papers/, are the CPU's.
+    device : torch's name of where networks are trained, such as "cuda"; the claims' models are the CPU's, as
+        all is that papers/ came with.
 
     Raises
     ------

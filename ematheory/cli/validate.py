@@ -43,7 +43,7 @@ def validate(
         typer.Option(
             "--resume",
             help="Take from --out the levels judged before, by the same code and versions in the same tier, on the "
-            "same seeds and instruction sets, and run the rest; levels that ended in an error run again.",
+            "same seeds, device and instruction sets, and run the rest; levels that ended in an error run again.",
         ),
     ] = False,
     seed_set: Annotated[

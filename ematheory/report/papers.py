@@ -46,8 +46,10 @@ def full_table(recorded: Record) -> str:
         [*cells(row), spans(row["seeds"]), f"{row['seconds']:.0f}", links(row["figures"])]
         for row in recorded["verdicts"]
     ]
+    device = recorded["device"]
+    trained = "" if device == "cpu" else f", networks on {device}"
     says = (
-        f"Tier {recorded['tier']}, recorded on {recorded['date'][:10]} with {named} on {recorded['machine']}. "
+        f"Tier {recorded['tier']}, recorded on {recorded['date'][:10]} with {named} on {recorded['machine']}{trained}. "
         "Every comparison with its interval, and all versions, are in [full/verdicts.json](full/verdicts.json).\n\n"
     )
     return says + table((*HEADINGS, "seeds", "seconds", "figures"), lines)

@@ -28,6 +28,7 @@ from ..results import opened, text
 from ..simulation.checkpoint import DAMAGED, SHARE, checked_seconds
 from .request import Job, Observed, Request
 from .run import Run
+from .stacked_update import is_native
 from .tasks import Task
 
 FORMAT = 1
@@ -53,16 +54,19 @@ class Cache:
 
     def __init__(self, folder: str | os.PathLike[str], seconds: float, request: Request) -> None:
         self.folder, self.seconds = checked_folder(folder), checked_seconds(seconds)
-        self.shared = settings_of(request)
+        self.shared, self.device = settings_of(request), request.device
 
     def settings(self, job: Job, unit: Sequence[Job] = ()) -> dict[str, str]:
         """Everything that can change the run's numbers, by name; `unit` are the jobs that it is advanced with, if any.
 
-        How many matrices are multiplied at once can change how their products round.
+        How many matrices are multiplied at once can change how their products round; whose update it is, how roots do.
         """
         own = {"optimizer": text(job.record), "optimizer_code": code_of(job.record), "seed": str(job.seed)}
-        beside = [f"{text(each.record)} {each.seed}".encode() for each in unit] if len(unit) > 1 else []
-        return {**self.shared, **own, "ensemble": hashed(beside) if beside else ""}
+        return {**self.shared, **own, "ensemble": self.together(unit) if len(unit) > 1 else ""}
+
+    def together(self, unit: Sequence[Job]) -> str:
+        update = "native" if is_native(unit[0].record, self.device) else "tensors"
+        return hashed([update.encode(), *(f"{text(each.record)} {each.seed}".encode() for each in unit)])
 
     def path(self, job: Job, unit: Sequence[Job] = ()) -> Path:
         words = json.dumps(self.settings(job, unit), sort_keys=True)

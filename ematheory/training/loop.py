@@ -86,7 +86,8 @@ def train(
         needs `if __name__ == "__main__":` around the call.
     ensemble : so many runs at a time are advanced together, by a vectorised gradient (torch.func) and the record's own
         `update`: for wide sweeps of small networks. Each run's numbers are those by itself to rounding. Not in
-        bfloat16, and without checkpoints within a run.
+        bfloat16, and without checkpoints within a run. The loss of a task of one's own is traced once for each shape of
+        a batch: it may draw no random numbers there, and do nothing that depends on values or on earlier calls.
     progress : True for a line with the time left on stderr where that is a terminal, or a function of (epochs done,
         epochs in all).
 
@@ -111,7 +112,7 @@ def train(
 
     Raises
     ------
-    ValueError : a value outside its range, an unknown observable or device.
+    ValueError : a value outside its range, an unknown observable or device; a loss that no ensemble can take.
     TypeError : a task or an optimizer that is none.
     ModuleNotFoundError : without torch or scikit-learn.
 

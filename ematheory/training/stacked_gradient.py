@@ -39,9 +39,24 @@ class StackedGradient:
         arguments = (*trained, *fixed, inputs, targets)
         shapes = inputs.shape, targets.shape
         if shapes not in self.traced:
-            self.traced[shapes] = simplified(make_fx(self.plain)(*arguments))
+            self.traced[shapes] = simplified(self.operations(arguments))
         *gradients, losses = self.traced[shapes](*arguments)
         return gradients, losses
+
+    def operations(self, arguments: Sequence[Tensor]) -> fx.GraphModule:
+        """Those of a step. Raises `ValueError` where torch.func cannot vectorise the loss."""
+        # Tracing runs the loss, and what it writes to (running statistics) must be written to by the steps alone.
+        copies = [each.clone() for each in arguments]
+        try:
+            return make_fx(self.plain)(*copies)
+        except RuntimeError as error:
+            if not str(error).startswith("vmap: "):
+                raise
+            raise ValueError(
+                "ensemble > 1 takes the losses of many runs at once, by torch.func.vmap, and this task's is not of a "
+                f"kind that it takes ({str(error).removeprefix('vmap: ').split('. ')[0]}): it may draw no random numbers, as "
+                "dropout does, and decide nothing by values; use ensemble=1"
+            ) from error
 
     def plain(self, *arguments: Tensor) -> list[Tensor]:
         *values, inputs, targets = arguments
@@ -72,8 +87,13 @@ def simplified(module: fx.GraphModule) -> fx.GraphModule:
 
 
 def is_laid_out_as(node: fx.Node, other: Any) -> bool:
-    """Whether both have the same numbers at the same places, as one is a view of the other."""
-    ours, theirs = (one.meta["tensor_meta"] for one in (node, other))
+    """Whether both have the same numbers at the same places, as one is a view of the other.
+
+    Of a tensor that the network keeps as a plain attribute tracing notes nothing: its views stay.
+    """
+    ours, theirs = (one.meta.get("tensor_meta") for one in (node, other))
+    if ours is None or theirs is None:
+        return False
     return bool(ours.shape == theirs.shape and ours.stride == theirs.stride and ours.dtype == theirs.dtype)
 
 

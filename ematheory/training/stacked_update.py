@@ -31,10 +31,15 @@ def update_of(record: Optimizer, device: str) -> Update:
 
     On tensors it differs by rounding: torch's roots on a CPU are not all rounded as IEEE 754 says.
     """
-    native = native_module() if device == "cpu" and is_traced(record) else None
-    if native is None:
+    if not is_native(record, device):
         return partial(update_on_tensors, record)
+    native: Any = native_module()
     return partial(update_natively, partial(native.update, isa=native.isas()[-1], optimizer=record.variant))
+
+
+def is_native(record: Optimizer, device: str) -> bool:
+    """Whether the native module steps this record there: the rounding of an ensemble's runs depends on it."""
+    return device == "cpu" and is_traced(record) and native_module() is not None
 
 
 def update_on_tensors(record: Optimizer, state: Any, gradient: Tensor, c: Tensor) -> None:

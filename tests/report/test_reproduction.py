@@ -38,7 +38,7 @@ def folder(tmp_path):
 def validate(paper, levels, tier, out, resume, device):
     assert paper == "paper"
     judgements = examine([CLAIM], levels, tier)
-    return Validation(judgements, report.record(judgements, tier, ["portable"]))
+    return Validation(judgements, report.record(judgements, tier, ["portable"], device=device))
 
 
 def files(folder):
@@ -98,6 +98,12 @@ def test_the_readme_shows_both_tables(folder):
     assert text.endswith(f"{FULL.end}\nafter\n")
 
 
+def test_the_full_table_says_where_networks_were_trained_unless_on_the_cpu(folder):
+    for arguments, said in (([], False), (["--device", "cuda"], True)):
+        reproduce(folder, ["full", *arguments], validate)
+        assert (", networks on cuda." in (folder / "README.md").read_text(encoding="utf-8")) == said
+
+
 def test_regime_maps_are_drawn_where_every_level_is_judged(folder):
     drawn = []
     for arguments in ([], ["full", "trained"], ["full"]):
@@ -109,7 +115,7 @@ def test_a_contradiction_is_told_and_is_the_exit_status(folder, capsys):
     def contradicted(paper, levels, tier, out, resume, device):
         wrong = Claim("X01", "paper", "w = w.", "here", (), ("exact",), {"trained": Level(found, expected="refuted")})
         judgements = examine([wrong], levels, tier)
-        return Validation(judgements, report.record(judgements, tier, ["portable"]))
+        return Validation(judgements, report.record(judgements, tier, ["portable"], device=device))
 
     assert reproduce(folder, ["full"], contradicted) == 1
     assert "X01 trained is confirmed, expected refuted" in capsys.readouterr().out

@@ -96,6 +96,16 @@ def test_units_of_any_size_are_put_back_in_order_and_cached(tmp_path):
     assert len(list(tmp_path.iterdir())) == 12
 
 
+def test_the_cache_tells_the_native_update_from_that_on_tensors(tmp_path, monkeypatch):
+    """They round roots differently."""
+    settings = dict(epochs=1, seeds=(0, 1), ensemble=2, cache=tmp_path)
+    em.train(TASK, OPTIMIZERS[0], **settings)
+    found = len(list(tmp_path.iterdir()))
+    monkeypatch.setattr("ematheory.training.stacked_update.is_traced", lambda record: False)
+    em.train(TASK, OPTIMIZERS[0], **settings)
+    assert len(list(tmp_path.iterdir())) == (2 * found if em.isas() else found)
+
+
 def test_each_member_keeps_what_its_own_network_drew_and_does_not_train():
     """Random features come of the seed, as the weights do."""
     task = em.tasks.random_features(width=8, inputs=16, train_size=64, test_size=16)

@@ -90,7 +90,16 @@ def one_unused(values, inputs, targets):
     return (inputs @ values["trained 0"] - targets).square().mean()
 
 
-@pytest.mark.parametrize("loss", [in_place, turned_twice, one_unused])
+KEPT = normal(4)
+
+
+def with_a_constant(values, inputs, targets):
+    """A tensor that is neither a parameter nor a buffer, as a network may keep one."""
+    hidden = inputs @ values["trained 0"]
+    return (hidden * KEPT.view(1, 4).expand(hidden.shape) - targets).square().mean()
+
+
+@pytest.mark.parametrize("loss", [in_place, turned_twice, one_unused, with_a_constant])
 def test_of_a_loss_of_ones_own(loss):
     trained = [normal(MEMBERS, 5, 4), normal(MEMBERS, 2)]
     assert_each_is_its_own(loss, trained, normal(MEMBERS, 6, 5), normal(MEMBERS, 6, 4))
@@ -108,6 +117,30 @@ def test_products_come_in_the_weights_own_layout():
     assert sum(node.target is aten.bmm.default for node in traced.graph.nodes) == 2
     with torch.no_grad():
         assert gradient([weight], [], inputs, normal(MEMBERS, 6, 4))[0][0].is_contiguous()
+
+
+def test_what_the_loss_writes_to_is_written_to_once_a_step():
+    """Running statistics: tracing the loss is no step."""
+    seen, weights, inputs = torch.zeros(MEMBERS, 5), normal(MEMBERS, 5), normal(MEMBERS, 6, 5)
+
+    def loss(values, inputs, targets):
+        values["fixed 0"].add_(1)
+        return (inputs * values["trained 0"] * values["fixed 0"] - targets).square().mean()
+
+    gradient = StackedGradient(loss, ["trained 0"], ["fixed 0"])
+    for step in (1, 2, 3):
+        with torch.no_grad():
+            gradient([weights], [seen], inputs, inputs)
+        assert (seen == step).all()
+
+
+@pytest.mark.parametrize("change", [torch.nn.functional.dropout, lambda hidden: hidden[hidden > 0]])
+def test_a_loss_that_cannot_be_vectorised_is_refused_in_words(change):
+    def loss(values, inputs, targets):
+        return change(inputs * values["trained 0"]).sum()
+
+    with pytest.raises(ValueError, match=r"may draw no random numbers.*use ensemble=1"):
+        StackedGradient(loss, ["trained 0"], [])([normal(MEMBERS, 1)], [], normal(MEMBERS, 4), normal(MEMBERS, 4))
 
 
 def test_each_shape_is_traced_once():

@@ -182,8 +182,19 @@ def test_scale_invariant_adam_with_l2_comes_to_the_equilibrium_of_theory(spread,
     assert "scale the loss does not see" in tracker.dataset().attrs["assumed"]
 
 
+def nesterov(parameters, **rates):
+    return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **rates)
+
+
 def test_what_has_no_theory_has_no_equilibrium():
-    for make in (torch.optim.NAdam, torch.optim.RAdam, torch.optim.Adamax, torch.optim.Adagrad, torch.optim.RMSprop):
+    for make in (
+        nesterov,
+        torch.optim.NAdam,
+        torch.optim.RAdam,
+        torch.optim.Adamax,
+        torch.optim.Adagrad,
+        torch.optim.RMSprop,
+    ):
         optimizer = make([parameter(30)], lr=0.01, weight_decay=0.1)
         with em.track(optimizer, every=2) as tracker:
             steps(optimizer, 2, white())
@@ -192,6 +203,7 @@ def test_what_has_no_theory_has_no_equilibrium():
         for name in ("weight_norm", "rotation"):
             assert math.isnan(float(last[f"{name}_equilibrium"]))
             assert math.isnan(float(last[f"{name}_predicted"]))
+        assert tracker.dataset().attrs["assumed"] == "[]"
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from .meaning import ADAM, LION, SGD, Meaning
 ITERATIONS, ENOUGH, SMALL = 60, 1e-14, 1e-9
 
 
-def assumed(meaning: Meaning, weight_decay: float) -> str | None:
-    """What the predictions of a group assume, in words; None where there are none."""
-    if by_scale(meaning, weight_decay) and meaning.update == ADAM:
+def assumed(meaning: Meaning, rates: Rates) -> str | None:
+    """What the predictions of a group assume, in words; None where there are none, as for Nesterov's momentum."""
+    if meaning.update == SGD and rates.nesterov:
+        return None
+    if by_scale(meaning, rates.weight_decay) and meaning.update == ADAM:
         return (
             "weights of many coordinates whose scale the loss does not see, and √v̂ at the root mean square of the "
             "recorded step's gradient"

@@ -244,8 +244,7 @@ class Tracker:
 
     def assumed(self) -> list[str]:
         """What the predictions of these groups assume, in words."""
-        groups = zip(self.following.meanings, self.optimizer.param_groups, strict=True)
-        found = (assumed(what, float(group.get("weight_decay") or 0.0)) for what, group in groups)
+        found = map(assumed, self.following.meanings, self.following.rates_now())
         return [words for words in dict.fromkeys(found) if words is not None]
 
     def record(self, step: Taken, copies: list[Tensor]) -> None:
