@@ -148,6 +148,7 @@ def digests_without(features: list[str], cases: list[tuple[str, str, str]]) -> l
     return child.stdout.split()
 
 
+@pytest.mark.slow
 def test_numpy_without_its_cpu_features_has_the_same_bits() -> None:
     features = dispatched_features()
     if not features:
