@@ -121,7 +121,7 @@ def reason_not_to_run(level: Level, name: str, levels: Sequence[str] | None, tie
     return f"needs {', '.join(missing)}: pip install 'ematheory[torch]'" if missing else ""
 
 
-def examined(claim: Claim, level: str, tier: str, seed_set: int, device: str = "cpu") -> Judgement:
+def examined(claim: Claim, level: str, tier: str, seed_set: int, device: str) -> Judgement:
     """Run one level on one set of seeds and judge what it found."""
     start = time.perf_counter()
     try:
